@@ -1,0 +1,27 @@
+//! Feature-caching plans for diffusion transformers, as plain data.
+//!
+//! This crate knows nothing of tensors. It holds what a calibration measures ([`DistanceTable`], [`RateTable`]),
+//! the rule that turns measurements into a plan ([`quantile`], [`two_phase`]), the plan itself ([`CachePlan`]), its lowering into
+//! something that can run ([`Schedule`], with exact liveness and peak bytes), a cost model ([`Cost`]) and the file
+//! formats (versioned JSON, bincode, the books of the InvarDiff authors).
+//!
+//! Conventions used everywhere:
+//! - steps are in *sampling order*: step 0 is the noisiest;
+//! - `true` in a gate or a matrix means **reuse** (the authors' convention);
+//! - sizes are per picture unless a name says otherwise; bytes are bytes, FLOPs are 2 x multiply-accumulate.
+
+mod error;
+mod plan;
+mod provenance;
+mod rule;
+mod schedule;
+mod site;
+mod topology;
+
+pub use error::PlanError;
+pub use plan::CachePlan;
+pub use provenance::{Calibration, Execution, Mismatch, Provenance, Threshold};
+pub use rule::{GateSite, OutputForm, ReuseRule, TimeAxis};
+pub use schedule::{Action, Recipe, Schedule, Slot, Source};
+pub use site::{Kind, Site};
+pub use topology::{SiteSpec, StreamSpec, Topology};

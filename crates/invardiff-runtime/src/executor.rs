@@ -1,0 +1,46 @@
+//! The seam itself.
+
+use burn::tensor::Tensor;
+use invardiff_plan::Site;
+
+/// What stands at a site: `N` tensors of shape `[batch, tokens, dim]`.
+pub type Feature<const N: usize> = [Tensor<3>; N];
+
+/// Decides, at every site of one step, whether the model computes.
+///
+/// Two small verbs, so that executors compose. The provided [`Executor::at`] is what a model calls.
+pub trait Executor: Sized {
+    /// Before the module: `Some` stands in for it, and it is not computed.
+    fn recall<const N: usize>(&mut self, site: Site) -> Option<Feature<N>>;
+
+    /// After the module: sees the fresh value, returns the value the model goes on with.
+    fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N>;
+
+    /// The value at `site`: recalled, or computed and settled. The closure receives the outermost executor.
+    #[inline]
+    fn at<const N: usize>(
+        &mut self,
+        site: Site,
+        compute: impl FnOnce(&mut Self) -> Feature<N>,
+    ) -> Feature<N> {
+        match self.recall(site) {
+            Some(kept) => kept,
+            None => {
+                let fresh = compute(self);
+                self.settle(site, fresh)
+            }
+        }
+    }
+}
+
+/// One trajectory. Lends the executor of each step, so no counter can be forgotten, skipped or left from the last
+/// picture. Two pictures at once are two policies.
+pub trait Policy {
+    /// The executor of one step.
+    type Step<'a>: Executor
+    where
+        Self: 'a;
+
+    /// The executor of step `step` (sampling order). A trajectory asks for every step once, in order.
+    fn step(&mut self, step: usize) -> Self::Step<'_>;
+}

@@ -1,0 +1,33 @@
+//! The seam of InvarDiff: one model forward, many executors.
+//!
+//! A model names each cacheable value once, where it computes it, and hands the computation to an [`Executor`] as a
+//! closure. Full computation ([`Full`]), replay of a plan ([`Replay`]), calibration, timing ([`Observed`]) are executors;
+//! there is no second forward, no hook and no state in a module.
+//!
+//! ```text
+//! let [attn] = exec.at(Site::msa(layer), |_| [self.attn.forward(x.clone())]);
+//! ```
+
+mod denoiser;
+mod error;
+mod executor;
+mod full;
+mod guidance;
+mod observe;
+mod replay;
+mod sample;
+mod sampler;
+mod store;
+
+pub use denoiser::Denoiser;
+pub use error::RuntimeError;
+pub use executor::{Executor, Feature, Policy};
+pub use full::Full;
+pub use guidance::BatchedGuidance;
+pub use observe::{Event, Observed, ObservedStep};
+pub use replay::{Replay, ReplayStep};
+pub use sample::{sample, sample_with};
+pub use sampler::Sampler;
+pub use store::FeatureStore;
+
+pub use invardiff_plan::{Kind, Site, SiteSpec, StreamSpec, Topology};

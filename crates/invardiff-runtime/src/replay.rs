@@ -1,0 +1,89 @@
+//! Replay of a plan: the inference executor.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use invardiff_plan::{Action, Schedule, Site, Source};
+
+use crate::{Executor, Feature, FeatureStore, Policy};
+
+/// One trajectory under a schedule. Holds the features that later steps read and nothing else; empty when it ends.
+#[derive(Debug)]
+pub struct Replay {
+    schedule: Arc<Schedule>,
+    store: FeatureStore,
+}
+
+impl Replay {
+    /// A policy for one trajectory (one picture or batch).
+    pub fn new(schedule: Arc<Schedule>) -> Self {
+        Self { schedule, store: FeatureStore::default() }
+    }
+
+    /// The kept features: bytes now, peak bytes, emptiness.
+    pub fn store(&self) -> &FeatureStore {
+        &self.store
+    }
+}
+
+impl Policy for Replay {
+    type Step<'a> = ReplayStep<'a>;
+
+    fn step(&mut self, step: usize) -> ReplayStep<'_> {
+        ReplayStep { schedule: &self.schedule, store: &mut self.store, step }
+    }
+}
+
+/// The executor of one replayed step. A site that the schedule does not know is computed.
+#[derive(Debug)]
+pub struct ReplayStep<'a> {
+    schedule: &'a Schedule,
+    store: &'a mut FeatureStore,
+    step: usize,
+}
+
+impl ReplayStep<'_> {
+    fn read(&mut self, slot: usize, source: &Source) -> Vec<Tensor<3>> {
+        let kept = if source.last {
+            self.store.take(slot, source.step)
+        } else {
+            self.store.get(slot, source.step)
+        };
+        kept.unwrap_or_else(|| {
+            let site = self.schedule.slots()[slot].site;
+            panic!(
+                "{site} of step {} is not kept at step {}: a policy replays one trajectory, every step once and in order",
+                source.step, self.step
+            )
+        })
+    }
+}
+
+impl Executor for ReplayStep<'_> {
+    fn recall<const N: usize>(&mut self, site: Site) -> Option<Feature<N>> {
+        let schedule = self.schedule;
+        let slot = schedule.slot(site)?;
+        let recipe = schedule.action(self.step, slot).recipe()?;
+        let mut made: Option<Vec<Tensor<3>>> = None;
+        for source in recipe {
+            let kept = self.read(slot, source);
+            made = Some(match made {
+                None if source.weight == 1.0 => kept,
+                None => kept.into_iter().map(|tensor| tensor * source.weight).collect(),
+                Some(sum) => {
+                    sum.into_iter().zip(kept).map(|(sum, tensor)| sum + tensor * source.weight).collect()
+                }
+            });
+        }
+        made.map(|tensors| tensors.try_into().expect("a site has as many tensors at every step"))
+    }
+
+    fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N> {
+        if let Some(slot) = self.schedule.slot(site)
+            && *self.schedule.action(self.step, slot) == Action::Keep
+        {
+            self.store.put(slot, self.step, &fresh);
+        }
+        fresh
+    }
+}
