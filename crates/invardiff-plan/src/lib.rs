@@ -10,16 +10,20 @@
 //! - `true` in a gate or a matrix means **reuse** (the authors' convention);
 //! - sizes are per picture unless a name says otherwise; bytes are bytes, FLOPs are 2 x multiply-accumulate.
 
+mod atlas;
 mod error;
 mod plan;
+mod planner;
 mod provenance;
 mod rule;
 mod schedule;
 mod site;
 mod topology;
 
+pub use atlas::ErrorAtlas;
 pub use error::PlanError;
 pub use plan::CachePlan;
+pub use planner::{Criterion, FrontPoint, PlannerOptions, front};
 pub use provenance::{Calibration, Execution, Mismatch, Provenance, Threshold};
 pub use rule::{GateSite, OutputForm, ReuseRule, TimeAxis};
 pub use schedule::{Action, Recipe, Schedule, Slot, Source};

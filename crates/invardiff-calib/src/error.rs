@@ -1,0 +1,16 @@
+//! What a calibration refuses.
+
+/// Why a calibration cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CalibError {
+    /// The settings do not fit the model, or the measured tables do not fit the settings.
+    #[error(transparent)]
+    Plan(#[from] invardiff_plan::PlanError),
+    /// The sampler cannot be calibrated.
+    #[error(transparent)]
+    Runtime(#[from] invardiff_runtime::RuntimeError),
+    /// Nothing to measure.
+    #[error("calibration needs at least one run; give --runs 1 or more")]
+    NoRuns,
+}
