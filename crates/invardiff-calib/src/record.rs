@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::{Kind, Site, Topology};
+use invardiff_plan::{DistanceTable, PlanError, Site, StepPair, Topology};
 use invardiff_runtime::{Executor, Feature, Policy};
 
 /// Which pairs of steps are compared.
@@ -16,39 +16,34 @@ pub enum Pairs {
         /// The window of the trunk's hidden state, in steps.
         trunk: usize,
     },
-    /// Exactly these `(stream, earlier step, later step)`; streams by their number in [`Streams`].
-    Listed(Vec<(usize, usize, usize)>),
+    /// Exactly these.
+    Listed(Vec<StepPair>),
 }
 
-/// The tensors that a calibration books, numbered: module streams in order of execution, the trunk last.
+/// The tensors that a calibration books, numbered as in a [`DistanceTable`]: the trunk first, then the module streams in
+/// order of execution.
 #[derive(Clone, Debug)]
 pub struct Streams {
-    names: Vec<(Kind, usize)>,
+    topology: Topology,
+    count: usize,
     of_site: HashMap<Site, Vec<usize>>,
 }
 
 impl Streams {
     /// The streams of a model.
-    pub fn new(topology: &Topology) -> Self {
-        let (mut names, mut of_site) = (Vec::new(), HashMap::<Site, Vec<usize>>::new());
-        for spec in topology.sites.iter().chain(std::iter::once(&topology.trunk)) {
-            for stream in &spec.streams {
-                of_site.entry(spec.site).or_default().push(names.len());
-                let name = if spec.site == Site::TRUNK { Kind::TRUNK } else { stream.name };
-                names.push((name, spec.site.layer as usize));
-            }
+    pub fn new(topology: Topology) -> Self {
+        let mut of_site = HashMap::from([(Site::TRUNK, vec![DistanceTable::TRUNK])]);
+        let mut count = DistanceTable::TRUNK + 1;
+        for spec in &topology.sites {
+            of_site.insert(spec.site, (count..count + spec.streams.len()).collect());
+            count += spec.streams.len();
         }
-        Self { names, of_site }
+        Self { topology, count, of_site }
     }
 
-    /// `(stream name, layer)` by number.
-    pub fn names(&self) -> &[(Kind, usize)] {
-        &self.names
-    }
-
-    /// The number of the trunk's hidden state.
-    pub fn trunk(&self) -> usize {
-        self.names.len() - 1
+    /// The model's sites.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
     }
 }
 
@@ -61,17 +56,25 @@ struct Reading {
     value: Tensor<1>,
 }
 
-/// L1 distances `(stream, from, to, ||F_to - F_from + 1e-8||_1)` of one run.
-pub type Distances = Vec<(usize, usize, usize, f32)>;
-/// `(stream, step, mean square, cosine distance)` between a step and the one before it.
-pub type Similarities = Vec<(usize, usize, f32, f32)>;
+/// How alike the features of consecutive steps are: what the paper's figure 2 shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Similarity {
+    /// The stream, numbered as in a [`DistanceTable`].
+    pub stream: usize,
+    /// The later step.
+    pub step: usize,
+    /// Mean of the squared differences to the step before.
+    pub mean_square: f32,
+    /// `1 - cos` of the angle to the step before.
+    pub cosine_distance: f32,
+}
 
 /// One recorded trajectory. Computes everything, so that what it sees is the uncached run; holds features for a window
 /// only, and keeps what it measures on the device until [`Record::finish`].
 pub struct Record<'a> {
     streams: &'a Streams,
     pairs: &'a Pairs,
-    listed: HashSet<(usize, usize, usize)>,
+    listed: HashSet<StepPair>,
     last_use: HashMap<(usize, usize), usize>,
     rings: Vec<VecDeque<(usize, Tensor<3>)>>,
     distances: Vec<Reading>,
@@ -87,33 +90,39 @@ impl<'a> Record<'a> {
             Pairs::Window { .. } => HashSet::new(),
         };
         let mut last_use = HashMap::new();
-        for (stream, from, to) in &listed {
-            let last: &mut usize = last_use.entry((*stream, *from)).or_default();
-            *last = (*last).max(*to);
+        for pair in &listed {
+            let last: &mut usize = last_use.entry((pair.stream, pair.from)).or_default();
+            *last = (*last).max(pair.to);
         }
-        let rings = vec![VecDeque::new(); streams.names.len()];
+        let rings = vec![VecDeque::new(); streams.count];
         Self { streams, pairs, listed, last_use, rings, distances: Vec::new(), similarities: Vec::new(), similar }
     }
 
-    /// Reads everything measured from the device, once.
-    pub fn finish(self) -> (Distances, Similarities) {
-        let distances = read::<1>(&self.distances);
-        let similarities = read::<2>(&self.similarities);
-        (
-            distances.into_iter().map(|(reading, [value])| (reading.stream, reading.from, reading.to, value)).collect(),
-            similarities
-                .into_iter()
-                .map(|(reading, [square, cosine])| (reading.stream, reading.to, square, cosine))
-                .collect(),
-        )
+    /// Reads everything measured from the device, once, and books the distances.
+    ///
+    /// # Errors
+    /// As [`DistanceTable::record`]; it cannot happen for pairs of this run's steps.
+    pub fn finish(self, table: &mut DistanceTable) -> Result<Vec<Similarity>, PlanError> {
+        for (reading, [value]) in read::<1>(&self.distances) {
+            table.record(reading.stream, reading.from, reading.to, value)?;
+        }
+        let similarities = read::<2>(&self.similarities).into_iter();
+        Ok(similarities
+            .map(|(reading, [mean_square, cosine_distance])| Similarity {
+                stream: reading.stream,
+                step: reading.to,
+                mean_square,
+                cosine_distance,
+            })
+            .collect())
     }
 
     fn wanted(&self, stream: usize, from: usize, to: usize) -> bool {
         match self.pairs {
             Pairs::Window { modules, trunk } => {
-                to - from <= if stream == self.streams.trunk() { *trunk } else { *modules }
+                to - from <= if stream == DistanceTable::TRUNK { *trunk } else { *modules }
             }
-            Pairs::Listed(_) => self.listed.contains(&(stream, from, to)),
+            Pairs::Listed(_) => self.listed.contains(&StepPair { stream, from, to }),
         }
     }
 
@@ -134,7 +143,7 @@ impl<'a> Record<'a> {
                 self.distances.push(Reading { stream, from: *from, to: step, value });
             }
             if self.similar && *from + 1 == step {
-                let value = similarity(kept.clone(), fresh.clone());
+                let value = likeness(kept.clone(), fresh.clone());
                 self.similarities.push(Reading { stream, from: *from, to: step, value });
             }
         }
@@ -181,7 +190,7 @@ fn l1(a: Tensor<3>, b: Tensor<3>) -> Tensor<1> {
 }
 
 /// Mean square of `b - a` and `1 - cos(a, b)`, as `[2]`.
-fn similarity(a: Tensor<3>, b: Tensor<3>) -> Tensor<1> {
+fn likeness(a: Tensor<3>, b: Tensor<3>) -> Tensor<1> {
     let square = (b.clone() - a.clone()).square().mean_dim(2).mean();
     let dot = (a.clone() * b.clone()).sum_dim(2).sum();
     let norms = a.square().sum_dim(2).sum().sqrt() * b.square().sum_dim(2).sum().sqrt();

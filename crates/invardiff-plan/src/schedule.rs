@@ -56,6 +56,7 @@ pub struct Slot {
 /// step that computes it to the last step that reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
+    gate_site: GateSite,
     slots: Vec<Slot>,
     index: HashMap<Site, usize>,
     actions: Vec<Vec<Action>>,
@@ -92,12 +93,17 @@ impl Schedule {
         }
         let index = slots.iter().enumerate().map(|(number, slot)| (slot.site, number)).collect();
         let (live, peaks) = liveness(&slots, &actions);
-        Ok(Self { slots, index, actions, live, peaks })
+        Ok(Self { gate_site: plan.gate_site(), slots, index, actions, live, peaks })
     }
 
     /// Number of steps.
     pub fn steps(&self) -> usize {
         self.actions.len()
+    }
+
+    /// Where the step gate acts.
+    pub fn gate_site(&self) -> GateSite {
+        self.gate_site
     }
 
     /// The slots: the gate's first, then the module sites in order of execution.
