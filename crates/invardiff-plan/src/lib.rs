@@ -11,21 +11,31 @@
 //! - sizes are per picture unless a name says otherwise; bytes are bytes, FLOPs are 2 x multiply-accumulate.
 
 mod atlas;
+mod distance;
 mod error;
 mod plan;
 mod planner;
 mod provenance;
+mod quantile;
+mod rates;
 mod rule;
 mod schedule;
 mod site;
+mod statistic;
 mod topology;
+mod two_phase;
 
 pub use atlas::ErrorAtlas;
+pub use distance::{DistanceTable, StepPair};
 pub use error::PlanError;
 pub use plan::CachePlan;
 pub use planner::{Criterion, FrontPoint, PlannerOptions, front};
 pub use provenance::{Calibration, Execution, Mismatch, Provenance, Threshold};
+pub use quantile::quantile;
+pub use rates::RateTable;
 pub use rule::{GateSite, OutputForm, ReuseRule, TimeAxis};
 pub use schedule::{Action, Recipe, Schedule, Slot, Source};
 pub use site::{Kind, Site};
+pub use statistic::{EPSILON, Precision, change_rate, distance};
 pub use topology::{SiteSpec, StreamSpec, Topology};
+pub use two_phase::{Books, Phase, Phases, Settings, TwoPhase, Variant, WarmUp, missing_pairs, two_phase};

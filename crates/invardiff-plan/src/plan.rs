@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use ndarray::Array2;
 
-use crate::{Execution, GateSite, Kind, PlanError, Provenance, ReuseRule, Schedule, Site, TimeAxis, Topology};
+use crate::{
+    Execution, GateSite, Kind, PlanError, Provenance, ReuseRule, Schedule, Site, TimeAxis, Topology,
+};
 
 /// A caching plan: a step gate and a matrix `[steps, sites]`, both in sampling order, `true` = reuse.
 ///
@@ -41,8 +43,8 @@ impl CachePlan {
         }
         let mut sorted = sites.clone();
         sorted.sort_unstable();
-        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            let detail = format!("{} stands twice in the plan", pair[0]);
+        if let Some([site, _]) = sorted.array_windows().find(|[one, next]| one == next) {
+            let detail = format!("{site} stands twice in the plan");
             return Err(PlanError::Sites { model: "the plan".into(), detail });
         }
         Ok(Self {
@@ -211,7 +213,9 @@ impl CachePlan {
             .map(|column| (self.sites[column].layer, column))
             .collect();
         columns.sort_unstable();
-        Array2::from_shape_fn((self.steps(), columns.len()), |(step, layer)| self.reuse[[step, columns[layer].1]])
+        Array2::from_shape_fn((self.steps(), columns.len()), |(step, layer)| {
+            self.reuse[[step, columns[layer].1]]
+        })
     }
 
     /// Lowers the plan for a model: what to compute, keep, reuse and take at every step, with exact liveness.

@@ -1,0 +1,156 @@
+//! From the distances of calibration runs to a plan, in two phases.
+
+mod books;
+mod settings;
+mod variant;
+
+pub use books::Books;
+pub use settings::{Phases, Settings, WarmUp};
+pub use variant::Variant;
+
+use crate::{CachePlan, DistanceTable, PlanError, Provenance, RateTable, StepPair, Threshold, Topology};
+
+/// What a calibration found, phase by phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TwoPhase {
+    /// The first phase: mean rates over the runs, and their thresholds.
+    pub first: Phase,
+    /// The books between the phases.
+    pub provisional: Books,
+    /// The second phase under the provisional books; `None` where only one was asked for ([`Phases::One`]). Where the
+    /// variant does not correct the gate, the trunk's rates and threshold are those of the first phase.
+    pub second: Option<Phase>,
+    /// The final books.
+    pub books: Books,
+    /// Steps at the start that are never reused.
+    pub warm_up: usize,
+    /// The rule that was followed.
+    pub variant: Variant,
+}
+
+/// Mean change rates and what they are compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// The mean over runs.
+    pub rates: RateTable,
+    /// The threshold of the gate, then of each stream.
+    pub thresholds: Vec<Threshold>,
+}
+
+impl TwoPhase {
+    /// The phase whose thresholds made the final books.
+    pub fn decisive(&self) -> &Phase {
+        self.second.as_ref().unwrap_or(&self.first)
+    }
+
+    /// The plan of the final books for a model, with method, thresholds and warm-up in its provenance. The rest of the
+    /// provenance (the run, the conditions, the program) is the caller's to add.
+    ///
+    /// # Errors
+    /// As [`Books::to_plan`].
+    pub fn plan(&self, topology: &Topology) -> Result<CachePlan, PlanError> {
+        Ok(self.books.to_plan(topology)?.with_provenance(Provenance {
+            method: self.variant.method().into(),
+            thresholds: self.decisive().thresholds.clone(),
+            warm_up: Some(self.warm_up),
+            ..Provenance::default()
+        }))
+    }
+}
+
+/// Runs both phases on what was measured: thresholds from the mean rates, provisional books, rates corrected under them,
+/// thresholds again, final books.
+///
+/// The two-phase calibration with re-sampling correction of the paper (arXiv 2512.05134), in the form of one of the
+/// authors' published scripts ([`Variant`]). The model is not run: both phases read the distances of one trajectory.
+///
+/// # Errors
+/// [`PlanError::MissingPair`] names the first distance that was not recorded; [`missing_pairs`] lists all of them.
+/// [`PlanError::Range`] without runs, for a quantile or warm-up out of range, or for a rate that is no number where the
+/// variant has no rule for it; [`PlanError::MissingKind`] when streams and quantiles do not match; [`PlanError::Sites`] or
+/// [`PlanError::Shape`] when the runs differ in their streams or steps.
+pub fn two_phase(runs: &[DistanceTable], settings: &Settings) -> Result<TwoPhase, PlanError> {
+    check_alike(runs)?;
+    let first = phase(runs, settings, RateTable::phase1)?;
+    let provisional = settings.provisional_books(&first.rates, &first.thresholds)?;
+    let second = match settings.phases {
+        Phases::One => None,
+        Phases::Two => {
+            let reference = reference(&provisional, settings.variant);
+            Some(phase(runs, settings, |run| RateTable::phase2(run, &reference))?)
+        }
+    };
+    let decisive = second.as_ref().unwrap_or(&first);
+    let books = settings.final_books(&decisive.rates, &decisive.thresholds)?;
+    let warm_up = settings.warm_up.rows(first.rates.steps())?;
+    Ok(TwoPhase { first, provisional, second, books, warm_up, variant: settings.variant })
+}
+
+/// The distances that [`two_phase`] would read and that at least one run lacks, sorted; empty when it has all it needs.
+///
+/// Indices are those of [`DistanceTable::streams`], the same in all runs. As long as distances between neighbouring steps
+/// are missing only those are listed: what the second phase asks for hangs on the provisional books.
+///
+/// # Errors
+/// As [`two_phase`], apart from [`PlanError::MissingPair`].
+pub fn missing_pairs(runs: &[DistanceTable], settings: &Settings) -> Result<Vec<StepPair>, PlanError> {
+    let table = check_alike(runs)?;
+    let near = missing(runs, &RateTable::pairs(table, &Books::empty(table))?);
+    match settings.phases {
+        Phases::One => return Ok(near),
+        Phases::Two if !near.is_empty() => return Ok(near),
+        Phases::Two => {}
+    }
+    let first = phase(runs, settings, RateTable::phase1)?;
+    let provisional = settings.provisional_books(&first.rates, &first.thresholds)?;
+    Ok(missing(runs, &RateTable::pairs(table, &reference(&provisional, settings.variant))?))
+}
+
+/// The books that the second phase is measured under.
+fn reference(provisional: &Books, variant: Variant) -> Books {
+    if variant.corrects_gate() { provisional.clone() } else { provisional.clone().without_gate() }
+}
+
+fn phase(
+    runs: &[DistanceTable],
+    settings: &Settings,
+    rates: impl Fn(&DistanceTable) -> Result<RateTable, PlanError>,
+) -> Result<Phase, PlanError> {
+    let each = runs.iter().map(rates).collect::<Result<Vec<_>, _>>()?;
+    let rates = RateTable::mean(&each)?;
+    let thresholds = settings.thresholds(&rates)?;
+    Ok(Phase { rates, thresholds })
+}
+
+fn missing(runs: &[DistanceTable], pairs: &[StepPair]) -> Vec<StepPair> {
+    let mut missing: Vec<_> = runs.iter().flat_map(|run| run.missing(pairs.iter().copied())).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+/// The first run, once all have its steps and streams.
+fn check_alike(runs: &[DistanceTable]) -> Result<&DistanceTable, PlanError> {
+    let Some(first) = runs.first() else {
+        return Err(PlanError::Range {
+            what: "the number of calibration runs".into(),
+            value: "0".into(),
+            expected: "at least 1".into(),
+        });
+    };
+    for (number, run) in runs.iter().enumerate() {
+        if run.steps() != first.steps() {
+            let (expected, found) = (vec![first.steps()], vec![run.steps()]);
+            return Err(PlanError::Shape {
+                what: format!("calibration run {number} [steps]"),
+                expected,
+                found,
+            });
+        }
+        if run.streams() != first.streams() {
+            let detail = format!("run {number} was recorded for other streams than run 0");
+            return Err(PlanError::Sites { model: "the calibration".into(), detail });
+        }
+    }
+    Ok(first)
+}

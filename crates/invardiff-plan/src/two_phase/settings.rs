@@ -1,0 +1,160 @@
+//! What a two-phase calibration is asked to do.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Books, Kind, PlanError, RateTable, Threshold, Variant, quantile};
+
+/// The settings of a two-phase calibration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which of the authors' scripts is followed.
+    pub variant: Variant,
+    /// The quantile of the trunk's change rates below which a step is skipped, in `[0, 1]`; 0 skips none.
+    pub gate_quantile: f64,
+    /// The quantile of each stream's change rates, all of its layers pooled, in `[0, 1]`; 0 reuses none. Every stream of
+    /// the model has one.
+    pub quantiles: BTreeMap<Kind, f64>,
+    /// How many steps at the start are always computed.
+    pub warm_up: WarmUp,
+    /// Whether the first phase's rates are corrected.
+    pub phases: Phases,
+}
+
+/// Steps at the start that are always computed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarmUp {
+    /// This part of all steps in `[0, 1]`, truncated, but at least one step: the authors' `nonskip-rate`.
+    Rate(f64),
+    /// This many steps; 0 is taken as 1, because the first step has nothing to reuse.
+    Steps(usize),
+}
+
+impl WarmUp {
+    /// The number of steps that are always computed, at least 1 and at most `steps`.
+    ///
+    /// A rate is multiplied in float64 and truncated as the authors' published code does: 0.29 of 100 steps are 28.
+    ///
+    /// # Errors
+    /// [`PlanError::Range`] when a rate lies outside of `[0, 1]`.
+    pub fn rows(self, steps: usize) -> Result<usize, PlanError> {
+        let rows = match self {
+            Self::Steps(rows) => rows,
+            Self::Rate(rate) if (0.0..=1.0).contains(&rate) => (rate * steps as f64) as usize,
+            Self::Rate(rate) => {
+                return Err(PlanError::Range {
+                    what: "the warm-up rate".into(),
+                    value: rate.to_string(),
+                    expected: "a number from 0 to 1".into(),
+                });
+            }
+        };
+        Ok(rows.max(1).min(steps))
+    }
+}
+
+/// How many phases are measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phases {
+    /// The first alone: its thresholds make the final books (the ablation without the re-sampling correction).
+    One,
+    /// Both: the first makes provisional books, the second corrects the rates under them.
+    #[default]
+    Two,
+}
+
+impl Settings {
+    /// The threshold of the gate, then of each stream: the quantile of the rates of all steps that have one (not the first,
+    /// not the last), layers pooled. Rows that a guard will overwrite take part, as in the authors' published code.
+    ///
+    /// # Errors
+    /// [`PlanError::MissingKind`] when a stream has no quantile or a quantile no stream; [`PlanError::Range`] as
+    /// [`quantile`], with the stream's name.
+    pub fn thresholds(&self, rates: &RateTable) -> Result<Vec<Threshold>, PlanError> {
+        if let Some(kind) = self.quantiles.keys().find(|kind| rates.stream(**kind).is_none()) {
+            let what = "the calibration's streams, yet it was given a quantile".into();
+            return Err(PlanError::MissingKind { kind: *kind, what });
+        }
+        let inner = rates.steps() - 2;
+        let trunk = rates.trunk().iter().skip(1).take(inner).copied().collect();
+        let mut thresholds = vec![self.threshold(Kind::TRUNK, self.gate_quantile, trunk)?];
+        for (kind, table) in rates.streams() {
+            let q = self.quantiles.get(kind).ok_or_else(|| PlanError::MissingKind {
+                kind: *kind,
+                what: "the quantiles; give it one (0 reuses nothing)".into(),
+            })?;
+            let population = table.outer_iter().skip(1).take(inner).flat_map(|row| row.to_vec()).collect();
+            thresholds.push(self.threshold(*kind, *q, population)?);
+        }
+        Ok(thresholds)
+    }
+
+    /// The books between the phases: the rows that the variant guards, cleared; its gate written in where it does that.
+    ///
+    /// # Errors
+    /// As [`RateTable::below`] and [`WarmUp::rows`].
+    pub fn provisional_books(&self, rates: &RateTable, thresholds: &[Threshold]) -> Result<Books, PlanError> {
+        let rows = self.warm_up.rows(rates.steps())?;
+        let books = rates.below(thresholds)?.protected(rows, self.variant.provisional_module_rows(rows));
+        Ok(if self.variant.writes_provisional_gate() { books.with_gate_written() } else { books })
+    }
+
+    /// The final books: warm-up rows and the last row computed, the gate written into the streams. The same in all variants.
+    ///
+    /// # Errors
+    /// As [`RateTable::below`] and [`WarmUp::rows`].
+    pub fn final_books(&self, rates: &RateTable, thresholds: &[Threshold]) -> Result<Books, PlanError> {
+        let rows = self.warm_up.rows(rates.steps())?;
+        Ok(rates.below(thresholds)?.protected(rows, rows).with_gate_written())
+    }
+
+    fn threshold(&self, kind: Kind, q: f64, mut population: Vec<f32>) -> Result<Threshold, PlanError> {
+        if self.variant.skips_nan() {
+            population.retain(|rate| !rate.is_nan());
+        }
+        let value = quantile(&population, q).map_err(|error| match error {
+            PlanError::Range { what, value, expected } => {
+                PlanError::Range { what: format!("{what} (the change rates of {kind})"), value, expected }
+            }
+            other => other,
+        })?;
+        Ok(Threshold { kind, quantile: q, value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warm_up_truncates_and_keeps_one_step() {
+        let cases = [(0.0, 50, 1), (0.1, 28, 2), (0.22, 28, 6), (0.29, 100, 28), (1.0, 7, 7)];
+        for (rate, steps, rows) in cases {
+            assert_eq!(WarmUp::Rate(rate).rows(steps).unwrap(), rows, "{rate} of {steps}");
+        }
+        assert_eq!(WarmUp::Steps(0).rows(5).unwrap(), 1);
+        assert_eq!(WarmUp::Steps(9).rows(5).unwrap(), 5);
+        for rate in [-0.1, 1.1, f64::NAN] {
+            let error = WarmUp::Rate(rate).rows(5).unwrap_err();
+            assert!(error.to_string().contains("the warm-up rate"), "{error}");
+        }
+    }
+
+    #[test]
+    fn settings_survive_json() {
+        let settings = Settings {
+            variant: Variant::Flux,
+            gate_quantile: 0.7,
+            quantiles: BTreeMap::from([(Kind::ATTN, 0.68), (Kind::FF, 0.3)]),
+            warm_up: WarmUp::Rate(0.1),
+            phases: Phases::Two,
+        };
+        let json = serde_json::to_string(&settings).unwrap();
+        assert!(json.contains(r#""variant":"flux""#), "{json}");
+        assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
+    }
+}
