@@ -1,2 +1,108 @@
-//! Skeleton.
-fn main() {}
+//! Task runner of the InvarDiff workspace: `cargo xtask TASK`.
+//!
+//! Light on purpose: it depends on no crate of the workspace and builds in seconds. What needs the models is done by the
+//! `invardiff` binary, which this program builds and runs.
+
+mod binary;
+mod cargo;
+mod ci;
+mod files;
+mod test;
+mod tidy;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+/// Task runner of the InvarDiff workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Measure a model, make a caching plan, replay it and write the report (`invardiff calibrate`)
+    #[command(disable_help_flag = true)]
+    Calibrate(Passed),
+    /// Make pictures, with or without a plan (`invardiff generate`)
+    #[command(disable_help_flag = true)]
+    Generate(Passed),
+    /// Show, convert, compare and lint plans (`invardiff plan`)
+    #[command(disable_help_flag = true)]
+    Plan(Passed),
+    /// Check that runs repeat and that an empty plan changes nothing (`invardiff verify`)
+    #[command(disable_help_flag = true)]
+    Verify(Passed),
+    /// Compare with fixture folders made by other programs (`invardiff parity`)
+    #[command(disable_help_flag = true)]
+    Parity(Passed),
+    /// Run all tests and close with their counts; arguments go to `cargo test`
+    #[command(disable_help_flag = true)]
+    Test(Passed),
+    /// Check format, lints, docs, style and licences, then run all tests
+    Ci,
+    /// Check the style of the workspace: dependency arrows, file sizes, leftovers, links
+    Tidy,
+}
+
+/// Everything after the task's name. Clap only lets it pass (it would drop a leading `--`); see [`rest`].
+#[derive(Args, Debug)]
+struct Passed {
+    /// Passed on as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    _args: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    run(Cli::parse().task).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> anyhow::Result<ExitCode> {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&own).parent().context("xtask lies in the workspace")?;
+    match task {
+        Task::Calibrate(_) => binary::run(root, "calibrate", &rest()),
+        Task::Generate(_) => binary::run(root, "generate", &rest()),
+        Task::Plan(_) => binary::run(root, "plan", &rest()),
+        Task::Verify(_) => binary::run(root, "verify", &rest()),
+        Task::Parity(_) => binary::run(root, "parity", &rest()),
+        Task::Test(_) => test::run(root, &rest()).map(test::Outcome::close),
+        Task::Ci => ci::run(root),
+        Task::Tidy => tidy::run(root).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// The arguments after the task's name, every `--` kept.
+fn rest() -> Vec<OsString> {
+    std::env::args_os().skip(2).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_of_the_binary_are_let_through() {
+        for args in [&["--help"][..], &["--out", "x", "--json"], &["--", "--nocapture"], &["-h"], &[]] {
+            let line = ["cargo xtask", "calibrate"].iter().chain(args);
+            assert!(matches!(Cli::try_parse_from(line).unwrap().task, Task::Calibrate(_)), "{args:?}");
+        }
+        assert!(Cli::try_parse_from(["cargo xtask", "tidy", "--out"]).is_err());
+    }
+}

@@ -1,0 +1,16 @@
+//! Running cargo.
+
+use std::path::Path;
+use std::process::{Command, ExitCode, ExitStatus};
+
+/// The cargo that runs this program, with the workspace's root as working directory.
+pub(crate) fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+/// A child's exit status as this program's own; 1 where a signal ended it.
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
+    status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
+}

@@ -1,0 +1,86 @@
+//! Everything that must hold before a change lands.
+
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo::cargo;
+use crate::{test, tidy};
+
+/// The steps before the tests, in the order in which they run: cheap ones first where nothing else decides.
+#[derive(Clone, Copy, Debug)]
+enum Check {
+    Fmt,
+    Clippy,
+    Docs,
+    Tidy,
+    Deny,
+}
+
+const CHECKS: [Check; 5] = [Check::Fmt, Check::Clippy, Check::Docs, Check::Tidy, Check::Deny];
+
+impl Check {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Docs => "docs",
+            Self::Tidy => "tidy",
+            Self::Deny => "deny",
+        }
+    }
+
+    fn run(self, root: &Path) -> Result<()> {
+        match self {
+            Self::Fmt => call(root, &["fmt", "--all", "--check"], &[]),
+            Self::Clippy => call(
+                root,
+                &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"],
+                &[],
+            ),
+            Self::Docs => call(
+                root,
+                &["doc", "--release", "--workspace", "--no-deps"],
+                &[("RUSTDOCFLAGS", "-D warnings")],
+            ),
+            Self::Tidy => tidy::run(root),
+            Self::Deny => deny(root),
+        }
+    }
+}
+
+/// Runs all checks and then all tests; stops at the first that fails. The last line is the counts of the tests.
+pub(crate) fn run(root: &Path) -> Result<ExitCode> {
+    for check in CHECKS {
+        timed(check.name(), || check.run(root))?;
+    }
+    let outcome = timed("test", || test::run(root, &[]))?;
+    Ok(outcome.close())
+}
+
+fn timed<T>(name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("ci: {name}");
+    let start = Instant::now();
+    let result = step().with_context(|| format!("ci stopped at {name}"));
+    println!("ci: {name} took {:.1} s", start.elapsed().as_secs_f64());
+    result
+}
+
+fn call(root: &Path, args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    let status = cargo(root).args(args).envs(variables.iter().copied()).status()?;
+    ensure!(status.success(), "cargo {} failed ({status})", args.join(" "));
+    Ok(())
+}
+
+/// Licences, bans and sources, where cargo-deny is there. Advisories need the network and are left to whoever has it.
+fn deny(root: &Path) -> Result<()> {
+    let probe = cargo(root).args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        println!("cargo-deny is not installed: licences and bans are not checked here");
+        return Ok(());
+    }
+    println!("advisories are not checked here: they are fetched from the network");
+    call(root, &["deny", "--offline", "check", "licenses", "bans", "sources"], &[])
+}
