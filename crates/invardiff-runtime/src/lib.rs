@@ -27,7 +27,11 @@ pub use guidance::BatchedGuidance;
 pub use observe::{Event, Observed, ObservedStep};
 pub use replay::{Replay, ReplayStep};
 pub use sample::{sample, sample_with};
-pub use sampler::Sampler;
+pub use sampler::{
+    BetaSchedule, Ddim, DdimHistory, DpmHistory, DpmSolverPlusPlus, FlowMatchEuler, GaussianNoise, Marginal,
+    NoiseSchedule, ProbabilityPath, Sampler, Shift, Spacing,
+};
 pub use store::FeatureStore;
 
+pub use invardiff_plan::OutputForm;
 pub use invardiff_plan::{Kind, Site, SiteSpec, StreamSpec, Topology};

@@ -1,8 +1,25 @@
 //! Samplers: what a step does with a prediction.
 
+mod ddim;
+mod dpm;
+mod flow;
+mod marginal;
+mod noise;
+mod noise_schedule;
+mod spacing;
+
 use burn::tensor::Tensor;
+use invardiff_plan::OutputForm;
 
 use crate::RuntimeError;
+
+pub use ddim::{Ddim, DdimHistory};
+pub use dpm::{DpmHistory, DpmSolverPlusPlus};
+pub use flow::{FlowMatchEuler, Shift};
+pub use marginal::{Marginal, ProbabilityPath};
+pub use noise::GaussianNoise;
+pub use noise_schedule::{BetaSchedule, NoiseSchedule};
+pub use spacing::Spacing;
 
 /// A sampler over a fixed list of steps. A value without state: what a multistep solver remembers is a
 /// [`Sampler::History`] that the trajectory owns.
@@ -21,6 +38,33 @@ pub trait Sampler<const D: usize> {
 
     /// The sampler's own time at `step`, the axis of extrapolated reuse: half log-SNR, or sigma for flow matching.
     fn own_time(&self, step: usize) -> f64;
+
+    /// The noise level at `step`; it converts predictions made there.
+    fn noise_level(&self, step: usize) -> Marginal;
+
+    /// What the model predicts.
+    fn predicts(&self) -> OutputForm;
+
+    /// How much of an error in the clean sample predicted at `step` enters the next sample:
+    /// `alpha' - alpha sigma' / sigma` of a first-order step to the next noise level `(alpha', sigma')`.
+    fn output_weight(&self, step: usize) -> f64 {
+        let level = self.noise_level(step);
+        if step + 1 == self.steps() {
+            return 1.0;
+        }
+        let next = self.noise_level(step + 1);
+        next.alpha - level.alpha * next.sigma / level.sigma
+    }
+
+    /// The model's prediction at `x` in another form.
+    fn to_form(&self, step: usize, x: Tensor<D>, prediction: Tensor<D>, form: OutputForm) -> Tensor<D> {
+        self.noise_level(step).convert(x, prediction, self.predicts(), form)
+    }
+
+    /// The prediction that a value in `form` means at `x`.
+    fn from_form(&self, step: usize, x: Tensor<D>, value: Tensor<D>, form: OutputForm) -> Tensor<D> {
+        self.noise_level(step).convert(x, value, form, self.predicts())
+    }
 
     /// The history before the first step.
     fn start(&self) -> Self::History;

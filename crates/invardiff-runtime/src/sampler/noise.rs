@@ -1,0 +1,30 @@
+//! Seeded Gaussian noise.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand_distr::{Distribution, StandardNormal};
+
+/// Standard normal numbers from a seed, drawn on the host: the same on every device, and apart from every other source of
+/// random numbers in the process.
+#[derive(Clone, Debug)]
+pub struct GaussianNoise {
+    rng: Xoshiro256PlusPlus,
+}
+
+impl GaussianNoise {
+    /// The source of this seed.
+    pub fn seeded(seed: u64) -> Self {
+        Self { rng: Xoshiro256PlusPlus::seed_from_u64(seed) }
+    }
+
+    /// The next tensor of f32 numbers.
+    ///
+    /// # Shapes
+    /// - result: `shape`
+    pub fn draw<const D: usize>(&mut self, shape: [usize; D], device: &Device) -> Tensor<D> {
+        let values: Vec<f32> =
+            (0..shape.iter().product()).map(|_| StandardNormal.sample(&mut self.rng)).collect();
+        Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
+    }
+}
