@@ -143,8 +143,8 @@ where
             GateSite::Trunk => seen.expect("a forward that computes everything passes the trunk"),
             GateSite::Output(form) => {
                 let value = sampler.to_form(step, x.clone(), prediction.clone(), form);
-                let [batch, rest @ ..] = x.dims();
-                value.reshape([batch, 1, rest.iter().product()])
+                let shape = x.dims();
+                value.reshape([shape[0], 1, shape[1..].iter().product()])
             }
         };
         anchors.push_back((step, kept));

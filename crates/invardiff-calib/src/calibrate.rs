@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use invardiff_plan::{CachePlan, DistanceTable, Provenance, Settings, TwoPhase, missing_pairs, two_phase};
+use invardiff_plan::{CachePlan, DistanceTable, PlanError, Provenance, Settings, TwoPhase, missing_pairs, two_phase};
 use invardiff_runtime::{Denoiser, Sampler, sample};
 use rayon::prelude::*;
 
@@ -132,11 +132,11 @@ where
 }
 
 /// `work` on every item, in order of the items, on one thread or several.
-fn each<T: Send, R: Send, E: Send>(
+fn each<T: Send, R: Send>(
     items: Vec<T>,
     parallel: bool,
-    work: impl Fn(T) -> Result<R, E> + Sync,
-) -> Result<Vec<R>, E> {
+    work: impl Fn(T) -> Result<R, PlanError> + Send + Sync,
+) -> Result<Vec<R>, PlanError> {
     if parallel { items.into_par_iter().map(work).collect() } else { items.into_iter().map(work).collect() }
 }
 

@@ -11,6 +11,7 @@
 //! - sizes are per picture unless a name says otherwise; bytes are bytes, FLOPs are 2 x multiply-accumulate.
 
 mod atlas;
+mod baseline;
 mod distance;
 mod error;
 mod plan;
@@ -26,6 +27,7 @@ mod topology;
 mod two_phase;
 
 pub use atlas::ErrorAtlas;
+pub use baseline::{random_plan, uniform_gate};
 pub use distance::{DistanceTable, StepPair};
 pub use error::PlanError;
 pub use plan::CachePlan;

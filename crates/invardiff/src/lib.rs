@@ -1,1 +1,13 @@
-//! Skeleton.
+//! InvarDiff: measure, plan and replay feature caching in diffusion transformers.
+//!
+//! This crate composes the others: pipelines that sample with or without a plan ([`ClassToImage`]), the embedded models
+//! ([`Embedded`]), and the command line. For single concerns take the crates themselves: `invardiff-plan` (plans as data),
+//! `invardiff-runtime` (the seam), `invardiff-models`, `invardiff-calib`, `invardiff-eval`.
+
+mod model;
+mod pipeline;
+mod sampler;
+
+pub use model::{Embedded, NamedDit};
+pub use pipeline::{ClassToImage, GuidedDit, SamplingOptions};
+pub use sampler::{DitHistory, DitSampler, SamplerKind};

@@ -1,0 +1,115 @@
+//! Which sampler: a choice by name, resolved to one type that the pipelines take.
+
+use anyhow::Result;
+use burn::tensor::Tensor;
+use invardiff_models::DitConfig;
+use invardiff_plan::OutputForm;
+use invardiff_runtime::{
+    Ddim, DdimHistory, DpmHistory, DpmSolverPlusPlus, Marginal, RuntimeError, Sampler, Spacing,
+};
+
+/// A sampler for DiT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum SamplerKind {
+    /// DDIM, respaced as the authors use it.
+    #[default]
+    Ddim,
+    /// DPM-Solver++ 2M.
+    DpmSolverPlusPlus,
+}
+
+/// A sampler as chosen at run time.
+#[derive(Clone, Debug)]
+pub enum DitSampler {
+    /// DDIM.
+    Ddim(Ddim),
+    /// DPM-Solver++ 2M.
+    Dpm(DpmSolverPlusPlus),
+}
+
+/// The history of a [`DitSampler`].
+#[derive(Debug)]
+pub enum DitHistory {
+    /// Of DDIM.
+    Ddim(DdimHistory),
+    /// Of DPM-Solver++.
+    Dpm(DpmHistory<4>),
+}
+
+impl DitSampler {
+    /// A sampler of `num_inference_steps` steps over the schedule that the model was trained on.
+    ///
+    /// # Errors
+    /// When the schedule cannot be cut into so many steps.
+    pub fn new(kind: SamplerKind, config: &DitConfig, num_inference_steps: usize, eta: f64) -> Result<Self, RuntimeError> {
+        let schedule = config.noise_schedule()?;
+        let prediction = config.prediction_type;
+        Ok(match kind {
+            SamplerKind::Ddim => Self::Ddim(
+                Ddim::new(&schedule, Spacing::Respaced, num_inference_steps, prediction)?.with_eta(eta, 0)?,
+            ),
+            SamplerKind::DpmSolverPlusPlus => {
+                Self::Dpm(DpmSolverPlusPlus::new(&schedule, Spacing::Linspace, num_inference_steps, prediction)?)
+            }
+        })
+    }
+}
+
+/// Forwards to whichever sampler it is.
+macro_rules! forward {
+    ($self:ident, $sampler:ident => $body:expr) => {
+        match $self {
+            DitSampler::Ddim($sampler) => $body,
+            DitSampler::Dpm($sampler) => $body,
+        }
+    };
+}
+
+impl Sampler<4> for DitSampler {
+    type History = DitHistory;
+
+    fn name(&self) -> &'static str {
+        forward!(self, sampler => Sampler::<4>::name(sampler))
+    }
+
+    fn steps(&self) -> usize {
+        forward!(self, sampler => Sampler::<4>::steps(sampler))
+    }
+
+    fn time(&self, step: usize) -> f32 {
+        forward!(self, sampler => Sampler::<4>::time(sampler, step))
+    }
+
+    fn own_time(&self, step: usize) -> f64 {
+        forward!(self, sampler => Sampler::<4>::own_time(sampler, step))
+    }
+
+    fn noise_level(&self, step: usize) -> Marginal {
+        forward!(self, sampler => Sampler::<4>::noise_level(sampler, step))
+    }
+
+    fn predicts(&self) -> OutputForm {
+        forward!(self, sampler => Sampler::<4>::predicts(sampler))
+    }
+
+    fn start(&self) -> DitHistory {
+        match self {
+            Self::Ddim(sampler) => DitHistory::Ddim(Sampler::<4>::start(sampler)),
+            Self::Dpm(sampler) => DitHistory::Dpm(sampler.start()),
+        }
+    }
+
+    fn advance(&self, history: &mut DitHistory, step: usize, x: Tensor<4>, prediction: Tensor<4>) -> Tensor<4> {
+        match (self, history) {
+            (Self::Ddim(sampler), DitHistory::Ddim(history)) => sampler.advance(history, step, x, prediction),
+            (Self::Dpm(sampler), DitHistory::Dpm(history)) => sampler.advance(history, step, x, prediction),
+            (Self::Ddim(_), DitHistory::Dpm(_)) | (Self::Dpm(_), DitHistory::Ddim(_)) => {
+                panic!("a history is started by the sampler that it is given back to")
+            }
+        }
+    }
+
+    fn deterministic(&self) -> Result<(), RuntimeError> {
+        forward!(self, sampler => Sampler::<4>::deterministic(sampler))
+    }
+}
