@@ -45,10 +45,15 @@ impl Outcome {
     }
 }
 
-/// Runs `cargo test --release --workspace ARGS` (unit, integration and doc tests), showing its output as it comes.
+/// Runs `cargo test --release --workspace ARGS` (unit, integration and doc tests), showing its output as it comes. Where
+/// the arguments name packages, only those are tested.
 pub(crate) fn run(root: &Path, args: &[OsString]) -> Result<Outcome> {
     let mut cargo = cargo(root);
-    cargo.args(["test", "--release", "--workspace", "--no-fail-fast"]).args(args);
+    cargo.args(["test", "--release", "--no-fail-fast"]);
+    if !names_packages(args) {
+        cargo.arg("--workspace");
+    }
+    cargo.args(args);
     let mut child = cargo.stdout(Stdio::piped()).spawn().context("cargo test")?;
     let mut tally = Tally::default();
     if let Some(output) = child.stdout.take() {
@@ -56,6 +61,12 @@ pub(crate) fn run(root: &Path, args: &[OsString]) -> Result<Outcome> {
     }
     let status = child.wait().context("cargo test")?;
     Ok(Outcome { counts: tally.close(), status })
+}
+
+/// Whether cargo's own arguments (those before `--`) select packages.
+fn names_packages(args: &[OsString]) -> bool {
+    let mut own = args.iter().map(|arg| arg.to_string_lossy()).take_while(|arg| arg != "--");
+    own.any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
 }
 
 /// Copies `from` to `to` byte by byte as it comes, and shows every whole line to `look`.
@@ -166,6 +177,15 @@ all doctests ran in 0.30s; merged doctests compilation took 0.20s";
         let died = "running 3 tests\ntest a ... ok\n";
         assert_eq!(counts(died).failed, 1);
         assert_eq!(counts(&format!("{died}{OUTPUT}")).failed, 2);
+    }
+
+    #[test]
+    fn packages_are_named_before_the_dashes() {
+        let names = |args: &[&str]| names_packages(&args.iter().map(Into::into).collect::<Vec<_>>());
+        assert!(names(&["-p", "xtask"]) && names(&["-pxtask"]) && names(&["--lib", "--package=xtask"]));
+        assert!(
+            !names(&[]) && !names(&["quantile"]) && !names(&["--", "-p"]) && !names(&["--profile", "dev"])
+        );
     }
 
     #[test]
