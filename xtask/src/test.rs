@@ -32,12 +32,15 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Prints the counts as the closing line and gives cargo's exit code.
+    /// Prints the counts as the closing line and gives cargo's exit code. Without counts where no test ran because cargo
+    /// failed: zeros would look like a run.
     pub(crate) fn close(self) -> ExitCode {
         if !self.status.success() && self.counts.failed == 0 {
             eprintln!("cargo test failed outside of a test (build error, see above)");
         }
-        println!("{}", self.counts);
+        if self.status.success() || self.counts != Counts::default() {
+            println!("{}", self.counts);
+        }
         match (self.status.success(), self.counts.failed) {
             (true, 1..) => ExitCode::FAILURE,
             (true, 0) | (false, _) => exit_code(self.status),
