@@ -1,7 +1,7 @@
 //! The seam itself.
 
 use burn::tensor::Tensor;
-use invardiff_plan::Site;
+use invardiff_plan::{OutputForm, Site};
 
 /// What stands at a site: `N` tensors of shape `[batch, tokens, dim]`.
 pub type Feature<const N: usize> = [Tensor<3>; N];
@@ -23,13 +23,11 @@ pub trait Executor: Sized {
         site: Site,
         compute: impl FnOnce(&mut Self) -> Feature<N>,
     ) -> Feature<N> {
-        match self.recall(site) {
-            Some(kept) => kept,
-            None => {
-                let fresh = compute(self);
-                self.settle(site, fresh)
-            }
+        if let Some(kept) = self.recall(site) {
+            return kept;
         }
+        let fresh = compute(self);
+        self.settle(site, fresh)
     }
 }
 
@@ -43,4 +41,10 @@ pub trait Policy {
 
     /// The executor of step `step` (sampling order). A trajectory asks for every step once, in order.
     fn step(&mut self, step: usize) -> Self::Step<'_>;
+
+    /// The form in which the network's output stands at [`Site::OUTPUT`]; `None` is the form the model predicts, where
+    /// nothing is converted.
+    fn output_form(&self) -> Option<OutputForm> {
+        None
+    }
 }

@@ -1,7 +1,7 @@
 //! Looking on: timing, tracing, listing the sites of a model.
 
 use burn::tensor::Tensor;
-use invardiff_plan::Site;
+use invardiff_plan::{OutputForm, Site};
 
 use crate::{Executor, Feature, Policy};
 
@@ -40,6 +40,10 @@ impl<P: Policy, F: FnMut(usize, Site, Event<'_>)> Policy for Observed<P, F> {
 
     fn step(&mut self, step: usize) -> Self::Step<'_> {
         ObservedStep { inner: self.inner.step(step), look: &mut self.look, step }
+    }
+
+    fn output_form(&self) -> Option<OutputForm> {
+        self.inner.output_form()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use invardiff_plan::{Action, Schedule, Site, Source};
+use invardiff_plan::{Action, GateSite, OutputForm, Schedule, Site, Source};
 
 use crate::{Executor, Feature, FeatureStore, Policy};
 
@@ -32,6 +32,13 @@ impl Policy for Replay {
     fn step(&mut self, step: usize) -> ReplayStep<'_> {
         ReplayStep { schedule: &self.schedule, store: &mut self.store, step }
     }
+
+    fn output_form(&self) -> Option<OutputForm> {
+        match self.schedule.gate_site() {
+            GateSite::Trunk => None,
+            GateSite::Output(form) => Some(form),
+        }
+    }
 }
 
 /// The executor of one replayed step. A site that the schedule does not know is computed.
@@ -44,11 +51,8 @@ pub struct ReplayStep<'a> {
 
 impl ReplayStep<'_> {
     fn read(&mut self, slot: usize, source: &Source) -> Vec<Tensor<3>> {
-        let kept = if source.last {
-            self.store.take(slot, source.step)
-        } else {
-            self.store.get(slot, source.step)
-        };
+        let kept =
+            if source.last { self.store.take(slot, source.step) } else { self.store.get(slot, source.step) };
         kept.unwrap_or_else(|| {
             let site = self.schedule.slots()[slot].site;
             panic!(

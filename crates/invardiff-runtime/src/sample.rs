@@ -1,8 +1,9 @@
 //! Sampling is a fold over the steps.
 
 use burn::tensor::Tensor;
+use invardiff_plan::Site;
 
-use crate::{Denoiser, Policy, Sampler};
+use crate::{Denoiser, Executor, Policy, Sampler};
 
 /// The final sample of one trajectory.
 ///
@@ -39,9 +40,49 @@ where
 {
     let mut history = sampler.start();
     (0..sampler.steps()).fold(noise, |x, step| {
-        let prediction = model.predict(&mut policy.step(step), x.clone(), sampler.time(step), cond);
+        let prediction = predict(model, sampler, policy, step, &x, cond);
         let x = sampler.advance(&mut history, step, x, prediction);
         look(policy, step, &x);
         x
     })
+}
+
+/// The prediction at one step. The network's output is itself a site, around everything: recalled, no network runs.
+///
+/// Where a policy keeps it in another form, a computed prediction is used as it is: the way to that form and back would
+/// round it, and does not exist at the first step of a flow, where noise alone says nothing of the velocity.
+fn predict<const D: usize, M, S, P>(
+    model: &M,
+    sampler: &S,
+    policy: &mut P,
+    step: usize,
+    x: &Tensor<D>,
+    cond: &M::Cond,
+) -> Tensor<D>
+where
+    M: Denoiser<D>,
+    S: Sampler<D>,
+    P: Policy,
+{
+    let form = policy.output_form();
+    let shape = x.dims();
+    let flat = [shape[0], 1, shape[1..].iter().product()];
+    let mut computed = None;
+    let [value] = policy.step(step).at(Site::OUTPUT, |exec| {
+        let prediction = model.predict(exec, x.clone(), sampler.time(step), cond);
+        let value = match form {
+            None => prediction,
+            Some(form) => {
+                computed = Some(prediction.clone());
+                sampler.to_form(step, x.clone(), prediction, form)
+            }
+        };
+        [value.reshape(flat)]
+    });
+    let value = value.reshape(shape);
+    match (form, computed) {
+        (None, _) => value,
+        (Some(_), Some(prediction)) => prediction,
+        (Some(form), None) => sampler.from_form(step, x.clone(), value, form),
+    }
 }

@@ -62,6 +62,7 @@ pub trait Sampler<const D: usize> {
     }
 
     /// The prediction that a value in `form` means at `x`.
+    #[expect(clippy::wrong_self_convention, reason = "the counterpart of `to_form`; `self` is the sampler")]
     fn from_form(&self, step: usize, x: Tensor<D>, value: Tensor<D>, form: OutputForm) -> Tensor<D> {
         self.noise_level(step).convert(x, value, form, self.predicts())
     }
