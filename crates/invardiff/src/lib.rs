@@ -4,10 +4,16 @@
 //! ([`Embedded`]), and the command line. For single concerns take the crates themselves: `invardiff-plan` (plans as data),
 //! `invardiff-runtime` (the seam), `invardiff-models`, `invardiff-calib`, `invardiff-eval`.
 
+pub mod cli;
+pub mod commands;
+mod device;
 mod model;
 mod pipeline;
+mod progress;
 mod sampler;
 
+pub use device::DeviceChoice;
 pub use model::{Embedded, NamedDit};
 pub use pipeline::{ClassToImage, GuidedDit, SamplingOptions};
+pub use progress::bar;
 pub use sampler::{DitHistory, DitSampler, SamplerKind};
