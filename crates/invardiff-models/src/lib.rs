@@ -1,1 +1,21 @@
-//! Skeleton.
+//! Diffusion transformers for InvarDiff, with one forward each, and loaders for their public weights.
+//!
+//! A model here is a burn module whose forward takes an [`Executor`](invardiff_runtime::Executor): it names each cacheable
+//! value where it computes it. There is no second forward for caching, no hook and no state.
+//!
+//! ```no_run
+//! use burn::tensor::Device;
+//! use invardiff_models::Dit;
+//!
+//! let loaded = Dit::load("DiT-XL-2-256x256.pt", &Device::flex())?;
+//! println!("{} {}", loaded.dit.config().name(), loaded.sha256);
+//! # Ok::<(), invardiff_models::LoadError>(())
+//! ```
+
+pub mod dit;
+mod golden;
+mod load;
+
+pub use dit::{ConfigError, Dit, DitConfig, LabelError, NoiseName, Numerics};
+pub use golden::{Difference, Golden};
+pub use load::{FoundTensor, KeyLayout, KeyProblems, LoadError, LoadedDit, Misshapen};

@@ -1,0 +1,124 @@
+//! Loading public weights: strict, whole or not at all.
+
+mod checkpoint;
+mod config;
+mod error;
+mod infer;
+mod layout;
+mod weights;
+
+pub use error::{FoundTensor, KeyProblems, LoadError, Misshapen};
+pub use layout::KeyLayout;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{DType, Device};
+use checkpoint::Checkpoint;
+use weights::{Reader, Survey};
+
+use crate::{Dit, DitConfig, Numerics};
+
+/// A model with what is known of its weights.
+#[derive(Clone, Debug)]
+pub struct LoadedDit {
+    /// The model.
+    pub dit: Dit,
+    /// The weights' file as it was opened; `None` for weights in memory.
+    pub file: Option<PathBuf>,
+    /// SHA-256 of the whole file, hexadecimal.
+    pub sha256: String,
+    /// The naming of the weights.
+    pub layout: KeyLayout,
+    /// The section of a training checkpoint that was read, e.g. `ema`.
+    pub section: Option<&'static str>,
+}
+
+/// Where weights are looked for in a folder, in this order.
+const IN_FOLDER: [&str; 9] = [
+    "model.safetensors",
+    "weights.safetensors",
+    "diffusion_pytorch_model.safetensors",
+    "transformer/diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.bin",
+    "transformer/diffusion_pytorch_model.bin",
+    "model.pt",
+    "weights.pt",
+    "model.pth",
+];
+
+impl Dit {
+    /// Loads a DiT in f32 from any public layout.
+    ///
+    /// `path` is a file of weights (`.safetensors`; `.pt`, plain or with the weights under `ema`, `model`, ..) or a folder:
+    /// this project's (`config.json`, `model.safetensors`), diffusers' (`config.json`,
+    /// `diffusion_pytorch_model.safetensors`, both perhaps in `transformer/`), or a fixture's (`manifest.json`,
+    /// `weights.safetensors`). The configuration is the one beside the weights; without one it is read off the shapes.
+    ///
+    /// # Errors
+    /// [`LoadError`] names the file. Missing, unused and misshapen keys are one [`LoadError::Keys`] that lists them all;
+    /// a truncated or foreign file is a [`LoadError::Format`].
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<LoadedDit, LoadError> {
+        Self::load_as(path, DType::F32, device)
+    }
+
+    /// [`Dit::load`] with the weights cast to `dtype`, a float type of the device.
+    ///
+    /// # Errors
+    /// As [`Dit::load`].
+    pub fn load_as(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<LoadedDit, LoadError> {
+        let file = find(path.as_ref())?;
+        let config = config::beside(file.parent().unwrap_or(Path::new("")))?;
+        let loaded = assemble(Checkpoint::open(&file)?, config, dtype, device)?;
+        Ok(LoadedDit { file: Some(file), ..loaded })
+    }
+
+    /// Loads a DiT in f32 from a safetensors file in memory, such as one embedded with `include_bytes!`. With diffusers'
+    /// names and no [`DitConfig::numerics`], the numbers follow diffusers.
+    ///
+    /// # Errors
+    /// As [`Dit::load`]; the file is called "weights in memory".
+    pub fn from_bytes(bytes: &[u8], config: &DitConfig, device: &Device) -> Result<LoadedDit, LoadError> {
+        assemble(Checkpoint::from_bytes(bytes)?, Some(config.clone()), DType::F32, device)
+    }
+}
+
+fn find(path: &Path) -> Result<PathBuf, LoadError> {
+    let refuse = |detail| LoadError::NotFound { path: path.display().to_string(), detail };
+    if path.is_dir() {
+        let found = IN_FOLDER.iter().map(|name| path.join(name)).find(|file| file.is_file());
+        return found.ok_or_else(|| refuse(format!("the folder has none of {}", IN_FOLDER.join(", "))));
+    }
+    if path.is_file() { Ok(path.to_owned()) } else { Err(refuse("there is no such file or folder".into())) }
+}
+
+/// Checks every key, then reads: a model is built from a file that fits, or not at all.
+fn assemble(
+    mut checkpoint: Checkpoint,
+    config: Option<DitConfig>,
+    dtype: DType,
+    device: &Device,
+) -> Result<LoadedDit, LoadError> {
+    let file = checkpoint.file.clone();
+    let Some((layout, section)) = KeyLayout::detect(&checkpoint) else {
+        let detail = "no DiT: it has neither 'x_embedder.proj.weight' (original) nor 'pos_embed.proj.weight' (diffusers)";
+        return Err(LoadError::Format { file, detail: detail.into() });
+    };
+    if let Some(section) = section {
+        checkpoint.enter(section);
+    }
+    let mut config = config.map_or_else(|| infer::infer(&checkpoint, layout), Ok)?;
+    config.validate().map_err(|source| LoadError::Config { file: file.clone(), source })?;
+    config.numerics.get_or_insert(match layout {
+        KeyLayout::Original => Numerics::Original,
+        KeyLayout::Diffusers => Numerics::Diffusers,
+    });
+    let mut survey = Survey::new(&checkpoint, layout, config.depth, device);
+    let Ok(_) = Dit::build(&config, &mut survey, DType::F32, device);
+    let problems = survey.finish();
+    if !problems.is_empty() {
+        return Err(LoadError::Keys { file, model: config.name(), problems: Box::new(problems) });
+    }
+    let mut reader = Reader { checkpoint: &checkpoint, layout, config: &config, dtype, device };
+    let dit = Dit::build(&config, &mut reader, dtype, device)?;
+    Ok(LoadedDit { dit, file: None, sha256: checkpoint.sha256, layout, section })
+}

@@ -1,0 +1,113 @@
+//! The configuration beside the weights.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::LoadError;
+use crate::{ConfigError, DitConfig, Numerics};
+
+/// The configuration in `directory`: its `config.json` (this project's or diffusers'), or the `config` object of its
+/// `manifest.json`. `None` where there is neither.
+pub(crate) fn beside(directory: &Path) -> Result<Option<DitConfig>, LoadError> {
+    let path = directory.join("config.json");
+    if path.is_file() {
+        return read(&path, Some);
+    }
+    let path = directory.join("manifest.json");
+    if path.is_file() {
+        return read(&path, |mut value| value.get_mut("config").map(Value::take));
+    }
+    Ok(None)
+}
+
+fn read(path: &Path, pick: impl FnOnce(Value) -> Option<Value>) -> Result<Option<DitConfig>, LoadError> {
+    let file = path.display().to_string();
+    let text =
+        std::fs::read_to_string(path).map_err(|source| LoadError::Io { file: file.clone(), source })?;
+    serde_json::from_str::<Value>(&text)
+        .map_err(json)
+        .and_then(|value| pick(value).map(from_value).transpose())
+        .map_err(|source| LoadError::Config { file, source })
+}
+
+fn from_value(value: Value) -> Result<DitConfig, ConfigError> {
+    let config = if value.get("_class_name").is_some() {
+        serde_json::from_value::<Diffusers>(value).map_err(json)?.convert()?
+    } else {
+        serde_json::from_value(value).map_err(json)?
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+fn json(error: serde_json::Error) -> ConfigError {
+    ConfigError::Json(error.to_string())
+}
+
+/// The `config.json` of diffusers' `DiTTransformer2DModel`. Fields that choose between architectures must choose DiT's;
+/// absent, they have diffusers' defaults.
+#[derive(Deserialize)]
+struct Diffusers {
+    #[serde(rename = "_class_name")]
+    class_name: String,
+    sample_size: usize,
+    patch_size: usize,
+    in_channels: usize,
+    out_channels: Option<usize>,
+    num_layers: usize,
+    num_attention_heads: usize,
+    attention_head_dim: usize,
+    num_embeds_ada_norm: usize,
+    norm_eps: Option<f64>,
+    norm_type: Option<String>,
+    activation_fn: Option<String>,
+    attention_bias: Option<bool>,
+    norm_elementwise_affine: Option<bool>,
+}
+
+impl Diffusers {
+    fn convert(self) -> Result<DitConfig, ConfigError> {
+        let known = matches!(self.class_name.as_str(), "DiTTransformer2DModel" | "Transformer2DModel");
+        expect(known, "_class_name", &self.class_name, "DiTTransformer2DModel or Transformer2DModel")?;
+        let older = self.class_name == "Transformer2DModel";
+        let norm = self.norm_type.unwrap_or_else(|| default(older, "layer_norm", "ada_norm_zero"));
+        expect(norm == "ada_norm_zero", "norm_type", &norm, "ada_norm_zero")?;
+        let activation = self.activation_fn.unwrap_or_else(|| default(older, "geglu", "gelu-approximate"));
+        expect(activation == "gelu-approximate", "activation_fn", &activation, "gelu-approximate")?;
+        let bias = self.attention_bias.unwrap_or(!older);
+        expect(bias, "attention_bias", &bias, "true")?;
+        let affine = self.norm_elementwise_affine.unwrap_or(older);
+        expect(!affine, "norm_elementwise_affine", &affine, "false")?;
+        let epsilon = self.norm_eps.unwrap_or(1e-5);
+        expect(epsilon == 1e-5, "norm_eps", &epsilon, "1e-5")?;
+        let (input, output) = (self.in_channels, self.out_channels.unwrap_or(self.in_channels));
+        let learn_sigma = output == input.saturating_mul(2);
+        expect(learn_sigma || output == input, "out_channels", &output, "in_channels, or twice as many")?;
+        let hidden_size = self.num_attention_heads.saturating_mul(self.attention_head_dim);
+        let sizes = (self.sample_size, self.patch_size, self.num_layers, self.num_attention_heads);
+        let (input_size, patch_size, depth, num_heads) = sizes;
+        let mut config = DitConfig::new(input_size, patch_size, input, hidden_size, depth, num_heads);
+        config.num_classes = self.num_embeds_ada_norm;
+        config.learn_sigma = learn_sigma;
+        config.numerics = Some(Numerics::Diffusers);
+        Ok(config)
+    }
+}
+
+fn default(older: bool, of_older: &str, of_newer: &str) -> String {
+    if older { of_older } else { of_newer }.to_owned()
+}
+
+fn expect(
+    holds: bool,
+    field: &'static str,
+    value: &dyn std::fmt::Display,
+    expected: &str,
+) -> Result<(), ConfigError> {
+    if holds {
+        return Ok(());
+    }
+    Err(ConfigError::Field { field, value: value.to_string(), expected: expected.to_owned() })
+}

@@ -1,0 +1,9 @@
+//! DiT and its loader against stored numbers, laws and bad files.
+
+mod bad_files;
+mod ddim;
+mod fixture;
+mod forward;
+mod laws;
+mod layouts;
+mod torch;
