@@ -27,7 +27,9 @@ pub enum PlanError {
         found: Vec<usize>,
     },
     /// A slot is reused although nothing was computed before.
-    #[error("{site} is reused at step {step}, but no earlier step computes it; compute it at an earlier step")]
+    #[error(
+        "{site} is reused at step {step}, but no earlier step computes it; compute it at an earlier step"
+    )]
     ReuseBeforeCompute {
         /// The site whose feature is missing.
         site: Site,

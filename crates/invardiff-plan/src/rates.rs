@@ -239,3 +239,77 @@ pub(crate) fn check_streams<T>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(book: &[bool]) -> Vec<[usize; 3]> {
+        anchors(ArrayView1::from(book)).collect()
+    }
+
+    #[test]
+    fn without_reuse_every_step_is_compared_with_the_two_before_it() {
+        assert_eq!(pairs(&[false; 5]), [[0, 1, 2], [1, 2, 3], [2, 3, 4]]);
+    }
+
+    #[test]
+    fn the_reference_stays_from_the_second_reused_step_to_the_next_computed_one() {
+        let mut book = [false; 10];
+        book[3..=5].fill(true);
+        let frozen = [[2, 3, 4], [3, 4, 5], [3, 4, 6], [3, 4, 7], [4, 7, 8], [7, 8, 9]];
+        assert_eq!(pairs(&book)[2..], frozen);
+        // A run of one reused step freezes nothing.
+        book[4..=5].fill(false);
+        assert_eq!(pairs(&book), pairs(&[false; 10]));
+    }
+
+    #[test]
+    fn the_first_and_the_last_entry_of_a_book_change_nothing() {
+        assert_eq!(pairs(&[true, false, false, false, true]), pairs(&[false; 5]));
+    }
+
+    #[test]
+    fn rates_stand_one_step_early_and_the_ends_hold_one() {
+        let mut distances = DistanceTable::new(4, 1, vec![(Kind::MSA, 0)]).unwrap();
+        for (stream, scale) in [(0, 1.0), (1, 3.0)] {
+            for (from, value) in [(0, 2.0), (1, 3.0), (2, 12.0)] {
+                distances.record(stream, from, from + 1, value * scale).unwrap();
+            }
+        }
+        let rates = RateTable::phase1(&distances).unwrap();
+        assert_eq!(rates.trunk().to_vec(), [1.0, 1.5, 4.0, 1.0]);
+        assert_eq!(rates.stream(Kind::MSA).unwrap().column(0).to_vec(), [1.0, 1.5, 4.0, 1.0]);
+    }
+
+    #[test]
+    fn runs_are_averaged_and_must_be_alike() {
+        let table = |value: f32, layers| {
+            let stream = (Kind::MLP, Array2::from_elem((3, layers), value));
+            RateTable::new(Array1::from_elem(3, value), vec![stream]).unwrap()
+        };
+        assert_eq!(RateTable::mean(&[table(1.0, 2), table(2.0, 2)]).unwrap(), table(1.5, 2));
+        assert!(matches!(RateTable::mean(&[]), Err(PlanError::Range { .. })));
+        let error = RateTable::mean(&[table(1.0, 2), table(1.0, 3)]).unwrap_err();
+        assert!(matches!(error, PlanError::Shape { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_table_survives_json_and_a_misshapen_one_is_refused() {
+        let table = RateTable::new(
+            Array1::from(vec![1.0, 0.1, 0.7, 1.0]),
+            vec![(Kind::MSA, Array2::from_elem((4, 2), 0.3))],
+        )
+        .unwrap();
+        let json = serde_json::to_string(&table).unwrap();
+        assert_eq!(serde_json::from_str::<RateTable>(&json).unwrap(), table);
+        let short =
+            json.replace(r#""dim":[4],"data":[1.0,0.1,0.7,1.0]"#, r#""dim":[3],"data":[1.0,0.1,0.7]"#);
+        assert_ne!(short, json);
+        let error = serde_json::from_str::<RateTable>(&short).unwrap_err();
+        assert!(
+            error.to_string().contains("'msa' of the rate table has shape [4, 2], expected [3, 2]"),
+            "{error}"
+        );
+    }
+}
