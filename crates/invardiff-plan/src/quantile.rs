@@ -61,6 +61,14 @@ mod tests {
     }
 
     #[test]
+    fn it_starts_from_the_nearer_neighbour() {
+        // The gap 2^24 + 1 has no float32 and becomes 2^24, so the two ends do not lead to the same value.
+        let (below, above) = (1.0, 16_777_218.0);
+        assert_eq!(quantile(&[below, above], 0.5).unwrap(), 8_388_610.0);
+        assert_eq!(quantile(&[below, above], 0.25).unwrap(), 4_194_305.0);
+    }
+
+    #[test]
     fn what_has_no_quantile_is_refused_with_its_reason() {
         let cases: [(&[f32], f64, &str); 5] = [
             (&[], 0.5, "population of a quantile is empty"),

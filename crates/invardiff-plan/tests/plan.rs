@@ -17,6 +17,9 @@ fn topology() -> Topology {
     }
 }
 
+/// One difference between two runs.
+type Change = fn(&mut Execution);
+
 /// Step 1 is skipped; `msa[1]` is reused at steps 1 and 2, `mlp[0]` at step 2.
 fn plan() -> CachePlan {
     let mut reuse = Array2::from_elem((4, 4), false);
@@ -108,7 +111,6 @@ fn a_run_that_the_plan_was_not_made_for_is_refused_with_every_difference() {
     near.timesteps[1] += 1e-4;
     assert!(plan.check(&near).is_ok());
 
-    type Change = fn(&mut Execution);
     let changes: [(&str, Change); 8] = [
         ("model", |run| run.model = "flux".into()),
         ("weights_sha256", |run| run.weights_sha256 = Some("cd".into())),
