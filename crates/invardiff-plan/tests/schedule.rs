@@ -182,7 +182,7 @@ proptest! {
 /// The weighted sum gives every power of time up to the number of sources back. Errors are rounding: of the size of the
 /// summands.
 fn exact(plan: &CachePlan, recipe: &[Source], step: usize) -> Result<(), TestCaseError> {
-    for power in 0..recipe.len() as i32 {
+    for (power, _) in (0_i32..).zip(recipe) {
         let value = |at: usize| (time(plan, at) - time(plan, step)).powi(power);
         let sum: f64 = recipe.iter().map(|source| source.weight * value(source.step)).sum();
         let size: f64 = recipe.iter().map(|source| (source.weight * value(source.step)).abs()).sum();
@@ -199,7 +199,9 @@ fn a_reuse_before_any_computation_names_its_slot() {
     let plan = |skipped: &[usize], reused: &[usize]| {
         let gate = (0..5).map(|step| skipped.contains(&step)).collect();
         let mut reuse = Array2::from_elem((5, topology.sites.len()), false);
-        reused.iter().for_each(|step| reuse[[*step, column]] = true);
+        for step in reused {
+            reuse[[*step, column]] = true;
+        }
         CachePlan::new(topology.sites.iter().map(|spec| spec.site).collect(), gate, reuse).unwrap()
     };
     let refused = |plan: CachePlan| match plan.schedule(&topology).unwrap_err() {
