@@ -8,6 +8,7 @@ use crate::Kind;
 
 /// Everything about a sampling run that a plan depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Execution {
     /// The model's name, e.g. `dit-xl-2-256`.
     pub model: String,
@@ -29,6 +30,7 @@ pub struct Execution {
 
 /// A threshold as it was set and as it came out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Threshold {
     /// The stream it applies to; [`Kind::TRUNK`] for the step gate.
     pub kind: Kind,
@@ -40,6 +42,7 @@ pub struct Threshold {
 
 /// What was measured to make a plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// The conditions (class labels or prompts), one a run.
     pub conditions: Vec<String>,
@@ -51,6 +54,7 @@ pub struct Calibration {
 
 /// Where a plan comes from. Every part may be missing: the authors' books carry none of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// How the plan was made: `invardiff-dit`, `uniform`, `random`, `least-error`, ..
     pub method: String,

@@ -141,7 +141,7 @@ impl Schedule {
 }
 
 /// The plan's column of each of the topology's sites.
-fn columns(plan: &CachePlan, topology: &Topology) -> Result<Vec<usize>, PlanError> {
+pub(crate) fn columns(plan: &CachePlan, topology: &Topology) -> Result<Vec<usize>, PlanError> {
     let refuse = |detail| PlanError::Sites { model: topology.model.clone(), detail };
     let found: HashMap<Site, usize> = plan.sites().iter().enumerate().map(|(i, site)| (*site, i)).collect();
     let columns: Vec<usize> = topology
