@@ -1,0 +1,71 @@
+//! Files that are there whole or not at all.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::{Builder, NamedTempFile};
+
+/// Writes `bytes` beside `path` and renames, so that no one ever sees half a file.
+///
+/// # Errors
+/// When the folder does not exist or cannot be written to; names `path`.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = || format!("cannot write {}", path.display());
+    let mut beside = beside(path).with_context(name)?;
+    beside.write_all(bytes).with_context(name)?;
+    beside.persist(path).map_err(|error| error.error).with_context(name)?;
+    Ok(())
+}
+
+/// Refuses a place where [`write()`] could not write, before the work whose result goes there; leaves nothing behind.
+///
+/// # Errors
+/// As [`write()`].
+pub(crate) fn check_writable(path: &Path) -> Result<()> {
+    beside(path).map(drop).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// An unnamed place in the folder of `path`; removed when dropped.
+fn beside(path: &Path) -> Result<NamedTempFile> {
+    ensure!(!path.is_dir(), "it is a folder");
+    ensure!(path.file_name().is_some(), "it names no file");
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+    let mut builder = Builder::new();
+    builder.prefix(".invardiff-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What any new file gets: the process's mask takes its bits off.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    Ok(builder.tempfile_in(folder)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.txt");
+        check_writable(&path).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        write(&path, b"first, and longer").unwrap();
+        write(&path, b"second").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn places_that_cannot_be_written_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |path: &Path| format!("{:#}", check_writable(path).unwrap_err());
+        let missing = folder.path().join("missing").join("out.png");
+        assert!(message(&missing).contains("missing/out.png: there is no folder"), "{}", message(&missing));
+        assert!(message(folder.path()).contains("it is a folder"));
+        assert!(write(&missing, b"").is_err());
+    }
+}
