@@ -92,7 +92,11 @@ pub fn compare(
     batch: usize,
     progress: &dyn Fn(),
 ) -> Result<Vec<Judged>> {
-    ensure!(batch > 0 && labels.len().is_multiple_of(batch), "{} pictures are no multiple of {batch}", labels.len());
+    ensure!(
+        batch > 0 && labels.len().is_multiple_of(batch),
+        "{} pictures are no multiple of {batch}",
+        labels.len()
+    );
     let batches: Vec<(&[usize], &[u64])> = labels.chunks(batch).zip(seeds.chunks(batch)).collect();
     let mut drawn: Vec<(Vec<Array4<f32>>, usize)> = vec![(Vec::new(), 0); contenders.len()];
     let mut runs: Vec<_> = contenders
@@ -110,11 +114,13 @@ pub fn compare(
             }
         })
         .collect();
-    let mut subjects: Vec<_> = runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, anyhow::Error>).collect();
+    let mut subjects: Vec<_> =
+        runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, anyhow::Error>).collect();
     let timings = alternate(batches.len(), 0, &mut subjects)?;
     let pictures: Vec<(Array4<f32>, usize)> =
         drawn.into_iter().map(|(batches, peak)| Ok((stack(&batches)?, peak))).collect::<Result<_>>()?;
-    let range = contenders.first().and_then(|full| full.pipeline.model().config().pixel_range).unwrap_or([-1.0, 1.0]);
+    let range =
+        contenders.first().and_then(|full| full.pipeline.model().config().pixel_range).unwrap_or([-1.0, 1.0]);
     let reference = unit(&pictures[0].0, range);
     pictures
         .into_iter()
@@ -139,12 +145,13 @@ pub fn compare(
 /// When the device fails.
 pub fn to_array(x: Tensor<4>) -> Result<Array4<f32>> {
     let shape = x.dims();
-    let values: Vec<f32> = x.into_data().convert::<f32>().try_to_vec().map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let values: Vec<f32> =
+        x.into_data().convert::<f32>().try_to_vec().map_err(|error| anyhow::anyhow!("{error:?}"))?;
     Ok(Array4::from_shape_vec(shape, values)?)
 }
 
 fn stack(batches: &[Array4<f32>]) -> Result<Array4<f32>> {
-    Ok(concatenate(Axis(0), &batches.iter().map(Array4::view).collect::<Vec<_>>())?)
+    Ok(concatenate(Axis(0), &batches.iter().map(|batch| batch.view()).collect::<Vec<_>>())?)
 }
 
 /// Values of `range` scaled to `0 ..= 1` and clamped.

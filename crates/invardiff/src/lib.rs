@@ -6,12 +6,15 @@
 
 pub mod cli;
 pub mod commands;
+mod compare;
 mod device;
+mod files;
 mod model;
 mod pipeline;
 mod progress;
 mod sampler;
 
+pub use compare::{Contender, Judged, compare, to_array};
 pub use device::DeviceChoice;
 pub use model::{Embedded, NamedDit};
 pub use pipeline::{ClassToImage, GuidedDit, SamplingOptions};

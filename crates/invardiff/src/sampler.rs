@@ -41,16 +41,24 @@ impl DitSampler {
     ///
     /// # Errors
     /// When the schedule cannot be cut into so many steps.
-    pub fn new(kind: SamplerKind, config: &DitConfig, num_inference_steps: usize, eta: f64) -> Result<Self, RuntimeError> {
+    pub fn new(
+        kind: SamplerKind,
+        config: &DitConfig,
+        num_inference_steps: usize,
+        eta: f64,
+    ) -> Result<Self, RuntimeError> {
         let schedule = config.noise_schedule()?;
         let prediction = config.prediction_type;
         Ok(match kind {
             SamplerKind::Ddim => Self::Ddim(
                 Ddim::new(&schedule, Spacing::Respaced, num_inference_steps, prediction)?.with_eta(eta, 0)?,
             ),
-            SamplerKind::DpmSolverPlusPlus => {
-                Self::Dpm(DpmSolverPlusPlus::new(&schedule, Spacing::Linspace, num_inference_steps, prediction)?)
-            }
+            SamplerKind::DpmSolverPlusPlus => Self::Dpm(DpmSolverPlusPlus::new(
+                &schedule,
+                Spacing::Linspace,
+                num_inference_steps,
+                prediction,
+            )?),
         })
     }
 }
@@ -99,7 +107,13 @@ impl Sampler<4> for DitSampler {
         }
     }
 
-    fn advance(&self, history: &mut DitHistory, step: usize, x: Tensor<4>, prediction: Tensor<4>) -> Tensor<4> {
+    fn advance(
+        &self,
+        history: &mut DitHistory,
+        step: usize,
+        x: Tensor<4>,
+        prediction: Tensor<4>,
+    ) -> Tensor<4> {
         match (self, history) {
             (Self::Ddim(sampler), DitHistory::Ddim(history)) => sampler.advance(history, step, x, prediction),
             (Self::Dpm(sampler), DitHistory::Dpm(history)) => sampler.advance(history, step, x, prediction),

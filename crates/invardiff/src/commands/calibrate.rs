@@ -1,17 +1,165 @@
-//! `invardiff calibrate`.
+//! `invardiff calibrate`: measure, plan, compare, report.
 
+mod measure;
+mod present;
+mod rivals;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use invardiff_plan::{AuthorBook, BookLayout, BookName, BookVersion, CachePlan, Kind};
 
-/// (being written)
+use crate::{ClassToImage, DeviceChoice, SamplerKind, SamplingOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  invardiff calibrate
+      The embedded Fashion-MNIST model, DDIM-50, the published fast setting; everything lands in out/fashion
+  invardiff calibrate --model emoji --preset paper-slow
+  invardiff calibrate --model DiT-XL-2-256x256.pt --runs 4 --calibrate-unguided --out out/xl
+  invardiff calibrate --step-quantile 0.5 --quantile msa=0.3 --quantile mlp=0.1 --warm-up 3";
+
+/// Measure how much features change, make a plan in two phases, replay it and report
+///
+/// Runs the model deterministically on a few conditions, turns the change of its features into a caching plan by the
+/// published rule (arXiv 2512.05134), draws held-out pictures with and without it and with what one could have done
+/// instead at the same compute, and writes plan, pictures and report.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// `fashion` or `emoji` (embedded), or the path of DiT weights (.safetensors, .pt, or a folder)
+    #[arg(long, default_value = "fashion", value_name = "MODEL")]
+    model: String,
+    /// Steps of the sampler
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=1000))]
+    num_inference_steps: u32,
+    /// The sampler
+    #[arg(long, value_enum, default_value_t)]
+    sampler: SamplerKind,
+    /// Trajectories to measure; run r is of class r modulo the number of classes
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    runs: u32,
+    /// The published thresholds to start from
+    #[arg(long, value_enum, default_value_t)]
+    preset: Preset,
+    /// Quantile of the step gate, instead of the preset's (0 skips no step)
+    #[arg(long, value_name = "Q")]
+    step_quantile: Option<f64>,
+    /// Quantile of a module kind, instead of the preset's; may be repeated (0 reuses none)
+    #[arg(long = "quantile", value_name = "KIND=Q", value_parser = kind_quantile)]
+    quantiles: Vec<(Kind, f64)>,
+    /// Steps at the start that are always computed
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    warm_up: usize,
+    /// Guidance scale (1: none); by default the model's own
+    #[arg(long, value_name = "SCALE")]
+    guidance_scale: Option<f32>,
+    /// Measure the conditional half alone, as the authors' DiT script does; pictures are still drawn with guidance
+    #[arg(long)]
+    calibrate_unguided: bool,
+    /// Seed of the first run's noise; pictures for the comparison use other seeds
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Held-out pictures to compare on
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pictures: u32,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// The folder for everything written; by default out/MODEL
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Thresholds that the authors published for DiT-XL/2 and 50 steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Preset {
+    /// Step quantile 0.63, modules 0.22.
+    #[default]
+    PaperFast,
+    /// Step quantile 0.61, modules 0.20.
+    PaperSlow,
+}
+
+impl Preset {
+    /// (quantile of the step gate, quantile of every module kind)
+    fn quantiles(self) -> (f64, f64) {
+        match self {
+            Self::PaperFast => (0.63, 0.22),
+            Self::PaperSlow => (0.61, 0.20),
+        }
+    }
+}
+
+fn kind_quantile(text: &str) -> Result<(Kind, f64), String> {
+    let (kind, quantile) = text.split_once('=').ok_or("expected KIND=Q, such as msa=0.3")?;
+    let kind = Kind::parse(kind).map_err(|error| error.to_string())?;
+    let quantile: f64 = quantile.parse().map_err(|_| format!("'{quantile}' is no number"))?;
+    Ok((kind, quantile))
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// Never yet.
-pub fn run(_: &Args) -> Result<ExitCode> {
+/// When the model cannot be loaded, a setting does not fit it, or a file cannot be written.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let device = args.device.open();
+    let options = SamplingOptions {
+        sampler: args.sampler,
+        num_inference_steps: args.num_inference_steps as usize,
+        guidance_scale: args.guidance_scale,
+        eta: 0.0,
+    };
+    let full = ClassToImage::from_pretrained(&args.model, options, &device)?;
+    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(&full.model().name));
+    std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
+
+    let measured = measure::measure(args, &full)?;
+    let plan = &measured.outcome.plan;
+    plan.write(folder.join("plan.json"))?;
+    plan.write(folder.join("plan.bin"))?;
+    write_book(plan, &folder)?;
+
+    let comparison = rivals::compare(args, &full, plan)?;
+    let report = present::report(args, &full, &measured, &comparison)?;
+    let page = report.write(&folder)?;
+    if args.json {
+        println!("{}", present::json(&report, &measured, &folder)?);
+    } else {
+        println!("{}", present::summary(&report, &measured, &page));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The plan as the authors' scripts would read it, under the name they would give it.
+fn write_book(plan: &CachePlan, folder: &std::path::Path) -> Result<()> {
+    let book = AuthorBook::from_plan(plan, BookLayout::Dit, BookVersion::V1)?;
+    let name =
+        BookName::of(plan, BookLayout::Dit, "").map_or_else(|| "book.json".into(), |name| name.to_string());
+    crate::files::write(&folder.join(name), book.to_json().as_bytes())
+}
+
+/// One quantile for every stream of the model: the preset's, or the one given for it.
+fn quantiles(args: &Args, full: &ClassToImage) -> Result<(f64, std::collections::BTreeMap<Kind, f64>)> {
+    use invardiff_runtime::Denoiser;
+    let topology = full.denoiser().topology();
+    let (gate, modules) = args.preset.quantiles();
+    let mut all: std::collections::BTreeMap<Kind, f64> =
+        topology.streams().into_iter().map(|(stream, _)| (stream, modules)).collect();
+    for (kind, quantile) in &args.quantiles {
+        let known = all.keys().map(Kind::as_str).collect::<Vec<_>>().join(", ");
+        let slot = all.get_mut(kind).with_context(|| format!("--quantile {kind}: the model has {known}"))?;
+        *slot = *quantile;
+    }
+    let gate = args.step_quantile.unwrap_or(gate);
+    for (flag, quantile) in std::iter::once(("--step-quantile".to_owned(), gate))
+        .chain(all.iter().map(|(kind, quantile)| (format!("--quantile {kind}"), *quantile)))
+    {
+        ensure!((0.0..=1.0).contains(&quantile), "{flag} is {quantile}, expected a number from 0 to 1");
+    }
+    Ok((gate, all))
 }

@@ -1,0 +1,264 @@
+//! The report of a calibration.
+
+use std::path::Path;
+
+use anyhow::Result;
+use invardiff_calib::Similarity;
+use invardiff_eval::peak_rss;
+use invardiff_eval::report::{
+    Amplify, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Row, Scale, Series, StepChart,
+    Table, Unit,
+};
+use invardiff_plan::{Cost, DistanceTable, Kind, Threshold};
+use invardiff_runtime::{Denoiser, Sampler};
+use ndarray::{Array2, Axis, Slice};
+
+use super::Args;
+use super::measure::Measured;
+use super::rivals::Comparison;
+use crate::{ClassToImage, Contender, Judged};
+
+/// Columns of a picture grid.
+const COLUMNS: usize = 10;
+
+/// Assembles the report.
+pub(super) fn report(
+    args: &Args,
+    full: &ClassToImage,
+    measured: &Measured,
+    comparison: &Comparison,
+) -> Result<Report> {
+    let plan = &measured.outcome.plan;
+    let topology = full.denoiser().topology();
+    let cost = Cost::of(plan, &topology)?;
+    let table = Table { rows: rows(comparison) };
+    let [reference, own] = [&comparison.judged[0], &comparison.judged[1]];
+    Ok(Report {
+        title: format!("InvarDiff on {}", full.model().name),
+        subtitle: format!(
+            "{} steps of {}, {}, {} calibration runs",
+            full.sampler().steps(),
+            full.sampler().name(),
+            full.guidance_scale().map_or("no guidance".into(), |scale| format!("guidance {scale}")),
+            args.runs
+        ),
+        highlights: vec![
+            Highlight {
+                label: "measured speed-up".into(),
+                value: format!("{:.2}x", own.speedup),
+                detail: format!("predicted {:.2}x, gate alone {:.2}x", cost.speedup(), cost.gate_speedup()),
+            },
+            Highlight {
+                label: "skipped steps".into(),
+                value: format!("{} of {}", plan.skipped_steps(), plan.steps()),
+                detail: format!("{} modules reused in the others", plan.reused_modules()),
+            },
+            Highlight {
+                label: "PSNR to the full run".into(),
+                value: format!("{:.1} dB", mean(&own.psnr)),
+                detail: format!("worst picture {:.1} dB", worst(&own.psnr)),
+            },
+            Highlight {
+                label: "peak cache".into(),
+                value: format!("{} KiB", own.peak_bytes_per_picture / 1024),
+                detail: "a picture; as the schedule predicts".into(),
+            },
+        ],
+        facts: facts(args, full, measured, reference),
+        notes: vec![
+            "PSNR and SSIM compare with the full run from the same noise, on values clamped to their range and not \
+             rounded to bytes. Speed-ups are medians over batches drawn in turns in one process; FLOPs are those of \
+             matrix products."
+                .into(),
+            "Rows at the same compute are what a user could have done instead: skipping a step of a deterministic \
+             sampler is nearly a coarser time grid."
+                .into(),
+        ],
+        thresholds: plan.provenance.thresholds.clone(),
+        table,
+        plan: Some(PlanPicture {
+            gate: plan.gate().to_vec(),
+            kinds: topology.kinds().into_iter().map(|kind| (kind, plan.of_kind(kind))).collect(),
+        }),
+        grids: grids(full, comparison)?,
+        heat_maps: heat_maps(measured),
+        latency: Some(StepChart {
+            title: "Latency of a step, one picture".into(),
+            unit: Unit::Milliseconds,
+            scale: Scale::Linear,
+            series: ["full", "cached"]
+                .into_iter()
+                .zip(&measured.latency)
+                .map(|(name, values)| Series { name: name.into(), values: values.clone() })
+                .collect(),
+        }),
+        cache_bytes: Some(StepChart {
+            title: "Bytes kept after a step, one picture".into(),
+            unit: Unit::Bytes,
+            scale: Scale::Linear,
+            series: vec![Series { name: "feature store".into(), values: measured.bytes.clone() }],
+        }),
+        curves: Vec::new(),
+        provenance: serde_json::to_value(&plan.provenance)?,
+    })
+}
+
+fn facts(args: &Args, full: &ClassToImage, measured: &Measured, reference: &Judged) -> Vec<(String, String)> {
+    let loaded = &full.model().loaded;
+    let mut facts = vec![
+        ("model".into(), full.model().name.clone()),
+        ("weights SHA-256".into(), loaded.sha256.clone()),
+        ("calibration".into(), {
+            let guided = if args.calibrate_unguided { "conditional half alone" } else { "with guidance" };
+            format!(
+                "{} runs, {guided}, {:.1} s, {} pass(es)",
+                args.runs, measured.seconds, measured.outcome.passes
+            )
+        }),
+        (
+            "seeds".into(),
+            format!("calibration from {}, pictures from {}", args.seed, args.seed.wrapping_add(1_000_000)),
+        ),
+        ("held-out pictures".into(), args.pictures.to_string()),
+        ("full run of one batch".into(), format!("{:.2} s (median)", reference.timings.median())),
+        ("plan".into(), measured.outcome.plan.fingerprint().unwrap_or_default()),
+        ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
+    ];
+    if let Some(bytes) = peak_rss() {
+        facts.push(("peak resident memory".into(), format!("{} MiB", bytes >> 20)));
+    }
+    facts
+}
+
+fn rows(comparison: &Comparison) -> Vec<Row> {
+    let row = |((group, contender), judged): (&(_, Contender), &Judged)| Row {
+        name: contender.name.clone(),
+        description: contender.description.clone(),
+        group: *group,
+        compute_fraction: contender.compute_fraction,
+        predicted_speedup: Some(1.0 / contender.compute_fraction),
+        measured_speedup: Some(judged.speedup),
+        psnr_mean: mean(&judged.psnr),
+        psnr_worst: worst(&judged.psnr),
+        ssim_mean: mean(&judged.ssim),
+        ssim_worst: worst(&judged.ssim),
+        peak_cache_bytes: Some(judged.peak_bytes_per_picture as u64),
+    };
+    comparison.contenders.iter().zip(&comparison.judged).map(row).collect()
+}
+
+/// Full, cached and their difference for the plan; then every contender's pictures below each other.
+fn grids(full: &ClassToImage, comparison: &Comparison) -> Result<Vec<PictureGrid>> {
+    if full.model().config().pixel_range.is_none() {
+        return Ok(Vec::new());
+    }
+    let shown = comparison.labels.len().min(COLUMNS);
+    let names: Vec<String> =
+        comparison.labels[..shown].iter().map(|label| full.model().class_name(*label)).collect();
+    let first = |judged: &Judged| judged.pictures.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
+    let pictures: Vec<_> = comparison.judged.iter().map(first).collect();
+    let compared = PictureGrid::compare(
+        "Full, cached, difference",
+        names.clone(),
+        pictures[0].view(),
+        pictures[1].view(),
+        Amplify::Fit,
+    )?;
+    let mut all = PictureGrid::new("The same pictures by every row of the table", names);
+    for ((_, contender), pictures) in comparison.contenders.iter().zip(&pictures) {
+        all = all.row(contender.name.clone(), pictures.view())?;
+    }
+    Ok(vec![compared, all])
+}
+
+fn heat_maps(measured: &Measured) -> Vec<HeatMap> {
+    let outcome = &measured.outcome;
+    let rates = &outcome.phases.first.rates;
+    let threshold = |kind: Kind| {
+        let found =
+            outcome.phases.first.thresholds.iter().find(|threshold: &&Threshold| threshold.kind == kind);
+        found.map(|threshold| threshold.value)
+    };
+    let map =
+        |kind, measure, values, threshold| HeatMap { kind, measure, scale: Scale::Log, values, threshold };
+    let trunk = rates.trunk().to_owned().insert_axis(Axis(1));
+    let mut maps = vec![map(Kind::TRUNK, Measure::ChangeRate, trunk, threshold(Kind::TRUNK))];
+    maps.extend(
+        rates
+            .streams()
+            .iter()
+            .map(|(kind, table)| map(*kind, Measure::ChangeRate, table.to_owned(), threshold(*kind))),
+    );
+    let Some(table) = outcome.tables.first() else { return maps };
+    for (measure, value) in [
+        (Measure::MeanSquare, (|s: &Similarity| s.mean_square) as fn(&Similarity) -> f32),
+        (Measure::CosineDistance, |s: &Similarity| s.cosine_distance),
+    ] {
+        let kinds = std::iter::once(Kind::TRUNK).chain(rates.streams().iter().map(|(kind, _)| *kind));
+        maps.extend(
+            kinds.map(|kind| map(kind, measure, similarity(table, &outcome.similarities, kind, value), None)),
+        );
+    }
+    maps
+}
+
+/// One measure of one stream, `[steps, layers]`; the first step has none.
+fn similarity(
+    table: &DistanceTable,
+    all: &[Similarity],
+    kind: Kind,
+    value: fn(&Similarity) -> f32,
+) -> Array2<f32> {
+    let layers = table.streams().iter().filter(|(name, _)| *name == kind).count();
+    let mut values = Array2::from_elem((table.steps(), layers), f32::NAN);
+    for similarity in all {
+        let (name, layer) = table.streams()[similarity.stream];
+        if name == kind {
+            values[[similarity.step, layer as usize]] = value(similarity);
+        }
+    }
+    values
+}
+
+/// What the terminal shows at the end.
+pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> String {
+    let plan = &measured.outcome.plan;
+    let gate: String = plan.gate().iter().map(|skipped| if *skipped { '.' } else { '#' }).collect();
+    format!(
+        "{}\n{}\n\nsteps  {gate}  (# computed, . skipped)\n\n{}\nreport {}\nplan   {}",
+        report.title,
+        report.subtitle,
+        report.table.markdown(),
+        page.display(),
+        page.with_file_name("plan.json").display(),
+    )
+}
+
+/// One JSON object with the table and where everything is.
+///
+/// # Errors
+/// When a number cannot be written as JSON.
+pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Result<String> {
+    let plan = &measured.outcome.plan;
+    Ok(serde_json::to_string_pretty(&serde_json::json!({
+        "folder": folder,
+        "plan": folder.join("plan.json"),
+        "report": folder.join("report.html"),
+        "fingerprint": plan.fingerprint()?,
+        "steps": plan.steps(),
+        "skipped_steps": plan.skipped_steps(),
+        "reused_modules": plan.reused_modules(),
+        "thresholds": plan.provenance.thresholds,
+        "seconds": measured.seconds,
+        "passes": measured.outcome.passes,
+        "table": report.table,
+    }))?)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn worst(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
