@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use invardiff_plan::{CachePlan, DistanceTable, PlanError, Provenance, Settings, TwoPhase, missing_pairs, two_phase};
+use invardiff_plan::{
+    CachePlan, DistanceTable, PlanError, Provenance, Settings, TwoPhase, missing_pairs, two_phase,
+};
 use invardiff_runtime::{Denoiser, Sampler, sample};
 use rayon::prelude::*;
 

@@ -95,7 +95,16 @@ impl<'a> Record<'a> {
             *last = (*last).max(pair.to);
         }
         let rings = vec![VecDeque::new(); streams.count];
-        Self { streams, pairs, listed, last_use, rings, distances: Vec::new(), similarities: Vec::new(), similar }
+        Self {
+            streams,
+            pairs,
+            listed,
+            last_use,
+            rings,
+            distances: Vec::new(),
+            similarities: Vec::new(),
+            similar,
+        }
     }
 
     /// Reads everything measured from the device, once, and books the distances.

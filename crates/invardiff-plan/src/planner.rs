@@ -61,7 +61,12 @@ impl FrontPoint {
     ///
     /// # Errors
     /// As [`CachePlan::with_times`].
-    pub fn plan(&self, atlas: &ErrorAtlas, rule: ReuseRule, topology: &Topology) -> Result<CachePlan, PlanError> {
+    pub fn plan(
+        &self,
+        atlas: &ErrorAtlas,
+        rule: ReuseRule,
+        topology: &Topology,
+    ) -> Result<CachePlan, PlanError> {
         let mut plan = CachePlan::gate_only(topology, self.gate.clone())
             .with_gate_rule(atlas.gate_site, rule)
             .with_times(atlas.axis, atlas.times.clone())?;
@@ -104,7 +109,9 @@ pub fn front(atlas: &ErrorAtlas, options: &PlannerOptions) -> Result<Vec<FrontPo
                     let stood_in = next - 1;
                     let allowed =
                         stood_in >= options.warm_up && stood_in < first_end && skipped <= options.longest_run;
-                    let Some(cost) = atlas.error(options.rule, stood_in, b, a).filter(|_| allowed) else { break };
+                    let Some(cost) = atlas.error(options.rule, stood_in, b, a).filter(|_| allowed) else {
+                        break;
+                    };
                     error += match options.criterion {
                         Criterion::Squares => cost,
                         Criterion::Sum => cost.sqrt(),
