@@ -183,7 +183,9 @@ pub(super) fn nonskip_rate(warm_up: usize, steps: usize) -> f64 {
         let scale = 10_f64.powi(digits);
         (exact * scale).ceil() / scale
     });
-    rounded.into_iter().find(|rate| (rate * steps as f64) as usize == warm_up).unwrap_or(exact)
+    // Half a step more is cut off whatever the rounding; 29 of 50 is one that needs it (0.58 * 50 is 28.999..).
+    let safe = (warm_up as f64 + 0.5) / steps as f64;
+    rounded.into_iter().find(|rate| (rate * steps as f64) as usize == warm_up).unwrap_or(safe)
 }
 
 #[cfg(test)]

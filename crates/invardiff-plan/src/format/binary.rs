@@ -39,11 +39,12 @@ impl CachePlan {
     /// The plan as bytes, version 1. Equal plans give equal bytes.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for a plan that would be larger than [`FILE_LIMIT`].
+    /// [`PlanError::Format`] for a plan that would be larger than [`FILE_LIMIT`], [`PlanError::Range`] for one with more than
+    /// 65536 sites.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
         let packed = Packed {
             steps: self.steps() as u32,
-            sites: group(self.sites()),
+            sites: group(self.sites())?,
             gate: pack(self.gate().iter().copied()),
             reuse: pack(self.reuse().iter().copied()),
             rules: Rules::of(self),

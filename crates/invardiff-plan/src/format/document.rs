@@ -19,8 +19,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::format::groups::{SiteGroup, group, ungroup};
-use crate::format::in_file;
 use crate::format::rules::Rules;
+use crate::format::{FILE_LIMIT, in_file};
 use crate::{CachePlan, Kind, PlanError, Provenance};
 
 const FORMAT: &str = "invardiff-plan";
@@ -50,20 +50,24 @@ impl CachePlan {
     /// The plan as JSON, version 1.
     ///
     /// # Errors
-    /// [`PlanError::Range`] for a number in the provenance that is infinite or not a number, which JSON cannot hold.
+    /// [`PlanError::Range`] for a number in the provenance that is infinite or not a number, which JSON cannot hold, and for
+    /// more than 65536 sites; [`PlanError::Format`] for a plan that would be larger than [`FILE_LIMIT`].
     pub fn to_json(&self) -> Result<String, PlanError> {
         refuse_infinite(&self.provenance)?;
         let document = Document {
             format: FORMAT.into(),
             version: VERSION,
-            sites: group(self.sites()),
+            sites: group(self.sites())?,
             gate: draw(self.gate()),
             reuse: rows(self),
             rules: Rules::of(self),
             provenance: self.provenance.clone(),
         };
-        let text = serde_json::to_string_pretty(&document).map_err(|error| wrong("the plan", &error))?;
-        Ok(text + "\n")
+        let text = serde_json::to_string_pretty(&document).map_err(|error| wrong("the plan", &error))? + "\n";
+        if text.len() > FILE_LIMIT {
+            return Err(wrong("the plan", &format!("more than the {FILE_LIMIT} bytes that are read back")));
+        }
+        Ok(text)
     }
 
     /// Reads JSON of version 1; `what` names the file in messages.
@@ -93,6 +97,9 @@ impl CachePlan {
 impl Document {
     fn plan(mut self) -> Result<CachePlan, PlanError> {
         let gate = read_row("gate", &self.gate)?;
+        if gate.is_empty() {
+            return Err(wrong("gate", &"it has no steps"));
+        }
         let sites = ungroup(&self.sites)?;
         let mut columns: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
         for (column, site) in sites.iter().enumerate() {

@@ -81,7 +81,11 @@ impl PlanFile {
         if is_book(&object) {
             return AuthorBook::from_object(object, what).map(|book| Self::Book(book, None));
         }
-        SmoothCache::from_object(&object, what).map(Self::SmoothCache)
+        if object.values().all(Value::is_array) {
+            return SmoothCache::from_object(&object, what).map(Self::SmoothCache);
+        }
+        let detail = "no plan: the JSON has neither the key 'format' nor those of a book, and is no SmoothCache schedule";
+        Err(wrong(what, detail.into()))
     }
 
     /// The plan. A book needs a model only to be laid over its sites; SmoothCache schedules and step masks cannot do

@@ -17,7 +17,13 @@ pub(super) struct SiteGroup {
 }
 
 /// The shortest such runs, found from the front.
-pub(super) fn group(mut sites: &[Site]) -> Vec<SiteGroup> {
+///
+/// # Errors
+/// [`PlanError::Range`] when there are more sites than are read back.
+pub(super) fn group(mut sites: &[Site]) -> Result<Vec<SiteGroup>, PlanError> {
+    if sites.len() > SITE_LIMIT {
+        return Err(range(format!("{} sites", sites.len()), format!("at most {SITE_LIMIT}")));
+    }
     let mut groups = Vec::new();
     while let Some(first) = sites.first().map(|site| site.layer) {
         let width = sites.iter().take_while(|site| site.layer == first).count();
@@ -30,7 +36,7 @@ pub(super) fn group(mut sites: &[Site]) -> Vec<SiteGroup> {
         groups.push(SiteGroup { kinds, first, layers: layers as u32 });
         sites = &sites[width * layers..];
     }
-    groups
+    Ok(groups)
 }
 
 /// The sites of the runs.
@@ -38,21 +44,25 @@ pub(super) fn group(mut sites: &[Site]) -> Vec<SiteGroup> {
 /// # Errors
 /// [`PlanError::Range`] when there are too many or a layer's number overflows.
 pub(super) fn ungroup(groups: &[SiteGroup]) -> Result<Vec<Site>, PlanError> {
-    let range = |value: String, expected: String| PlanError::Range { what: "sites".into(), value, expected };
     let counts = groups.iter().map(|group| group.kinds.len().saturating_mul(group.layers as usize));
     let total = counts.fold(0_usize, usize::saturating_add);
     if total > SITE_LIMIT {
         return Err(range(format!("{total} sites"), format!("at most {SITE_LIMIT}")));
     }
     let mut sites = Vec::with_capacity(total);
-    for group in groups.iter().filter(|group| !group.kinds.is_empty()) {
-        let last = group.first.checked_add(group.layers);
+    for group in groups.iter().filter(|group| group.layers > 0 && !group.kinds.is_empty()) {
+        let last = group.first.checked_add(group.layers - 1);
         let last = last.ok_or_else(|| range(format!("first {}", group.first), "layers below 2^32".into()))?;
         sites.extend(
-            (group.first..last).flat_map(|layer| group.kinds.iter().map(move |kind| Site::new(*kind, layer))),
+            (group.first..=last)
+                .flat_map(|layer| group.kinds.iter().map(move |kind| Site::new(*kind, layer))),
         );
     }
     Ok(sites)
+}
+
+fn range(value: String, expected: String) -> PlanError {
+    PlanError::Range { what: "sites".into(), value, expected }
 }
 
 #[cfg(test)]
@@ -63,7 +73,7 @@ mod tests {
     fn regular_models_are_one_run_a_sort_of_block() {
         let topology = crate::Topology::named("flux1-dev-1024").unwrap();
         let sites: Vec<Site> = topology.sites.iter().map(|spec| spec.site).collect();
-        let groups = group(&sites);
+        let groups = group(&sites).unwrap();
         assert_eq!(groups.len(), 2);
         assert_eq!((groups[0].layers, groups[1].layers), (19, 38));
         assert_eq!(ungroup(&groups).unwrap(), sites);
@@ -73,8 +83,15 @@ mod tests {
     fn any_order_survives() {
         let sites =
             [Site::mlp(7), Site::msa(7), Site::msa(0), Site::mlp(0), Site::msa(1), Site::msa(u32::MAX)];
-        assert_eq!(ungroup(&group(&sites)).unwrap(), sites);
-        assert!(group(&[]).is_empty());
+        assert_eq!(ungroup(&group(&sites).unwrap()).unwrap(), sites);
+        assert!(group(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn more_sites_than_are_read_back_are_not_written() {
+        let sites: Vec<Site> = (0..=SITE_LIMIT as u32).map(Site::msa).collect();
+        assert!(group(&sites[1..]).is_ok());
+        assert!(group(&sites).unwrap_err().to_string().contains("65537 sites"));
     }
 
     #[test]
