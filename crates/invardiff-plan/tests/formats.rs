@@ -299,9 +299,14 @@ fn large_and_foreign_files_are_refused() {
     };
     let large = message("large.json", &vec![b' '; FILE_LIMIT + 1]);
     assert!(large.contains("large.json: larger than"), "{large}");
-    for (name, bytes) in
-        [("empty", &b""[..]), ("text", b"hello"), ("png", b"\x89PNG\r\n"), ("list", b"[true]")]
-    {
+    let foreign = [
+        ("empty", &b""[..]),
+        ("text", b"hello"),
+        ("png", b"\x89PNG\r\n"),
+        ("list", b"[true]"),
+        ("manifest.json", br#"{"kind": "dit", "steps": [1, 0]}"#),
+    ];
+    for (name, bytes) in foreign {
         let message = message(name, bytes);
         assert!(message.contains(&format!("{name}: no plan")), "{message}");
     }
