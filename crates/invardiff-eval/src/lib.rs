@@ -2,16 +2,23 @@
 //!
 //! - [`psnr`], [`ssim`] and [`Lpips`] compare pictures;
 //! - [`alternate`] times runs against each other, [`peak_rss`] reads the peak memory;
-//! - [`picture_grid`] and [`rgb_images`] make pictures of arrays.
+//! - [`rgb_images`] makes pictures of arrays and [`picture_grid`] one picture of many;
+//! - [`report::Report`] is written as one self-contained page with its figures and numbers beside it.
 
 mod error;
+mod grid;
 mod lpips;
 mod pixel;
 mod psnr;
+pub mod report;
 mod ssim;
+mod text;
+mod timing;
 
 pub use error::EvalError;
+pub use grid::{GridLayout, picture_grid, rgb_image, rgb_images, rounded_bytes, truncated_bytes};
 pub use lpips::{Backbone, Lpips, Weights, formula_weights};
 pub use pixel::Pixel;
 pub use psnr::{PSNR_OF_EQUAL, psnr, psnr_each};
 pub use ssim::{ssim, ssim_each};
+pub use timing::{Run, Timings, alternate, peak_rss};

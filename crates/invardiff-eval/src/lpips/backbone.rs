@@ -23,6 +23,9 @@ pub(super) enum Layer {
 /// Side and stride of every pooling window.
 pub(super) const POOL: (usize, usize) = (3, 2);
 
+/// A size that every backbone takes.
+const LARGE: usize = 64;
+
 /// Layers up to one comparison, and the channels compared.
 pub(super) type Slice = (&'static [Layer], usize);
 
@@ -75,7 +78,7 @@ impl Backbone {
 
     /// The least height and width in pixels.
     pub fn minimum_size(self) -> usize {
-        (1..).find(|size| self.fits(*size)).unwrap_or(usize::MAX)
+        (1..LARGE).find(|size| self.fits(*size)).unwrap_or(LARGE)
     }
 
     /// The metric's name.
@@ -101,16 +104,16 @@ impl Backbone {
 
     /// Whether every window of a picture of this size lies inside what it looks at.
     fn fits(self, size: usize) -> bool {
-        let layers = self.layers().iter().flat_map(|(layers, _)| layers.iter());
-        let after = layers.fold(Some(size), |size, layer| match *layer {
+        let mut layers = self.layers().iter().flat_map(|(layers, _)| layers.iter());
+        let after = layers.try_fold(size, |size, layer| match *layer {
             Layer::Conv { kernel, stride, padding, .. } => {
-                Some((size? + 2 * padding).checked_sub(kernel)? / stride + 1)
+                Some((size + 2 * padding).checked_sub(kernel)? / stride + 1)
             }
             Layer::Pool { ceil } => {
-                let rest = size?.checked_sub(POOL.0)?;
+                let rest = size.checked_sub(POOL.0)?;
                 Some(if ceil { rest.div_ceil(POOL.1) } else { rest / POOL.1 } + 1)
             }
-            Layer::Fire { .. } => size,
+            Layer::Fire { .. } => Some(size),
         });
         after.is_some()
     }

@@ -17,6 +17,7 @@ pub(super) struct Features {
 }
 
 /// One layer.
+#[allow(clippy::large_enum_variant, reason = "there are at most eleven, and a burn module cannot be boxed")]
 #[derive(Module, Debug)]
 enum Stage {
     Conv(Conv2d),
