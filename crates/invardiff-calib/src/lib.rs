@@ -6,12 +6,14 @@
 
 mod atlas;
 mod calibrate;
+mod closed_loop;
 mod error;
 mod record;
 mod substitute;
 
 pub use atlas::{AtlasOptions, measure_atlas};
 pub use calibrate::{Outcome, RecordOptions, Run, calibrate, record};
+pub use closed_loop::ClosedLoop;
 pub use error::CalibError;
 pub use record::{Pairs, Record, RecordStep, Similarity, Streams};
 pub use substitute::Substitute;

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{GateSite, PlanError, ReuseRule, TimeAxis};
 
-/// For every step `k` and every admissible pair of anchors `a < b < k`, the squared error that standing in for `k` by the
-/// values of `a` and `b` makes in the next sample: the mean square over the elements of a picture, weighted by the
-/// sampler's coefficient at `k`, averaged over calibration runs.
+/// For every step `k` and every admissible pair of anchors `a < b < k`, the squared error of the clean sample that the
+/// network predicts at `k`, when the values of `a` and `b` stand in: the mean square over the elements of a picture,
+/// averaged over calibration runs. What an error at `k` does to the final picture is [`ErrorAtlas::importance`].
 ///
 /// Anchors are at most [`ErrorAtlas::window`] steps away: `k - b <= window` and `b - a <= window`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct ErrorAtlas {
     pub window: usize,
     /// How many runs were averaged.
     pub runs: usize,
+    /// Per step, the squared error of the final picture that a unit squared error of the clean sample predicted there
+    /// makes; 1 until set.
+    pub importance: Vec<f64>,
     hold: Array2<f64>,
     linear: Array3<f64>,
 }
@@ -34,7 +37,7 @@ impl ErrorAtlas {
         let steps = times.len();
         let hold = Array2::from_elem((steps, window), f64::NAN);
         let linear = Array3::from_elem((steps, window, window), f64::NAN);
-        Self { model, gate_site, axis, times, window, runs: 0, hold, linear }
+        Self { model, gate_site, axis, times, window, runs: 0, importance: vec![1.0; steps], hold, linear }
     }
 
     /// Number of steps.
@@ -87,7 +90,7 @@ impl ErrorAtlas {
         Ok(())
     }
 
-    /// The squared error of standing in for `step` by rule, from the last computed steps `b` and (where there is one) `a`.
+    /// The squared error of the final picture from standing in for `step` by rule, from the last computed steps `b` and (where there is one) `a`.
     /// `None` where the anchors are too far away.
     pub fn error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
         let near = step.checked_sub(b + 1).filter(|gap| *gap < self.window)?;
@@ -98,6 +101,6 @@ impl ErrorAtlas {
                 self.linear[[step, near, far]]
             }
         };
-        error.is_finite().then_some(error)
+        error.is_finite().then_some(error * self.importance[step])
     }
 }

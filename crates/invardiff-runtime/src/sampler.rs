@@ -56,6 +56,19 @@ pub trait Sampler<const D: usize> {
         next.alpha - level.alpha * next.sigma / level.sigma
     }
 
+    /// The squared error of the final sample that a unit squared error of the clean sample predicted at `step` makes, on
+    /// Gaussian data of variance `variance` (in the sample's own units): there the exact sampler carries an error of the
+    /// next sample to the end times `sqrt(v / (v alpha'^2 + sigma'^2))`. The variance that counts is that of the directions
+    /// in which errors live, well above that of a single element.
+    fn error_importance(&self, step: usize, variance: f64) -> f64 {
+        let weight = self.output_weight(step);
+        if step + 1 == self.steps() {
+            return weight * weight;
+        }
+        let next = self.noise_level(step + 1);
+        weight * weight * variance / (variance * next.alpha * next.alpha + next.sigma * next.sigma)
+    }
+
     /// The model's prediction at `x` in another form.
     fn to_form(&self, step: usize, x: Tensor<D>, prediction: Tensor<D>, form: OutputForm) -> Tensor<D> {
         self.noise_level(step).convert(x, prediction, self.predicts(), form)

@@ -1,0 +1,77 @@
+//! The closed loop: what a plan really does to the calibration pictures.
+
+use std::sync::Arc;
+
+use burn::tensor::{DType, Tensor};
+use invardiff_plan::Schedule;
+use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample};
+use rayon::prelude::*;
+
+use crate::{CalibError, Run};
+
+/// Uncached final samples of some runs, to hold replays against.
+#[derive(Clone, Debug)]
+pub struct ClosedLoop<const D: usize> {
+    finals: Vec<Tensor<D>>,
+    parallel: bool,
+}
+
+impl<const D: usize> ClosedLoop<D> {
+    /// Samples every run in full. With `parallel`, runs share the threads (for devices that are processors).
+    ///
+    /// # Errors
+    /// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler.
+    pub fn new<M, S>(
+        model: &M,
+        sampler: &S,
+        runs: &[Run<D, M::Cond>],
+        parallel: bool,
+    ) -> Result<Self, CalibError>
+    where
+        M: Denoiser<D> + Sync,
+        M::Cond: Sync,
+        S: Sampler<D> + Sync,
+    {
+        sampler.deterministic()?;
+        if runs.is_empty() {
+            return Err(CalibError::NoRuns);
+        }
+        let finals = each(runs, parallel, |run| finish(model, sampler, &mut Full, run));
+        Ok(Self { finals, parallel })
+    }
+
+    /// Replays a schedule on the same runs: the mean square error of each final sample.
+    pub fn errors<M, S>(
+        &self,
+        model: &M,
+        sampler: &S,
+        runs: &[Run<D, M::Cond>],
+        schedule: &Arc<Schedule>,
+    ) -> Vec<f64>
+    where
+        M: Denoiser<D> + Sync,
+        M::Cond: Sync,
+        S: Sampler<D> + Sync,
+    {
+        let replayed =
+            each(runs, self.parallel, |run| finish(model, sampler, &mut Replay::new(schedule.clone()), run));
+        let error = |(replayed, full): (Tensor<D>, &Tensor<D>)| {
+            let square = (replayed - full.clone()).square().mean().cast(DType::F32);
+            f64::from(square.into_scalar::<f32>())
+        };
+        replayed.into_iter().zip(&self.finals).map(error).collect()
+    }
+}
+
+fn finish<const D: usize, M, S, P>(model: &M, sampler: &S, policy: &mut P, run: &Run<D, M::Cond>) -> Tensor<D>
+where
+    M: Denoiser<D>,
+    S: Sampler<D>,
+    P: Policy,
+{
+    sample(model, sampler, policy, run.noise.clone(), &run.cond)
+}
+
+fn each<T: Sync, R: Send>(items: &[T], parallel: bool, work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
+    if parallel { items.par_iter().map(work).collect() } else { items.iter().map(work).collect() }
+}
