@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod infer;
 mod layout;
+mod safe;
 mod weights;
 
 pub use error::{FoundTensor, KeyProblems, LoadError, Misshapen};

@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::sigmoid;
 use burn::tensor::module::{attention, layer_norm};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Device, Tensor};
@@ -59,6 +58,19 @@ pub(crate) fn chunks<const N: usize>(x: Tensor<2>) -> [Tensor<3>; N] {
     std::array::from_fn(|i| x.clone().narrow(1, i, 1))
 }
 
+/// A linear map of every token, as one matrix product over the whole batch. (burn's batched form copies a transposed weight
+/// at every call on the CPU.)
+///
+/// # Shapes
+/// - `x`: `[batch, tokens, d_input]`
+/// - result: `[batch, tokens, d_output]`
+pub(crate) fn project(linear: &Linear, x: Tensor<3>) -> Tensor<3> {
+    let [batch, tokens, d_input] = x.dims();
+    let y = linear.forward(x.reshape([batch * tokens, d_input]));
+    let [_, d_output] = y.dims();
+    y.reshape([batch, tokens, d_output])
+}
+
 /// Layer norm over the channels, without learned scale or shift.
 #[derive(Module, Debug)]
 pub struct Norm {
@@ -95,14 +107,12 @@ impl Attention {
     /// - `x`, result: `[batch, tokens, dim]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, dim] = x.dims();
-        let qkv = self
-            .qkv
-            .forward(x)
+        let qkv = project(&self.qkv, x)
             .reshape([batch, tokens, 3, self.heads, dim / self.heads])
             .permute([2, 0, 3, 1, 4]);
         let [q, k, v] = std::array::from_fn(|i| qkv.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
         let mixed = attention(q, k, v, None, None, AttentionModuleOptions::default());
-        self.proj.forward(mixed.swap_dims(1, 2).reshape([batch, tokens, dim]))
+        project(&self.proj, mixed.swap_dims(1, 2).reshape([batch, tokens, dim]))
     }
 }
 
@@ -119,15 +129,16 @@ impl Mlp {
     /// # Shapes
     /// - `x`, result: `[batch, tokens, dim]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.fc2.forward(gelu_tanh(self.fc1.forward(x)))
+        project(&self.fc2, gelu_tanh(project(&self.fc1, x)))
     }
 }
 
-/// GELU in its tanh approximation. As `0.5 (1 + tanh z) = sigmoid(2 z)`, it is `x sigmoid(2 z)` with
-/// `z = sqrt(2/pi) (x + 0.044715 x^3)`: one fast sigmoid on the CPU in place of a slow tanh and a power.
+/// GELU in its tanh approximation, `0.5 x (1 + tanh z)` with `z = sqrt(2/pi) (x + 0.044715 x^3)`. As
+/// `0.5 (1 + tanh z) = 1 / (1 + exp(-2 z))`, it is one exponential on the CPU in place of a slow tanh and a power; where the
+/// exponential overflows, the quotient is the 0 that it should be.
 fn gelu_tanh(x: Tensor<3>) -> Tensor<3> {
-    /// `2 sqrt(2/pi)`
-    const SLOPE: f64 = 1.595_769_121_605_730_7;
-    let z = (x.clone() * x.clone() * (SLOPE * 0.044_715) + SLOPE) * x.clone();
-    x * sigmoid(z)
+    /// `-2 sqrt(2/pi)`
+    const SLOPE: f64 = -1.595_769_121_605_730_7;
+    let exponent = (x.clone() * x.clone() * (SLOPE * 0.044_715) + SLOPE) * x.clone();
+    x / (exponent.exp() + 1.0)
 }

@@ -5,6 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::silu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use super::block::project;
 use super::config::{DitConfig, Numerics};
 
 /// Sines and cosines of a timestep.
@@ -32,11 +33,11 @@ impl PatchEmbed {
             .reshape([batch, channels, rows, p, columns, p])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([batch, rows * columns, channels * p * p]);
-        self.proj.forward(patches)
+        project(&self.proj, patches)
     }
 }
 
-/// Embeds timesteps: sines and cosines of [`FREQUENCY_CHANNELS`] / 2 frequencies, then two linear maps with a SiLU
+/// Embeds timesteps: sines and cosines of 128 frequencies, then two linear maps with a SiLU
 /// between.
 #[derive(Module, Debug)]
 pub struct TimestepEmbedder {
@@ -44,7 +45,7 @@ pub struct TimestepEmbedder {
     pub fc1: Linear,
     /// The second linear map.
     pub fc2: Linear,
-    /// The frequencies `[FREQUENCY_CHANNELS / 2]`, f32 in any model.
+    /// The frequencies `[128]`, f32 in any model.
     pub(crate) frequencies: Tensor<1>,
 }
 

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use super::block::{Norm, chunks, modulate};
+use super::block::{Norm, chunks, modulate, project};
 
 /// Norm, modulation by the step's own conditioning, and the map from a token to its patch.
 #[derive(Module, Debug)]
@@ -26,7 +26,7 @@ impl FinalLayer {
     /// - result: `[batch, out_channels, height, width]`
     pub fn forward(&self, x: Tensor<3>, c: Tensor<2>) -> Tensor<4> {
         let [shift, scale] = chunks(self.modulation.forward(c));
-        self.unpatchify(self.linear.forward(modulate(self.norm.forward(x), shift, scale)))
+        self.unpatchify(project(&self.linear, modulate(self.norm.forward(x), shift, scale)))
     }
 
     fn unpatchify(&self, x: Tensor<3>) -> Tensor<4> {

@@ -10,7 +10,7 @@ use burn_store::burn_pack::Tensor as Entry;
 use burn_store::{ModuleStore, PytorchStore, SafetensorsStore, bridge};
 use sha2::{Digest, Sha256};
 
-use super::LoadError;
+use super::{LoadError, safe};
 
 /// Names, shapes and element types of a file's tensors; values are read one tensor at a time.
 pub(crate) struct Checkpoint {
@@ -28,9 +28,8 @@ impl Checkpoint {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let sha256 = hash(path).map_err(|source| LoadError::Io { file: file.clone(), source })?;
         let entries = match extension.to_ascii_lowercase().as_str() {
-            "safetensors" => SafetensorsStore::from_file(path)
-                .get_all_tensors()
-                .cloned()
+            "safetensors" => safe::open(path)
+                .map(|entries| entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect())
                 .map_err(|error| format!("no whole safetensors file: {error}")),
             "pt" | "pth" | "bin" | "ckpt" => PytorchStore::from_file(path)
                 .map_indices_contiguous(false)
