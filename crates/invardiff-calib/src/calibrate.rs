@@ -1,39 +1,30 @@
 //! Two-phase calibration: measure once, plan twice.
 
-use std::collections::BTreeMap;
-
-use burn::tensor::Tensor;
-use invardiff_plan::{
-    CachePlan, DistanceTable, PlanError, Provenance, Settings, TwoPhase, missing_pairs, two_phase,
-};
+use invardiff_plan::{CachePlan, DistanceTable, Settings, TwoPhase, missing_pairs, two_phase};
 use invardiff_runtime::{Denoiser, Sampler, sample};
-use rayon::prelude::*;
 
-use crate::{CalibError, Pairs, Record, Similarity, Streams};
-
-/// One condition to measure: where the trajectory starts and what it is conditioned on.
-#[derive(Clone, Debug)]
-pub struct Run<const D: usize, C> {
-    /// The starting noise.
-    pub noise: Tensor<D>,
-    /// The condition, as the model's [`Denoiser::Cond`].
-    pub cond: C,
-}
+use crate::run::each;
+use crate::{CalibError, Pairs, Record, Run, Similarity, Streams};
 
 /// How to measure.
+///
+/// A recorded run holds up to `module_window` features of every module stream and `trunk_window` hidden states, in f32; as
+/// many runs are in memory as are recorded in parallel.
 #[derive(Clone, Debug)]
 pub struct RecordOptions {
-    /// How many steps back module features are compared. What phase 2 needs beyond it costs a second pass.
+    /// How many steps back module features are compared, at least 1. What phase 2 needs beyond it costs a second pass.
     pub module_window: usize,
-    /// How many steps back the hidden state is compared.
+    /// How many steps back the hidden state is compared, at least 1.
     pub trunk_window: usize,
-    /// Whether mean square and cosine distance of consecutive steps are measured as well.
+    /// Whether the [`Similarity`] of consecutive steps is measured as well.
     pub similarity: bool,
     /// Whether runs are recorded in parallel. For devices that are processors: elsewhere runs would share one queue.
     pub parallel: bool,
 }
 
 impl Default for RecordOptions {
+    /// Modules 8 steps back, the hidden state 24 (skips come in longer runs than module reuse, and it is one tensor), with
+    /// similarity, in parallel.
     fn default() -> Self {
         Self { module_window: 8, trunk_window: 24, similarity: true, parallel: true }
     }
@@ -42,13 +33,13 @@ impl Default for RecordOptions {
 /// What a calibration found.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The plan, with thresholds in its provenance.
+    /// The plan, with method, thresholds and warm-up in its provenance; the rest of that is the caller's to add.
     pub plan: CachePlan,
     /// Rates, thresholds and books of both phases.
     pub phases: TwoPhase,
     /// The distances of every run, from which other plans can be made without the model.
     pub tables: Vec<DistanceTable>,
-    /// Mean over runs of the similarity of consecutive steps.
+    /// Mean over runs of the similarity of consecutive steps, by stream and step; empty where it was not asked for.
     pub similarities: Vec<Similarity>,
     /// How many times the model ran along each trajectory: 1, or 2 when phase 2 compared steps beyond the window.
     pub passes: usize,
@@ -57,11 +48,13 @@ pub struct Outcome {
 /// Measures `runs`, and makes the plan that `settings` ask for.
 ///
 /// One pass serves both phases: phase 2 of the published method compares other pairs of the same uncached features, and
-/// the recorder has measured the near ones already. `progress` is called after every recorded run.
+/// the recorder has measured the near ones already. Pairs beyond the window are measured in a second pass, with the same
+/// result. `progress` is called after every recorded run.
 ///
 /// # Errors
 /// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Plan`] when the settings do not
-/// fit the model or the number of steps.
+/// fit the model or the number of steps (before anything is measured); [`CalibError::Sites`] for a model that does not pass
+/// the sites of its topology.
 pub fn calibrate<const D: usize, M, S>(
     model: &M,
     sampler: &S,
@@ -75,37 +68,29 @@ where
     M::Cond: Sync,
     S: Sampler<D> + Sync,
 {
-    sampler.deterministic()?;
-    if runs.is_empty() {
-        return Err(CalibError::NoRuns);
-    }
     let streams = Streams::new(model.topology());
+    rehearse(&streams, <S as Sampler<D>>::steps(sampler), settings)?;
     let (mut tables, similarities) = record(model, sampler, runs, &streams, options, progress)?;
     let missing = missing_pairs(&tables, settings)?;
     let passes = if missing.is_empty() { 1 } else { 2 };
     if passes == 2 {
-        let pairs = Pairs::Listed(missing);
+        let pairs = Pairs::Listed(missing.into_iter().collect());
         each(tables.iter_mut().zip(runs).collect(), options.parallel, |(table, run)| {
-            let mut record = Record::new(&streams, &pairs, false);
-            sample(model, sampler, &mut record, run.noise.clone(), &run.cond);
-            progress();
-            record.finish(table).map(|_| ())
+            record_run(model, sampler, run, Record::new(&streams, &pairs, false), table)
+                .inspect(|_| progress())
         })?;
     }
     let phases = two_phase(&tables, settings)?;
-    let plan = phases.books.to_plan(streams.topology())?.with_provenance(Provenance {
-        method: settings.variant.method().into(),
-        thresholds: phases.decisive().thresholds.clone(),
-        warm_up: Some(phases.warm_up),
-        ..Provenance::default()
-    });
+    let plan = phases.plan(streams.topology())?;
     Ok(Outcome { plan, phases, tables, similarities, passes })
 }
 
-/// Records every run over the windows of `options`.
+/// Records every run over the windows of `options`: the distances of each, and the mean similarity. `progress` is called
+/// after every run.
 ///
 /// # Errors
-/// [`CalibError::Plan`] for fewer than three steps.
+/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Plan`] for fewer than three steps
+/// or a window of 0; [`CalibError::Sites`] for a model that does not pass the sites of its topology.
 pub fn record<const D: usize, M, S>(
     model: &M,
     sampler: &S,
@@ -119,44 +104,45 @@ where
     M::Cond: Sync,
     S: Sampler<D> + Sync,
 {
-    let pairs = Pairs::Window { modules: options.module_window.max(1), trunk: options.trunk_window.max(1) };
-    let window = options.module_window.max(options.trunk_window);
-    let recorded = each(runs.iter().collect(), options.parallel, |run| {
-        let mut table = DistanceTable::for_topology(streams.topology(), sampler.steps(), window)?;
-        let mut record = Record::new(streams, &pairs, options.similarity);
-        sample(model, sampler, &mut record, run.noise.clone(), &run.cond);
+    Run::check(runs, sampler)?;
+    let RecordOptions { module_window: modules, trunk_window: trunk, similarity, parallel } = *options;
+    let pairs = Pairs::Window { modules, trunk };
+    streams.table(sampler.steps(), modules.min(trunk))?; // refuses a window of 0
+    let recorded = each(runs.iter().collect(), parallel, |run| {
+        let mut table = streams.table(sampler.steps(), modules.max(trunk))?;
+        let similarities =
+            record_run(model, sampler, run, Record::new(streams, &pairs, similarity), &mut table)?;
         progress();
-        let similarities = record.finish(&mut table)?;
         Ok((table, similarities))
     })?;
     let (tables, similarities): (Vec<_>, Vec<_>) = recorded.into_iter().unzip();
-    Ok((tables, mean(&similarities)))
+    Ok((tables, Similarity::mean(&similarities)))
 }
 
-/// `work` on every item, in order of the items, on one thread or several.
-fn each<T: Send, R: Send>(
-    items: Vec<T>,
-    parallel: bool,
-    work: impl Fn(T) -> Result<R, PlanError> + Send + Sync,
-) -> Result<Vec<R>, PlanError> {
-    if parallel { items.into_par_iter().map(work).collect() } else { items.into_iter().map(work).collect() }
+/// One trajectory into one table.
+fn record_run<const D: usize, M, S>(
+    model: &M,
+    sampler: &S,
+    run: &Run<D, M::Cond>,
+    mut record: Record<'_>,
+    table: &mut DistanceTable,
+) -> Result<Vec<Similarity>, CalibError>
+where
+    M: Denoiser<D>,
+    S: Sampler<D>,
+{
+    sample(model, sampler, &mut record, run.noise.clone(), &run.cond);
+    record.finish(table)
 }
 
-/// The mean over runs, by stream and step.
-fn mean(runs: &[Vec<Similarity>]) -> Vec<Similarity> {
-    let mut sums: BTreeMap<(usize, usize), (f64, f64)> = BTreeMap::new();
-    for similarity in runs.iter().flatten() {
-        let sum = sums.entry((similarity.stream, similarity.step)).or_default();
-        sum.0 += f64::from(similarity.mean_square);
-        sum.1 += f64::from(similarity.cosine_distance);
+/// Makes a plan from distances that are all 1: what the settings lack or have too much comes out before the model runs.
+fn rehearse(streams: &Streams, steps: usize, settings: &Settings) -> Result<(), CalibError> {
+    let mut table = streams.table(steps, 1)?;
+    for stream in 0..streams.count() {
+        for step in 1..steps {
+            table.record(stream, step - 1, step, 1.0)?;
+        }
     }
-    let count = runs.len() as f64;
-    sums.into_iter()
-        .map(|((stream, step), (square, cosine))| Similarity {
-            stream,
-            step,
-            mean_square: (square / count) as f32,
-            cosine_distance: (cosine / count) as f32,
-        })
-        .collect()
+    two_phase(&[table], settings)?.plan(streams.topology())?;
+    Ok(())
 }

@@ -13,4 +13,12 @@ pub enum CalibError {
     /// Nothing to measure.
     #[error("calibration needs at least one run; give --runs 1 or more")]
     NoRuns,
+    /// A model whose forward does not pass the sites of its own topology.
+    #[error("the forward of {model} does not do what its topology says: {detail}")]
+    Sites {
+        /// The model's name.
+        model: String,
+        /// The first difference.
+        detail: String,
+    },
 }

@@ -1,10 +1,14 @@
 //! The recorder: looks at every fresh feature and notes how far it is from earlier ones.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::{DistanceTable, PlanError, Site, StepPair, Topology};
+use invardiff_plan::{DistanceTable, EPSILON, Site, StepPair};
 use invardiff_runtime::{Executor, Feature, Policy};
+
+use crate::readings::Readings;
+use crate::similarity::likeness;
+use crate::{CalibError, Similarity, Streams};
 
 /// Which pairs of steps are compared.
 #[derive(Clone, Debug)]
@@ -17,148 +21,114 @@ pub enum Pairs {
         trunk: usize,
     },
     /// Exactly these.
-    Listed(Vec<StepPair>),
+    Listed(BTreeSet<StepPair>),
 }
 
-/// The tensors that a calibration books, numbered as in a [`DistanceTable`]: the trunk first, then the module streams in
-/// order of execution.
-#[derive(Clone, Debug)]
-pub struct Streams {
-    topology: Topology,
-    count: usize,
-    of_site: HashMap<Site, Vec<usize>>,
-}
-
-impl Streams {
-    /// The streams of a model.
-    pub fn new(topology: Topology) -> Self {
-        let mut of_site = HashMap::from([(Site::TRUNK, vec![DistanceTable::TRUNK])]);
-        let mut count = DistanceTable::TRUNK + 1;
-        for spec in &topology.sites {
-            of_site.insert(spec.site, (count..count + spec.streams.len()).collect());
-            count += spec.streams.len();
+impl Pairs {
+    fn has(&self, pair: StepPair) -> bool {
+        let StepPair { stream, from, to } = pair;
+        match self {
+            Self::Window { trunk, .. } if stream == DistanceTable::TRUNK => from < to && to - from <= *trunk,
+            Self::Window { modules, .. } => from < to && to - from <= *modules,
+            Self::Listed(list) => list.contains(&pair),
         }
-        Self { topology, count, of_site }
     }
 
-    /// The model's sites.
-    pub fn topology(&self) -> &Topology {
-        &self.topology
+    /// Whether what `stream` is at `from` will be compared with a step after `now`.
+    fn await_later(&self, stream: usize, from: usize, now: usize) -> bool {
+        let next = StepPair { stream, from, to: now + 1 };
+        match self {
+            Self::Window { .. } => self.has(next),
+            Self::Listed(list) => list.range(next..=StepPair { to: usize::MAX, ..next }).next().is_some(),
+        }
     }
 }
 
-/// A measured number that is still on the device.
-struct Reading {
-    stream: usize,
-    from: usize,
-    to: usize,
-    /// `[1]`: L1 distance, or `[2]` with mean square and cosine distance.
-    value: Tensor<1>,
-}
-
-/// How alike the features of consecutive steps are: what the paper's figure 2 shows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Similarity {
-    /// The stream, numbered as in a [`DistanceTable`].
-    pub stream: usize,
-    /// The later step.
-    pub step: usize,
-    /// Mean of the squared differences to the step before.
-    pub mean_square: f32,
-    /// `1 - cos` of the angle to the step before.
-    pub cosine_distance: f32,
-}
-
-/// One recorded trajectory. Computes everything, so that what it sees is the uncached run; holds features for a window
-/// only, and keeps what it measures on the device until [`Record::finish`].
+/// One recorded trajectory. Computes everything, so that what it sees is the uncached run; holds each feature as long as a
+/// later step will be compared with it, and what it measures on the device until [`Record::finish`]. Sites that the
+/// topology does not list are computed and not looked at.
 pub struct Record<'a> {
     streams: &'a Streams,
     pairs: &'a Pairs,
-    listed: HashSet<StepPair>,
-    last_use: HashMap<(usize, usize), usize>,
-    rings: Vec<VecDeque<(usize, Tensor<3>)>>,
-    distances: Vec<Reading>,
-    similarities: Vec<Reading>,
     similar: bool,
+    /// The features held, by stream, with their steps.
+    rings: Vec<VecDeque<(usize, Tensor<3>)>>,
+    /// How often each stream was seen.
+    visits: Vec<usize>,
+    /// A site that has another number of tensors than the topology says, and that number.
+    odd: Option<(Site, usize)>,
+    distances: Readings<StepPair, 1>,
+    similarities: Readings<StepPair, 2>,
 }
 
 impl<'a> Record<'a> {
-    /// A recorder for one trajectory. With `similar`, mean square and cosine distance of consecutive steps are noted too.
+    /// A recorder for one trajectory. With `similar`, the [`Similarity`] of consecutive steps is noted too.
     pub fn new(streams: &'a Streams, pairs: &'a Pairs, similar: bool) -> Self {
-        let listed: HashSet<_> = match pairs {
-            Pairs::Listed(list) => list.iter().copied().collect(),
-            Pairs::Window { .. } => HashSet::new(),
-        };
-        let mut last_use = HashMap::new();
-        for pair in &listed {
-            let last: &mut usize = last_use.entry((pair.stream, pair.from)).or_default();
-            *last = (*last).max(pair.to);
-        }
-        let rings = vec![VecDeque::new(); streams.count];
         Self {
             streams,
             pairs,
-            listed,
-            last_use,
-            rings,
-            distances: Vec::new(),
-            similarities: Vec::new(),
             similar,
+            rings: vec![VecDeque::new(); streams.count()],
+            visits: vec![0; streams.count()],
+            odd: None,
+            distances: Readings::new(),
+            similarities: Readings::new(),
         }
     }
 
     /// Reads everything measured from the device, once, and books the distances.
     ///
     /// # Errors
-    /// As [`DistanceTable::record`]; it cannot happen for pairs of this run's steps.
-    pub fn finish(self, table: &mut DistanceTable) -> Result<Vec<Similarity>, PlanError> {
-        for (reading, [value]) in read::<1>(&self.distances) {
-            table.record(reading.stream, reading.from, reading.to, value)?;
+    /// [`CalibError::Sites`] when the model did not pass every site of its topology once a step, with as many tensors as it
+    /// lists; [`CalibError::Plan`] when the table is for other streams or fewer steps.
+    pub fn finish(self, table: &mut DistanceTable) -> Result<Vec<Similarity>, CalibError> {
+        self.check(table.steps())?;
+        for (StepPair { stream, from, to }, [distance]) in self.distances.read() {
+            table.record(stream, from, to, distance)?;
         }
-        let similarities = read::<2>(&self.similarities).into_iter();
+        let similarities = self.similarities.read().into_iter();
         Ok(similarities
-            .map(|(reading, [mean_square, cosine_distance])| Similarity {
-                stream: reading.stream,
-                step: reading.to,
+            .map(|(StepPair { stream, to, .. }, [mean_square, cosine_distance])| Similarity {
+                stream,
+                step: to,
                 mean_square,
                 cosine_distance,
             })
             .collect())
     }
 
-    fn wanted(&self, stream: usize, from: usize, to: usize) -> bool {
-        match self.pairs {
-            Pairs::Window { modules, trunk } => {
-                to - from <= if stream == DistanceTable::TRUNK { *trunk } else { *modules }
+    fn check(&self, steps: usize) -> Result<(), CalibError> {
+        let refuse = |detail| Err(CalibError::Sites { model: self.streams.topology().model.clone(), detail });
+        if let Some((site, found)) = self.odd {
+            let listed = self.streams.at(site).map_or(0, <[usize]>::len);
+            return refuse(format!("{site} has {listed} tensors in the topology and {found} in the forward"));
+        }
+        for (stream, visits) in self.visits.iter().enumerate() {
+            if *visits != steps
+                && let Some(site) = self.streams.site(stream)
+            {
+                return refuse(format!("{site} was passed {visits} times in {steps} steps"));
             }
-            Pairs::Listed(_) => self.listed.contains(&StepPair { stream, from, to }),
         }
-    }
-
-    /// Whether a later step will be compared with what `stream` is at `from`.
-    fn awaited(&self, stream: usize, from: usize, now: usize) -> bool {
-        match self.pairs {
-            Pairs::Window { .. } => self.wanted(stream, from, now + 1),
-            Pairs::Listed(_) => self.last_use.get(&(stream, from)).is_some_and(|last| *last > now),
-        }
+        Ok(())
     }
 
     fn note(&mut self, stream: usize, step: usize, fresh: &Tensor<3>) {
         let fresh = fresh.clone().cast(DType::F32);
-        let mut ring = std::mem::take(&mut self.rings[stream]);
-        for (from, kept) in &ring {
-            if self.wanted(stream, *from, step) {
-                let value = l1(kept.clone(), fresh.clone());
-                self.distances.push(Reading { stream, from: *from, to: step, value });
+        self.visits[stream] += 1;
+        for (from, kept) in &self.rings[stream] {
+            let pair = StepPair { stream, from: *from, to: step };
+            if self.pairs.has(pair) {
+                self.distances.push(pair, l1(kept.clone(), fresh.clone()));
             }
-            if self.similar && *from + 1 == step {
-                let value = likeness(kept.clone(), fresh.clone());
-                self.similarities.push(Reading { stream, from: *from, to: step, value });
+            if self.similar && from + 1 == step {
+                self.similarities.push(pair, likeness(kept.clone(), fresh.clone()));
             }
         }
-        ring.push_back((step, fresh));
-        ring.retain(|(from, _)| self.awaited(stream, *from, step));
-        self.rings[stream] = ring;
+        self.rings[stream].push_back((step, fresh));
+        let (pairs, similar) = (self.pairs, self.similar);
+        self.rings[stream]
+            .retain(|(from, _)| pairs.await_later(stream, *from, step) || (similar && *from == step));
     }
 }
 
@@ -185,37 +155,79 @@ impl Executor for RecordStep<'_, '_> {
     }
 
     fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N> {
-        let streams = self.record.streams;
-        for (stream, tensor) in streams.of_site.get(&site).into_iter().flatten().zip(&fresh) {
+        let Some(streams) = self.record.streams.at(site) else {
+            return fresh;
+        };
+        if streams.len() != N {
+            self.record.odd = Some((site, N));
+        }
+        for (stream, tensor) in streams.iter().zip(&fresh) {
             self.record.note(*stream, self.step, tensor);
         }
         fresh
     }
 }
 
-/// `||(b - a) + 1e-8||_1` in f32, as `[1]`: summed over channels first, so that long sums keep their digits.
+/// `||(b - a) + 1e-8||_1` as [`invardiff_plan::distance`] has it, in f32 on the device: over channels first, so that long
+/// sums keep their digits.
+///
+/// # Shapes
+/// - `a`, `b`: `[batch, tokens, dim]`
+/// - result: `[1]`
 fn l1(a: Tensor<3>, b: Tensor<3>) -> Tensor<1> {
-    ((b - a) + 1e-8).abs().sum_dim(2).sum()
+    ((b - a) + EPSILON).abs().sum_dim(2).sum()
 }
 
-/// Mean square of `b - a` and `1 - cos(a, b)`, as `[2]`.
-fn likeness(a: Tensor<3>, b: Tensor<3>) -> Tensor<1> {
-    let square = (b.clone() - a.clone()).square().mean_dim(2).mean();
-    let dot = (a.clone() * b.clone()).sum_dim(2).sum();
-    let norms = a.square().sum_dim(2).sum().sqrt() * b.square().sum_dim(2).sum().sqrt();
-    Tensor::cat(vec![square, -(dot / norms) + 1.0], 0)
-}
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use invardiff_plan::{SiteSpec, Topology};
 
-/// The values of all readings, `N` numbers each, in one transfer.
-fn read<const N: usize>(readings: &[Reading]) -> Vec<(&Reading, [f32; N])> {
-    if readings.is_empty() {
-        return Vec::new();
+    use super::*;
+
+    const STEPS: usize = 7;
+
+    /// Steps of the features held after every step: for the trunk, then for the one module.
+    fn held(pairs: &Pairs, similar: bool) -> Vec<[Vec<usize>; 2]> {
+        let site = Site::msa(0);
+        let streams = Streams::new(Topology {
+            model: "one".into(),
+            sites: vec![SiteSpec::single(site, 1, 2, 1.0)],
+            trunk: SiteSpec::single(Site::TRUNK, 1, 2, 0.0),
+            head_flops: 0.0,
+            output_elements: 2,
+        });
+        let mut record = Record::new(&streams, pairs, similar);
+        let value = |step: usize| [Tensor::<3>::full([1, 1, 2], step as f32, &Device::flex())];
+        let held = (0..STEPS).map(|step| {
+            record.step(step).at(Site::TRUNK, |exec| exec.at(site, |_| value(step)));
+            [0, 1].map(|stream: usize| record.rings[stream].iter().map(|(from, _)| *from).collect())
+        });
+        held.collect()
     }
-    let all = Tensor::cat(readings.iter().map(|reading| reading.value.clone()).collect(), 0);
-    let values: Vec<f32> = all.into_data().try_to_vec().expect("readings are f32");
-    readings
-        .iter()
-        .zip(values.chunks_exact(N))
-        .map(|(reading, chunk)| (reading, chunk.try_into().expect("chunks have N values")))
-        .collect()
+
+    #[test]
+    fn a_window_holds_what_the_next_step_is_compared_with() {
+        let held = held(&Pairs::Window { modules: 1, trunk: 3 }, false);
+        assert_eq!(held[0], [vec![0], vec![0]]);
+        assert_eq!(held[4], [vec![2, 3, 4], vec![4]]);
+    }
+
+    #[test]
+    fn a_listed_pair_is_held_from_its_first_step_to_its_last() {
+        let list = BTreeSet::from([(1, 1, 4), (1, 1, 3), (0, 2, 6)].map(|(stream, from, to)| StepPair {
+            stream,
+            from,
+            to,
+        }));
+        let of_module = |held: Vec<[Vec<usize>; 2]>| held.into_iter().map(|[_, module]| module);
+        let alone = held(&Pairs::Listed(list.clone()), false);
+        assert_eq!(alone[5][0], [2]);
+        assert!(alone[6].iter().all(Vec::is_empty));
+        let module: Vec<_> = of_module(alone).collect();
+        assert_eq!(module, [vec![], vec![1], vec![1], vec![1], vec![], vec![], vec![]]);
+        // Similarity needs the last step whatever the list.
+        let similar: Vec<_> = of_module(held(&Pairs::Listed(list), true)).collect();
+        assert_eq!(similar, [vec![0], vec![1], vec![1, 2], vec![1, 3], vec![4], vec![5], vec![6]]);
+    }
 }
