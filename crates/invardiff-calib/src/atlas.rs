@@ -1,12 +1,13 @@
 //! Measuring the error atlas: one full trajectory a run, and the final layer for every pair of anchors.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::{ErrorAtlas, GateSite, OutputForm, Site, TimeAxis};
-use invardiff_runtime::{Denoiser, Executor, Feature, Sampler};
-use rayon::prelude::*;
+use invardiff_plan::{ErrorAtlas, GateSite, OutputForm, PlanError, Site, TimeAxis};
+use invardiff_runtime::{Denoiser, Event, Executor, Full, Observed, Policy, Sampler};
 
+use crate::readings::Readings;
+use crate::run::each;
 use crate::{CalibError, Run, Substitute};
 
 /// What to measure.
@@ -16,11 +17,8 @@ pub struct AtlasOptions {
     pub gate_site: GateSite,
     /// The axis of extrapolation.
     pub axis: TimeAxis,
-    /// The farthest anchor, in steps.
+    /// The farthest anchor, in steps, at least 1.
     pub window: usize,
-    /// Variance of the data in the directions in which errors live, for [`Sampler::error_importance`]. On the embedded
-    /// model 1, 10 and 100 gave plans within 3 dB of each other, 10 the best of them in most cases.
-    pub variance: f64,
     /// Whether runs are measured in parallel (for devices that are processors).
     pub parallel: bool,
 }
@@ -28,24 +26,20 @@ pub struct AtlasOptions {
 impl Default for AtlasOptions {
     /// Skips of the network's output as clean sample, on the step axis, anchors up to 8 steps away.
     fn default() -> Self {
-        Self {
-            gate_site: GateSite::Output(OutputForm::X0),
-            axis: TimeAxis::Step,
-            window: 8,
-            variance: 10.0,
-            parallel: true,
-        }
+        Self { gate_site: GateSite::Output(OutputForm::X0), axis: TimeAxis::Step, window: 8, parallel: true }
     }
 }
 
 /// Measures what each possible skip would cost along the uncached trajectories of `runs`.
 ///
-/// The error of an entry is the mean square, over the elements of a picture, of the clean sample that the anchors predict
-/// against the one that the network predicts. For the trunk the final layer (and guidance) runs on the combined feature;
-/// nothing else. The importance of a step is [`Sampler::error_importance`] at [`AtlasOptions::variance`].
+/// The error of an entry is the mean square, over the elements of a picture, of the change it makes in the next sample:
+/// the error of the clean sample predicted from the anchors, times the sampler's own coefficient of it
+/// ([`Sampler::output_weight`]). For the trunk the final layer (and guidance) runs on the combined feature; nothing else.
+/// `progress` is called after every run.
 ///
 /// # Errors
-/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler.
+/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Plan`] for a window of 0;
+/// [`CalibError::Sites`] when skips act on the trunk and the model does not pass it as one tensor.
 pub fn measure_atlas<const D: usize, M, S>(
     model: &M,
     sampler: &S,
@@ -58,48 +52,21 @@ where
     M::Cond: Sync,
     S: Sampler<D> + Sync,
 {
-    sampler.deterministic()?;
-    if runs.is_empty() {
-        return Err(CalibError::NoRuns);
+    Run::check(runs, sampler)?;
+    if options.window == 0 {
+        let (value, expected) = ("0".into(), "at least 1 step".into());
+        return Err(PlanError::Range { what: "the window of an error atlas".into(), value, expected }.into());
     }
     let times = (0..sampler.steps()).map(|step| sampler.own_time(step)).collect();
     let mut atlas =
         ErrorAtlas::new(model.topology().model, options.gate_site, options.axis, times, options.window);
-    atlas.importance =
-        (0..sampler.steps()).map(|step| sampler.error_importance(step, options.variance)).collect();
-    let measure = |run: &Run<D, M::Cond>| {
-        let errors = errors_of_run(model, sampler, run, &atlas);
-        progress();
-        errors
-    };
-    let errors: Vec<Vec<f64>> = if options.parallel {
-        runs.par_iter().map(measure).collect()
-    } else {
-        runs.iter().map(measure).collect()
-    };
+    let errors = each(runs.iter().collect(), options.parallel, |run| {
+        errors_of_run(model, sampler, run, &atlas).inspect(|_| progress())
+    })?;
     for errors in &errors {
         atlas.add_run(errors)?;
     }
     Ok(atlas)
-}
-
-/// Sees the value at the gate's site.
-struct Look<'a> {
-    site: Site,
-    seen: &'a mut Option<Tensor<3>>,
-}
-
-impl Executor for Look<'_> {
-    fn recall<const N: usize>(&mut self, _: Site) -> Option<Feature<N>> {
-        None
-    }
-
-    fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N> {
-        if site == self.site {
-            *self.seen = fresh.first().cloned();
-        }
-        fresh
-    }
 }
 
 /// One error an entry of the atlas, in the entries' order.
@@ -108,62 +75,92 @@ fn errors_of_run<const D: usize, M, S>(
     sampler: &S,
     run: &Run<D, M::Cond>,
     atlas: &ErrorAtlas,
-) -> Vec<f64>
+) -> Result<Vec<f64>, CalibError>
 where
     M: Denoiser<D>,
     S: Sampler<D>,
 {
     let mut history = sampler.start();
     let mut x = run.noise.clone();
-    let mut anchors: VecDeque<(usize, Tensor<3>)> = VecDeque::new();
-    let mut readings = Vec::new();
+    let mut anchors: BTreeMap<usize, Tensor<3>> = BTreeMap::new();
+    let mut readings: Readings<(), 1> = Readings::new();
+    let mut entries = atlas.entries().into_iter().peekable();
     for step in 0..sampler.steps() {
-        let mut seen = None;
-        let mut look = Look { site: Site::TRUNK, seen: &mut seen };
-        let prediction = model.predict(&mut look, x.clone(), sampler.time(step), &run.cond);
-        let clean = |prediction: Tensor<D>| sampler.to_form(step, x.clone(), prediction, OutputForm::X0);
-        let truth = clean(prediction.clone());
-        let stand_in = |feature: Tensor<3>| match atlas.gate_site {
-            GateSite::Trunk => {
-                let mut exec = Substitute::new(Site::TRUNK, vec![feature]);
-                clean(model.predict(&mut exec, x.clone(), sampler.time(step), &run.cond))
-            }
-            GateSite::Output(form) => {
-                let value = feature.reshape(x.dims());
-                clean(sampler.from_form(step, x.clone(), value, form))
-            }
-        };
-        let mut price = |feature: Tensor<3>| {
-            let error = (stand_in(feature) - truth.clone()).square().mean();
-            readings.push(error.cast(DType::F32));
-        };
-        for (b, later) in &anchors {
-            if step - b > atlas.window {
-                continue;
-            }
-            price(later.clone());
-            for (a, earlier) in &anchors {
-                if a < b && b - a <= atlas.window {
-                    let (first, second) = atlas.weights(step, *b, *a);
-                    price(earlier.clone() * first + later.clone() * second);
+        let here = Here { model, sampler, cond: &run.cond, gate_site: atlas.gate_site, step, x };
+        let (prediction, value) = here.compute()?;
+        let truth = here.clean(prediction.clone());
+        let weight = sampler.output_weight(step);
+        while let Some((_, b, a)) = entries.next_if(|(at, ..)| *at == step) {
+            let later = anchors[&b].clone();
+            let combined = match a {
+                None => later,
+                Some(a) => {
+                    let (of_a, of_b) = atlas.weights(step, b, a);
+                    anchors[&a].clone() * of_a + later * of_b
                 }
-            }
+            };
+            let change = (here.clean(here.stand_in(combined)) - truth.clone()).cast(DType::F32);
+            readings.push((), change.square().mean() * (weight * weight));
         }
-        let kept = match atlas.gate_site {
-            GateSite::Trunk => seen.expect("a forward that computes everything passes the trunk"),
-            GateSite::Output(form) => {
-                let value = sampler.to_form(step, x.clone(), prediction.clone(), form);
-                let shape = x.dims();
-                value.reshape([shape[0], 1, shape[1..].iter().product()])
+        anchors.insert(step, value);
+        anchors.retain(|old, _| step + 1 - old <= 2 * atlas.window); // as far back as the next step's entries reach
+        x = sampler.advance(&mut history, step, here.x, prediction);
+    }
+    Ok(readings.read().into_iter().map(|((), [error])| f64::from(error)).collect())
+}
+
+/// One step of a trajectory.
+struct Here<'a, const D: usize, M: Denoiser<D>, S> {
+    model: &'a M,
+    sampler: &'a S,
+    cond: &'a M::Cond,
+    gate_site: GateSite,
+    step: usize,
+    x: Tensor<D>,
+}
+
+impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Here<'_, D, M, S> {
+    /// The full prediction, and the value that a skip would stand in for: `[batch, tokens, dim]`.
+    fn compute(&self) -> Result<(Tensor<D>, Tensor<3>), CalibError> {
+        let mut trunk = Vec::new();
+        let look = |_, site, event: Event<'_>| {
+            if let (Site::TRUNK, Event::Computed(tensors)) = (site, event) {
+                trunk.extend_from_slice(tensors);
             }
         };
-        anchors.push_back((step, kept));
-        while anchors.front().is_some_and(|(old, _)| step + 1 - old > 2 * atlas.window) {
-            anchors.pop_front();
-        }
-        x = sampler.advance(&mut history, step, x, prediction);
+        let mut policy = Observed::new(Full, look);
+        let prediction = self.predict(&mut policy.step(self.step));
+        let value = match self.gate_site {
+            GateSite::Trunk => trunk.pop().filter(|_| trunk.is_empty()).ok_or_else(|| CalibError::Sites {
+                model: self.model.topology().model,
+                detail: format!("one tensor should pass {} at every step", Site::TRUNK),
+            })?,
+            GateSite::Output(form) => {
+                let dims = self.x.dims();
+                let value = self.sampler.to_form(self.step, self.x.clone(), prediction.clone(), form);
+                value.reshape([dims[0], 1, dims[1..].iter().product()])
+            }
+        };
+        Ok((prediction, value))
     }
-    let all: Tensor<1> = Tensor::cat(readings, 0);
-    let values: Vec<f32> = all.into_data().try_to_vec().expect("readings are f32");
-    values.into_iter().map(f64::from).collect()
+
+    /// The prediction, were this the value at the gate's site.
+    fn stand_in(&self, value: Tensor<3>) -> Tensor<D> {
+        match self.gate_site {
+            GateSite::Trunk => self.predict(&mut Substitute::new(Site::TRUNK, vec![value])),
+            GateSite::Output(form) => {
+                let value = value.reshape(self.x.dims());
+                self.sampler.from_form(self.step, self.x.clone(), value, form)
+            }
+        }
+    }
+
+    /// The clean sample that a prediction means.
+    fn clean(&self, prediction: Tensor<D>) -> Tensor<D> {
+        self.sampler.to_form(self.step, self.x.clone(), prediction, OutputForm::X0)
+    }
+
+    fn predict<E: Executor>(&self, exec: &mut E) -> Tensor<D> {
+        self.model.predict(exec, self.x.clone(), self.sampler.time(self.step), self.cond)
+    }
 }
