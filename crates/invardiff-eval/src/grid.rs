@@ -4,7 +4,7 @@ use image::{Rgb, RgbImage, imageops};
 use ndarray::{Array4, ArrayView3, ArrayView4};
 
 use crate::EvalError;
-use crate::text;
+use crate::text::Font;
 
 /// Values in `[-1, 1]` as bytes, rounded to the nearest: for looking at.
 pub fn rounded_bytes(x: ArrayView4<'_, f32>) -> Array4<u8> {
@@ -80,6 +80,13 @@ impl GridLayout {
     fn scale(&self, width: u32, height: u32) -> u32 {
         self.scale.unwrap_or(SIDE.div_ceil(width.max(height).max(1))).max(1)
     }
+
+    /// The font for pictures of this shown width: large where every column label fits.
+    fn font(&self, width: u32) -> Font {
+        let large = Font { size: 2 };
+        let fits = width >= SIDE && self.column_labels.iter().all(|label| large.width(label) <= width);
+        if fits { large } else { Font { size: 1 } }
+    }
 }
 
 /// Pictures of one size as one picture, row by row, enlarged by whole factors (nearest neighbour), with labels in a plain
@@ -101,8 +108,9 @@ pub fn picture_grid(pictures: &[RgbImage], layout: &GridLayout) -> Result<RgbIma
     let rows = (pictures.len() as u32).div_ceil(columns);
     let scale = layout.scale(first.width(), first.height());
     let (width, height) = (first.width() * scale, first.height() * scale);
-    let left = layout.row_labels.iter().map(|label| text::width(label) + 2 * GAP).max().unwrap_or(GAP);
-    let top = if layout.column_labels.is_empty() { GAP } else { text::HEIGHT + 2 * GAP };
+    let font = layout.font(width);
+    let left = layout.row_labels.iter().map(|label| font.width(label) + 2 * GAP).max().unwrap_or(GAP);
+    let top = if layout.column_labels.is_empty() { GAP } else { font.height() + 2 * GAP };
     let place = |column: u32, row: u32| (left + column * (width + GAP), top + row * (height + GAP));
     let (right, bottom) = place(columns, rows);
     let mut grid = RgbImage::from_pixel(right, bottom, PAPER);
@@ -112,13 +120,13 @@ pub fn picture_grid(pictures: &[RgbImage], layout: &GridLayout) -> Result<RgbIma
         imageops::replace(&mut grid, &enlarged, i64::from(x), i64::from(y));
     }
     for (column, label) in (0..columns).zip(&layout.column_labels) {
-        let label = text::fitting(label, width);
-        let centred = place(column, 0).0 + (width - text::width(&label)) / 2;
-        text::draw(&mut grid, &label, centred, GAP, INK);
+        let label = font.fitting(label, width);
+        let centred = place(column, 0).0 + (width - font.width(&label)) / 2;
+        font.draw(&mut grid, &label, centred, GAP, INK);
     }
     for (row, label) in (0..rows).zip(&layout.row_labels) {
-        let middle = place(0, row).1 + height.saturating_sub(text::HEIGHT) / 2;
-        text::draw(&mut grid, label, GAP, middle, INK);
+        let middle = place(0, row).1 + height.saturating_sub(font.height()) / 2;
+        font.draw(&mut grid, label, GAP, middle, INK);
     }
     Ok(grid)
 }
@@ -175,20 +183,30 @@ mod tests {
         let pictures = vec![RgbImage::from_pixel(4, 4, Rgb([9, 9, 9])); 4];
         let mut layout = plain(2, 8);
         let bare = picture_grid(&pictures, &layout).unwrap();
+        let small = Font { size: 1 };
         layout.row_labels = vec!["full".into(), "cached".into()];
         layout.column_labels = vec!["3".into(), "a label too long".into()];
         let grid = picture_grid(&pictures, &layout).unwrap();
         let left = grid.width() - bare.width();
-        assert_eq!(left, text::width("cached") + GAP);
+        assert_eq!(left, small.width("cached") + GAP);
         let ink = grid.enumerate_pixels().filter(|(_, _, pixel)| **pixel == INK);
         let (mut above, mut beside) = (0, 0);
         for (x, y, _) in ink {
-            let in_top = y < text::HEIGHT + 2 * GAP;
-            assert!(in_top || x < text::width("cached") + 2 * GAP, "ink at {x}, {y}");
+            let in_top = y < small.height() + 2 * GAP;
+            assert!(in_top || x < small.width("cached") + 2 * GAP, "ink at {x}, {y}");
             above += u32::from(in_top);
             beside += u32::from(!in_top);
         }
         assert!(above > 10 && beside > 10, "{above} {beside}");
+    }
+
+    #[test]
+    fn labels_are_large_where_they_fit() {
+        let mut layout = GridLayout { column_labels: vec!["bag".into()], ..GridLayout::default() };
+        assert_eq!(layout.font(128), Font { size: 2 });
+        layout.column_labels.push("ankle boot".into());
+        assert_eq!(layout.font(128), Font { size: 1 });
+        assert_eq!(layout.font(160), Font { size: 2 });
     }
 
     #[test]

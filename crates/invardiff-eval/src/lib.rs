@@ -1,6 +1,6 @@
 //! What a cached run is worth: image metrics, timing, and a report that opens from disk.
 //!
-//! - [`psnr`], [`ssim`] and [`Lpips`] compare pictures;
+//! - [`psnr`], [`ssim`] and [`Lpips`] compare pictures, [`Quality`] sums a batch up;
 //! - [`alternate`] times runs against each other, [`peak_rss`] reads the peak memory;
 //! - [`rgb_images`] makes pictures of arrays and [`picture_grid`] one picture of many;
 //! - [`report::Report`] is written as one self-contained page with its figures and numbers beside it.
@@ -10,6 +10,7 @@ mod grid;
 mod lpips;
 mod pixel;
 mod psnr;
+mod quality;
 pub mod report;
 mod ssim;
 mod text;
@@ -20,5 +21,6 @@ pub use grid::{GridLayout, picture_grid, rgb_image, rgb_images, rounded_bytes, t
 pub use lpips::{Backbone, Lpips, Weights, formula_weights};
 pub use pixel::Pixel;
 pub use psnr::{PSNR_OF_EQUAL, psnr, psnr_each};
+pub use quality::Quality;
 pub use ssim::{ssim, ssim_each};
 pub use timing::{Run, Timings, alternate, peak_rss};

@@ -7,9 +7,10 @@ mod axis;
 mod colour;
 mod files;
 mod heat_map;
+mod json;
 mod legend;
 mod number;
-mod numbers;
+
 mod page;
 mod pictures;
 mod plan_picture;
@@ -105,7 +106,7 @@ impl Report {
         self.check()?;
         let drawings = self.draw()?;
         let page = page::page(self, &drawings)?.into_string();
-        let numbers = numbers::document(self, &drawings)?;
+        let numbers = json::document(self, &drawings)?;
         std::fs::create_dir_all(folder)
             .map_err(|source| EvalError::Write { path: folder.to_owned(), source })?;
         for figure in drawings.figures() {

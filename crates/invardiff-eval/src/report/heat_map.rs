@@ -117,9 +117,11 @@ impl HeatMap {
             image.cells x=(at(plot.left)) y=(at(plot.top)) width=(at(plot.width)) height=(at(plot.height))
                 preserveAspectRatio="none" href=(picture) {}
             (rect("frame", plot.left, plot.top, plot.width, plot.height))
-            (plot.layers(layers))
             (plot.steps(steps))
-            (text("name", Anchor::End, plot.left - 8.0, plot.bottom() + 18.0, "layer"))
+            @if layers > 1 {
+                (plot.layers(layers))
+                (text("name", Anchor::End, plot.left - 8.0, plot.bottom() + 18.0, "layer"))
+            }
             (self.colour_bar(axis, &bar)?)
         };
         Ok(Figure { file, width: WIDTH, height: bar.bottom() + 24.0, alt: self.alt(), body })

@@ -64,16 +64,20 @@ impl PlanPicture {
         Ok(())
     }
 
-    /// `30 of 50 steps skipped; msa reused 85 of 560 times, ..`; the times are those of steps that run.
+    /// `30 of 50 steps skipped; modules reused at the others: msa 85 of 560, ..`.
     pub fn summary(&self) -> String {
         let skipped = self.gate.iter().filter(|skip| **skip).count();
-        let mut parts = vec![format!("{skipped} of {} steps skipped", self.gate.len())];
+        let skips = format!("{skipped} of {} steps skipped", self.gate.len());
+        let mut reuses = Vec::new();
         for (kind, matrix) in &self.kinds {
             let reused = self.cells(matrix).filter(|(_, _, cell)| *cell == Cell::Reused).count();
             let visited = (self.gate.len() - skipped) * matrix.ncols();
-            parts.push(format!("{kind} reused {reused} of {visited} times in the others"));
+            reuses.push(format!("{kind} {reused} of {visited}"));
         }
-        parts.join("; ")
+        if reuses.is_empty() {
+            return skips;
+        }
+        format!("{skips}; modules reused at the others: {}", reuses.join(", "))
     }
 
     pub(super) fn figure(&self) -> Figure {
@@ -135,7 +139,7 @@ impl PlanPicture {
 /// One path a kind of cell: neighbours in a row are joined, then the columns are cut apart.
 fn draw(cells: &[(usize, usize, Cell)], steps: usize, layers: usize, plot: &Plot) -> Markup {
     let (column, row) = (plot.width / steps as f64, plot.height / layers as f64);
-    let gap = if column >= 6.0 && row >= 4.0 { 1.0 } else { 0.0 };
+    let gap = if row >= 6.0 { 1.0 } else { 0.0 };
     let mut sorted = cells.to_vec();
     sorted.sort_by_key(|(step, layer, _)| (*layer, *step));
     let runs = sorted.chunk_by(|a, b| a.1 == b.1 && a.2 == b.2);
@@ -156,7 +160,7 @@ fn draw(cells: &[(usize, usize, Cell)], steps: usize, layers: usize, plot: &Plot
         @for (cell, path) in &paths {
             @if !path.d.is_empty() { path class=(cell.class()) d=(path.d) {} }
         }
-        @if gap > 0.0 { path.cut d=(cuts.d) {} }
+        @if column >= 6.0 { path.cut d=(cuts.d) {} }
     }
 }
 
@@ -185,7 +189,7 @@ mod tests {
         let matrix = ndarray::arr2(&[[false, false], [true, true], [false, true]]);
         let picture = PlanPicture { gate, kinds: vec![(Kind::MSA, matrix)] };
         picture.check().unwrap();
-        assert_eq!(picture.summary(), "1 of 3 steps skipped; msa reused 1 of 4 times in the others");
+        assert_eq!(picture.summary(), "1 of 3 steps skipped; modules reused at the others: msa 1 of 4");
         let svg = picture.figure().document();
         for class in ["computed", "reused", "skipped"] {
             assert!(svg.contains(&format!("<path class=\"{class}\"")), "{class}");

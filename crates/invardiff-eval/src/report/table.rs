@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::number::bytes;
-use crate::PSNR_OF_EQUAL;
+use crate::{PSNR_OF_EQUAL, Quality};
 
 /// What a row of the table is, and so its place and mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -54,14 +54,9 @@ pub struct Row {
     pub predicted_speedup: Option<f64>,
     /// Speed-up in wall time: one process, alternating runs, median.
     pub measured_speedup: Option<f64>,
-    /// Mean PSNR over pictures in dB.
-    pub psnr_mean: f64,
-    /// Least PSNR in dB.
-    pub psnr_worst: f64,
-    /// Mean SSIM over pictures.
-    pub ssim_mean: f64,
-    /// Least SSIM.
-    pub ssim_worst: f64,
+    /// How near its pictures are to the reference's.
+    #[serde(flatten)]
+    pub quality: Quality,
     /// The most bytes that the feature store held.
     pub peak_cache_bytes: Option<u64>,
 }
@@ -78,10 +73,10 @@ impl Row {
             format!("{:.1} %", self.compute_fraction * 100.0),
             times(self.predicted_speedup),
             times(self.measured_speedup),
-            decibels(self.psnr_mean),
-            decibels(self.psnr_worst),
-            number(self.ssim_mean, 4),
-            number(self.ssim_worst, 4),
+            decibels(self.quality.psnr_mean),
+            decibels(self.quality.psnr_worst),
+            number(self.quality.ssim_mean, 4),
+            number(self.quality.ssim_worst, 4),
             self.peak_cache_bytes.map_or_else(dash, bytes),
         ]
     }
@@ -153,10 +148,10 @@ impl Table {
                 row.compute_fraction.to_string(),
                 optional(row.predicted_speedup),
                 optional(row.measured_speedup),
-                row.psnr_mean.to_string(),
-                row.psnr_worst.to_string(),
-                row.ssim_mean.to_string(),
-                row.ssim_worst.to_string(),
+                row.quality.psnr_mean.to_string(),
+                row.quality.psnr_worst.to_string(),
+                row.quality.ssim_mean.to_string(),
+                row.quality.ssim_worst.to_string(),
                 row.peak_cache_bytes.map_or_else(String::new, |bytes| bytes.to_string()),
             ];
             text.push_str(&fields.join(","));
@@ -200,10 +195,7 @@ mod tests {
             compute_fraction: 0.4,
             predicted_speedup: Some(2.5),
             measured_speedup: None,
-            psnr_mean: 31.416,
-            psnr_worst: 100.0,
-            ssim_mean: 0.97,
-            ssim_worst: f64::NAN,
+            quality: Quality { psnr_mean: 31.416, psnr_worst: 100.0, ssim_mean: 0.97, ssim_worst: f64::NAN },
             peak_cache_bytes: Some(1536),
         }
     }

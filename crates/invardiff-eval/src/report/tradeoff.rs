@@ -43,6 +43,18 @@ struct Mark<'a> {
     worst: f64,
 }
 
+impl<'a> Mark<'a> {
+    fn new(row: &'a Row, x: &Axis, y: &Axis, plot: &Plot) -> Self {
+        let quality = &row.quality;
+        Self {
+            row,
+            x: plot.x(x, row.compute_fraction * 100.0),
+            y: plot.y(y, quality.psnr_mean),
+            worst: plot.y(y, quality.psnr_worst.min(quality.psnr_mean)),
+        }
+    }
+}
+
 pub(super) fn check(curves: &[Curve]) -> Result<(), EvalError> {
     if curves.len() <= COLOURS {
         return Ok(());
@@ -51,20 +63,15 @@ pub(super) fn check(curves: &[Curve]) -> Result<(), EvalError> {
     Err(EvalError::Shape { what, expected, found: vec![curves.len()] })
 }
 
+/// Whether a PSNR has a place in the chart.
+fn drawn(psnr: f64) -> bool {
+    psnr.is_finite() && psnr < PSNR_OF_EQUAL
+}
+
 /// The chart, or nothing where no row differs from the reference.
 pub(super) fn figure(table: &Table, curves: &[Curve]) -> Option<Figure> {
-    let drawn = |psnr: f64| psnr.is_finite() && psnr < PSNR_OF_EQUAL;
-    let rows: Vec<&Row> = table.rows.iter().filter(|row| drawn(row.psnr_mean)).collect();
-    let points = || curves.iter().flat_map(|curve| &curve.points).filter(|point| drawn(point.psnr));
-    let worst = rows.iter().map(|row| row.psnr_worst);
-    let mut heights: Vec<f64> = rows.iter().map(|row| row.psnr_mean).chain(worst).collect();
-    heights.extend(points().map(|point| point.psnr));
-    let least = heights.iter().copied().filter(|psnr| drawn(*psnr)).reduce(f64::min)?;
-    let most = heights.iter().copied().filter(|psnr| drawn(*psnr)).reduce(f64::max)?;
-    let widths =
-        rows.iter().map(|row| row.compute_fraction).chain(points().map(|point| point.compute_fraction));
-    let widest = widths.fold(0.0, f64::max);
-    let (x, y) = (Axis::rounded(0.0, widest * 100.0), Axis::rounded(least, most));
+    let rows: Vec<&Row> = table.rows.iter().filter(|row| drawn(row.quality.psnr_mean)).collect();
+    let (x, y) = axes(&rows, curves)?;
     let used: Vec<Group> =
         Group::ALL.into_iter().filter(|group| rows.iter().any(|row| row.group == *group)).collect();
     let names = used.iter().map(|group| group.title()).chain(curves.iter().map(|curve| curve.name.as_str()));
@@ -75,22 +82,14 @@ pub(super) fn figure(table: &Table, curves: &[Curve]) -> Option<Figure> {
         None => line_sample(number - used.len(), x, y),
     };
     let plot = Plot { left: LEFT, top: 62.0 + legend.height(), width, height: 330.0 };
-    let marks: Vec<Mark<'_>> = rows
-        .iter()
-        .map(|row| Mark {
-            row,
-            x: plot.x(&x, row.compute_fraction * 100.0),
-            y: plot.y(&y, row.psnr_mean),
-            worst: plot.y(&y, row.psnr_worst.min(row.psnr_mean)),
-        })
-        .collect();
+    let marks: Vec<Mark<'_>> = rows.iter().map(|row| Mark::new(row, &x, &y, &plot)).collect();
     let body = html! {
         (text("title", Anchor::Start, 4.0, 18.0, "Compute against quality"))
         (legend.draw(LEFT, 26.0, sample))
         (plot.rows(&y, "PSNR to full computation, dB (higher is better)", compact))
         (plot.columns(&x, "compute, % of full (lower is cheaper)", compact))
         @for (number, curve) in curves.iter().enumerate() {
-            path class=(format!("stroke line c{number}")) d=(polyline(curve, &x, &y, &plot).d) {}
+            (draw_curve(number, curve, &x, &y, &plot))
         }
         @for mark in &marks { (line("whisker", (mark.x, mark.y), (mark.x, mark.worst))) }
         @for mark in &marks { (draw(mark)) }
@@ -100,13 +99,31 @@ pub(super) fn figure(table: &Table, curves: &[Curve]) -> Option<Figure> {
     Some(Figure { file: "tradeoff.svg".into(), width: WIDTH, height: plot.bottom() + 46.0, alt, body })
 }
 
-fn polyline(curve: &Curve, x: &Axis, y: &Axis, plot: &Plot) -> Path {
+/// The axes that hold every point: compute in percent, PSNR in dB. `None` without a point.
+fn axes(rows: &[&Row], curves: &[Curve]) -> Option<(Axis, Axis)> {
+    let points = || curves.iter().flat_map(|curve| &curve.points).filter(|point| drawn(point.psnr));
+    let qualities = rows.iter().flat_map(|row| [row.quality.psnr_mean, row.quality.psnr_worst]);
+    let heights: Vec<f64> =
+        qualities.chain(points().map(|point| point.psnr)).filter(|psnr| drawn(*psnr)).collect();
+    let (least, most) =
+        (heights.iter().copied().reduce(f64::min)?, heights.iter().copied().reduce(f64::max)?);
+    let widths = rows.iter().map(|row| row.compute_fraction);
+    let widest = widths.chain(points().map(|point| point.compute_fraction)).fold(0.0, f64::max);
+    Some((Axis::rounded(0.0, widest * 100.0), Axis::rounded(least, most)))
+}
+
+fn draw_curve(number: usize, curve: &Curve, x: &Axis, y: &Axis, plot: &Plot) -> Markup {
+    let points = curve.points.iter().filter(|point| drawn(point.psnr));
+    let places: Vec<(f64, f64)> =
+        points.map(|point| (plot.x(x, point.compute_fraction * 100.0), plot.y(y, point.psnr))).collect();
     let mut path = Path::default();
-    for point in curve.points.iter().filter(|point| point.psnr.is_finite() && point.psnr < PSNR_OF_EQUAL) {
-        let command = if path.d.is_empty() { 'M' } else { 'L' };
-        path.push(command, &[plot.x(x, point.compute_fraction * 100.0), plot.y(y, point.psnr)]);
+    for (x, y) in &places {
+        path.push(if path.d.is_empty() { 'M' } else { 'L' }, &[*x, *y]);
     }
-    path
+    html! {
+        path class=(format!("stroke line c{number}")) d=(path.d) {}
+        @for (x, y) in places { circle class=(format!("knot c{number}")) cx=(at(x)) cy=(at(y)) r="3.5" {} }
+    }
 }
 
 /// The name of every point, with a thin line to it where it stands apart.
@@ -133,8 +150,8 @@ fn draw(mark: &Mark<'_>) -> Markup {
         "{}: {:.1} % of compute, PSNR mean {:.2} dB, worst {:.2} dB",
         row.name,
         row.compute_fraction * 100.0,
-        row.psnr_mean,
-        row.psnr_worst
+        row.quality.psnr_mean,
+        row.quality.psnr_worst
     );
     html! { g { title { (title) } (shape(row.group, mark.x, mark.y)) } }
 }
@@ -166,7 +183,7 @@ fn alt(rows: &[&Row]) -> String {
             "{} at {:.0} % of compute has {:.1} dB",
             row.name,
             row.compute_fraction * 100.0,
-            row.psnr_mean
+            row.quality.psnr_mean
         )
     });
     format!("Chart of compute against PSNR to full computation. {}.", points.collect::<Vec<_>>().join("; "))

@@ -15,7 +15,7 @@ const PIXELS: f64 = 500_000.0;
 fn figure(figure: &Figure, class: &str, caption: &str) -> Markup {
     html! {
         figure class=(class) {
-            div.scroll tabindex="0" role="group" aria-label=(figure.alt) { (figure.inline()) }
+            div.scroll tabindex="0" role="group" aria-label="Figure, scrolls sideways" { (figure.inline()) }
             @if !caption.is_empty() { figcaption { (caption) } }
         }
     }
@@ -125,7 +125,9 @@ pub(super) fn pictures(report: &Report, drawings: &Drawings) -> Result<Option<Se
 
 fn picture_table(grid: &PictureGrid, addresses: &[Vec<String>], shrink: f64, file: &str) -> Markup {
     let side = grid.rows[0].pictures[0].width();
-    let shown = if side < 96 { side * 84_u32.div_ceil(side) } else { side.min(192) };
+    let columns = grid.rows[0].pictures.len() as u32;
+    let shown =
+        if side < 96 { side * 84_u32.div_ceil(side) } else { side.min((840 / columns).clamp(96, 240)) };
     let column =
         |number: usize| grid.columns.get(number).map_or_else(|| format!("picture {number}"), Clone::clone);
     html! {
