@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Tensor;
-use invardiff_eval::{Timings, alternate, psnr_each, ssim_each};
+use invardiff_eval::{Quality, Timings, alternate};
 use invardiff_plan::{CachePlan, Cost};
 use invardiff_runtime::{Denoiser, Sampler};
 use ndarray::{Array4, Axis, concatenate};
@@ -68,10 +68,8 @@ impl Contender {
 pub struct Judged {
     /// Its pictures, `[pictures, channels, height, width]`, in the model's range.
     pub pictures: Array4<f32>,
-    /// PSNR to the full run in dB, one a picture.
-    pub psnr: Vec<f64>,
-    /// SSIM to the full run, one a picture.
-    pub ssim: Vec<f64>,
+    /// How near they are to the full run's.
+    pub quality: Quality,
     /// Seconds of each batch.
     pub timings: Timings,
     /// The median over batches of (seconds of the full run / seconds of this one), in the same round.
@@ -128,8 +126,7 @@ pub fn compare(
         .map(|((pictures, peak), own)| {
             let scaled = unit(&pictures, range);
             Ok(Judged {
-                psnr: psnr_each(reference.view(), scaled.view())?,
-                ssim: ssim_each(reference.view(), scaled.view())?,
+                quality: Quality::between(reference.view(), scaled.view())?,
                 pictures,
                 timings: own.clone(),
                 speedup: own.speedup_over(&timings[0]),

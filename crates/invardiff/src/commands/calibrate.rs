@@ -1,5 +1,6 @@
 //! `invardiff calibrate`: measure, plan, compare, report.
 
+mod least_error;
 mod measure;
 mod present;
 mod rivals;
@@ -18,7 +19,9 @@ Examples:
       The embedded Fashion-MNIST model, DDIM-50, the published fast setting; everything lands in out/fashion
   invardiff calibrate --model emoji --preset paper-slow
   invardiff calibrate --model DiT-XL-2-256x256.pt --runs 4 --calibrate-unguided --out out/xl
-  invardiff calibrate --step-quantile 0.5 --quantile msa=0.3 --quantile mlp=0.1 --warm-up 3";
+  invardiff calibrate --step-quantile 0.5 --quantile msa=0.3 --quantile mlp=0.1 --warm-up 3
+  invardiff calibrate --target-speedup 2.5
+      The plan of least error that is 2.5 times faster, instead of the published rule's";
 
 /// Measure how much features change, make a plan in two phases, replay it and report
 ///
@@ -49,6 +52,8 @@ pub struct Args {
     /// Quantile of a module kind, instead of the preset's; may be repeated (0 reuses none)
     #[arg(long = "quantile", value_name = "KIND=Q", value_parser = kind_quantile)]
     quantiles: Vec<(Kind, f64)>,
+    #[command(flatten)]
+    goal: least_error::Goal,
     /// Steps at the start that are always computed
     #[arg(long, default_value_t = 1, value_name = "N")]
     warm_up: usize,
@@ -119,12 +124,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
 
     let measured = measure::measure(args, &full)?;
-    let plan = &measured.outcome.plan;
-    plan.write(folder.join("plan.json"))?;
-    plan.write(folder.join("plan.bin"))?;
-    write_book(plan, &folder)?;
+    write_book(&measured.paper.plan, &folder)?;
+    measured.least.plan.write(folder.join("least-error.json"))?;
+    measured.paper.plan.write(folder.join("paper.json"))?;
+    measured.plan().write(folder.join("plan.json"))?;
+    measured.plan().write(folder.join("plan.bin"))?;
 
-    let comparison = rivals::compare(args, &full, plan)?;
+    let comparison = rivals::compare(args, &full, &measured)?;
     let report = present::report(args, &full, &measured, &comparison)?;
     let page = report.write(&folder)?;
     if args.json {

@@ -6,8 +6,8 @@ use anyhow::Result;
 use invardiff_calib::Similarity;
 use invardiff_eval::peak_rss;
 use invardiff_eval::report::{
-    Amplify, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Row, Scale, Series, StepChart,
-    Table, Unit,
+    Amplify, Curve, CurvePoint, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Row, Scale,
+    Series, StepChart, Table, Unit,
 };
 use invardiff_plan::{Cost, DistanceTable, Kind, Threshold};
 use invardiff_runtime::{Denoiser, Sampler};
@@ -28,7 +28,7 @@ pub(super) fn report(
     measured: &Measured,
     comparison: &Comparison,
 ) -> Result<Report> {
-    let plan = &measured.outcome.plan;
+    let plan = measured.plan();
     let topology = full.denoiser().topology();
     let cost = Cost::of(plan, &topology)?;
     let table = Table { rows: rows(comparison) };
@@ -55,8 +55,8 @@ pub(super) fn report(
             },
             Highlight {
                 label: "PSNR to the full run".into(),
-                value: format!("{:.1} dB", mean(&own.psnr)),
-                detail: format!("worst picture {:.1} dB", worst(&own.psnr)),
+                value: format!("{:.1} dB", own.quality.psnr_mean),
+                detail: format!("worst picture {:.1} dB", own.quality.psnr_worst),
             },
             Highlight {
                 label: "peak cache".into(),
@@ -98,7 +98,15 @@ pub(super) fn report(
             scale: Scale::Linear,
             series: vec![Series { name: "feature store".into(), values: measured.bytes.clone() }],
         }),
-        curves: Vec::new(),
+        curves: vec![Curve {
+            name: "least error, on the calibration's conditions".into(),
+            points: measured
+                .least
+                .checked
+                .iter()
+                .map(|point| CurvePoint { compute_fraction: point.compute_fraction, psnr: point.psnr })
+                .collect(),
+        }],
         provenance: serde_json::to_value(&plan.provenance)?,
     })
 }
@@ -112,7 +120,7 @@ fn facts(args: &Args, full: &ClassToImage, measured: &Measured, reference: &Judg
             let guided = if args.calibrate_unguided { "conditional half alone" } else { "with guidance" };
             format!(
                 "{} runs, {guided}, {:.1} s, {} pass(es)",
-                args.runs, measured.seconds, measured.outcome.passes
+                args.runs, measured.seconds, measured.paper.passes
             )
         }),
         (
@@ -121,7 +129,7 @@ fn facts(args: &Args, full: &ClassToImage, measured: &Measured, reference: &Judg
         ),
         ("held-out pictures".into(), args.pictures.to_string()),
         ("full run of one batch".into(), format!("{:.2} s (median)", reference.timings.median())),
-        ("plan".into(), measured.outcome.plan.fingerprint().unwrap_or_default()),
+        ("plan".into(), measured.plan().fingerprint().unwrap_or_default()),
         ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
     ];
     if let Some(bytes) = peak_rss() {
@@ -138,10 +146,7 @@ fn rows(comparison: &Comparison) -> Vec<Row> {
         compute_fraction: contender.compute_fraction,
         predicted_speedup: Some(1.0 / contender.compute_fraction),
         measured_speedup: Some(judged.speedup),
-        psnr_mean: mean(&judged.psnr),
-        psnr_worst: worst(&judged.psnr),
-        ssim_mean: mean(&judged.ssim),
-        ssim_worst: worst(&judged.ssim),
+        quality: judged.quality,
         peak_cache_bytes: Some(judged.peak_bytes_per_picture as u64),
     };
     comparison.contenders.iter().zip(&comparison.judged).map(row).collect()
@@ -172,7 +177,7 @@ fn grids(full: &ClassToImage, comparison: &Comparison) -> Result<Vec<PictureGrid
 }
 
 fn heat_maps(measured: &Measured) -> Vec<HeatMap> {
-    let outcome = &measured.outcome;
+    let outcome = &measured.paper;
     let rates = &outcome.phases.first.rates;
     let threshold = |kind: Kind| {
         let found =
@@ -181,14 +186,11 @@ fn heat_maps(measured: &Measured) -> Vec<HeatMap> {
     };
     let map =
         |kind, measure, values, threshold| HeatMap { kind, measure, scale: Scale::Log, values, threshold };
-    let trunk = rates.trunk().to_owned().insert_axis(Axis(1));
+    let trunk = measured_rows(rates.trunk().to_owned().insert_axis(Axis(1)));
     let mut maps = vec![map(Kind::TRUNK, Measure::ChangeRate, trunk, threshold(Kind::TRUNK))];
-    maps.extend(
-        rates
-            .streams()
-            .iter()
-            .map(|(kind, table)| map(*kind, Measure::ChangeRate, table.to_owned(), threshold(*kind))),
-    );
+    maps.extend(rates.streams().iter().map(|(kind, table)| {
+        map(*kind, Measure::ChangeRate, measured_rows(table.to_owned()), threshold(*kind))
+    }));
     let Some(table) = outcome.tables.first() else { return maps };
     for (measure, value) in [
         (Measure::MeanSquare, (|s: &Similarity| s.mean_square) as fn(&Similarity) -> f32),
@@ -200,6 +202,14 @@ fn heat_maps(measured: &Measured) -> Vec<HeatMap> {
         );
     }
     maps
+}
+
+/// Rates without the first and the last row, which were not measured and are 1 by convention.
+fn measured_rows(mut rates: Array2<f32>) -> Array2<f32> {
+    let last = rates.nrows().saturating_sub(1);
+    rates.row_mut(0).fill(f32::NAN);
+    rates.row_mut(last).fill(f32::NAN);
+    rates
 }
 
 /// One measure of one stream, `[steps, layers]`; the first step has none.
@@ -222,13 +232,13 @@ fn similarity(
 
 /// What the terminal shows at the end.
 pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> String {
-    let plan = &measured.outcome.plan;
-    let gate: String = plan.gate().iter().map(|skipped| if *skipped { '.' } else { '#' }).collect();
+    let plan = measured.plan();
+    let gate: String = plan.gate().iter().map(|skipped| if *skipped { '#' } else { '.' }).collect();
     format!(
-        "{}\n{}\n\nsteps  {gate}  (# computed, . skipped)\n\n{}\nreport {}\nplan   {}",
+        "{}\n{}\n\nsteps  {gate}  (. computed, # skipped)\n\n{}\nreport {}\nplan   {}",
         report.title,
         report.subtitle,
-        report.table.markdown(),
+        report.table,
         page.display(),
         page.with_file_name("plan.json").display(),
     )
@@ -239,7 +249,7 @@ pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> Stri
 /// # Errors
 /// When a number cannot be written as JSON.
 pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Result<String> {
-    let plan = &measured.outcome.plan;
+    let plan = measured.plan();
     Ok(serde_json::to_string_pretty(&serde_json::json!({
         "folder": folder,
         "plan": folder.join("plan.json"),
@@ -250,15 +260,10 @@ pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Resul
         "reused_modules": plan.reused_modules(),
         "thresholds": plan.provenance.thresholds,
         "seconds": measured.seconds,
-        "passes": measured.outcome.passes,
+        "passes": measured.paper.passes,
+        "front": measured.least.checked.iter().map(|point| serde_json::json!({
+            "computed_steps": point.computed, "compute_fraction": point.compute_fraction, "psnr": point.psnr,
+        })).collect::<Vec<_>>(),
         "table": report.table,
     }))?)
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn worst(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::INFINITY, f64::min)
 }

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use invardiff_eval::report::Group;
-use invardiff_plan::{CachePlan, random_plan, uniform_gate};
+use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule, random_plan, uniform_gate};
 use invardiff_runtime::{Denoiser, Sampler};
 
 use super::Args;
+use super::measure::{Measured, Wanted};
 use crate::{ClassToImage, Contender, Judged, SamplerKind, bar, compare as judge};
 
 /// The contenders and what became of them, the full run first.
@@ -22,8 +23,8 @@ pub(super) struct Comparison {
 const BATCH: usize = 5;
 
 /// Draws held-out pictures by every contender.
-pub(super) fn compare(args: &Args, full: &ClassToImage, plan: &CachePlan) -> Result<Comparison> {
-    let contenders = contenders(args, full, plan)?;
+pub(super) fn compare(args: &Args, full: &ClassToImage, measured: &Measured) -> Result<Comparison> {
+    let contenders = contenders(args, full, measured)?;
     let pictures = args.pictures as usize;
     let labels: Vec<usize> =
         (0..pictures).map(|picture| picture % full.model().config().num_classes).collect();
@@ -37,50 +38,54 @@ pub(super) fn compare(args: &Args, full: &ClassToImage, plan: &CachePlan) -> Res
     Ok(Comparison { contenders, judged, labels })
 }
 
-fn contenders(args: &Args, full: &ClassToImage, plan: &CachePlan) -> Result<Vec<(Group, Contender)>> {
+fn contenders(args: &Args, full: &ClassToImage, measured: &Measured) -> Result<Vec<(Group, Contender)>> {
     let steps = full.sampler().steps();
     let topology = full.denoiser().topology();
-    let own = Contender::plan(full, "paper's rule", "step gate and modules, thresholds in two phases", plan)?;
+    let paper = Contender::plan(
+        full,
+        "paper's rule",
+        "step gate and modules, thresholds in two phases",
+        &measured.paper.plan,
+    )?;
+    let least = Contender::plan(
+        full,
+        "least error",
+        "skips chosen by their measured error, the output extrapolated from the last two computed steps",
+        &measured.least.plan,
+    )?;
+    let alone = |name: &str, what: &str, plan: &CachePlan| {
+        Ok::<_, anyhow::Error>((Group::Part, Contender::plan(full, name, what, plan)?))
+    };
+    let (plan, own, other) = match measured.wanted {
+        Wanted::Paper => (&measured.paper.plan, paper, least),
+        Wanted::LeastError => (&measured.least.plan, least, paper),
+    };
     let compute = own.compute_fraction;
-    let gate = Contender::plan(
-        full,
-        "gate alone",
-        "the plan's skipped steps, every module computed",
-        &plan.gate_alone(),
-    )?;
-    let modules = Contender::plan(
-        full,
-        "modules alone",
-        "the plan's reused modules, no step skipped",
-        &plan.modules_alone(),
-    )?;
     let even = ((compute * steps as f64).round() as usize).clamp(1, steps);
     let uniform = CachePlan::gate_only(&topology, uniform_gate(steps, even)?);
     let random = random_plan(&topology, plan, args.seed)?;
-    let mut contenders = vec![
-        (Group::Reference, Contender::full(full)),
-        (Group::Plan, own),
-        (Group::Part, gate),
-        (Group::Part, modules),
-        (
-            Group::OtherPlan,
-            Contender::plan(
-                full,
-                "uniform skipping",
-                &format!("{even} steps computed, spread evenly"),
-                &uniform,
-            )?,
-        ),
-        (
-            Group::OtherPlan,
-            Contender::plan(
-                full,
-                "random plan",
-                "as many skips and reuses as the plan, at random places",
-                &random,
-            )?,
-        ),
-    ];
+    let mut contenders = vec![(Group::Reference, Contender::full(full)), (Group::Plan, own)];
+    if measured.wanted == Wanted::Paper {
+        contenders.push(alone(
+            "gate alone",
+            "the plan's skipped steps, every module computed",
+            &plan.gate_alone(),
+        )?);
+        contenders.push(alone(
+            "modules alone",
+            "the plan's reused modules, no step skipped",
+            &plan.modules_alone(),
+        )?);
+    }
+    contenders.push((Group::OtherPlan, other));
+    let spread = format!("{even} steps computed, spread evenly");
+    contenders.push((Group::OtherPlan, Contender::plan(full, "uniform skipping", &spread, &uniform)?));
+    let rule = (GateSite::Output(OutputForm::X0), ReuseRule::Extrapolate(1));
+    let stretched = uniform.with_gate_rule(rule.0, rule.1);
+    let spread = format!("{even} steps computed, spread evenly, the output extrapolated");
+    contenders.push((Group::OtherPlan, Contender::plan(full, "uniform, extrapolated", &spread, &stretched)?));
+    let places = "as many skips and reuses as the plan, at random places";
+    contenders.push((Group::OtherPlan, Contender::plan(full, "random plan", places, &random)?));
     for sampler in [SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus] {
         contenders.push((Group::FewerSteps, Contender::fewer_steps(full, sampler, compute)?));
     }
