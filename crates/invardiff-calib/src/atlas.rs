@@ -73,9 +73,9 @@ where
         (0..sampler.steps()).map(|step| sampler.error_importance(step, options.variance)).collect();
     let errors = each(runs.iter().collect(), options.parallel, |run| {
         errors_of_run(model, sampler, run, &atlas).inspect(|_| progress())
-    })?;
-    for errors in &errors {
-        atlas.add_run(errors)?;
+    });
+    for errors in errors {
+        atlas.add_run(&errors?)?;
     }
     Ok(atlas)
 }

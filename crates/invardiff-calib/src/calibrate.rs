@@ -75,10 +75,11 @@ where
     let passes = if missing.is_empty() { 1 } else { 2 };
     if passes == 2 {
         let pairs = Pairs::Listed(missing.into_iter().collect());
-        each(tables.iter_mut().zip(runs).collect(), options.parallel, |(table, run)| {
-            record_run(model, sampler, run, Record::new(&streams, &pairs, false), table)
-                .inspect(|_| progress())
-        })?;
+        let recorded = each(tables.iter_mut().zip(runs).collect(), options.parallel, |(table, run)| {
+            let recorder = Record::new(&streams, &pairs, false);
+            record_run(model, sampler, run, recorder, table).map(|_| progress())
+        });
+        recorded.into_iter().collect::<Result<(), _>>()?;
     }
     let phases = two_phase(&tables, settings)?;
     let plan = phases.plan(streams.topology())?;
@@ -110,11 +111,11 @@ where
     streams.table(sampler.steps(), modules.min(trunk))?; // refuses a window of 0
     let recorded = each(runs.iter().collect(), parallel, |run| {
         let mut table = streams.table(sampler.steps(), modules.max(trunk))?;
-        let similarities =
-            record_run(model, sampler, run, Record::new(streams, &pairs, similarity), &mut table)?;
-        progress();
+        let recorder = Record::new(streams, &pairs, similarity);
+        let similarities = record_run(model, sampler, run, recorder, &mut table).inspect(|_| progress())?;
         Ok((table, similarities))
-    })?;
+    });
+    let recorded: Vec<_> = recorded.into_iter().collect::<Result<_, CalibError>>()?;
     let (tables, similarities): (Vec<_>, Vec<_>) = recorded.into_iter().unzip();
     Ok((tables, Similarity::mean(&similarities)))
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::Schedule;
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample};
-use rayon::prelude::*;
 
+use crate::run::each;
 use crate::{CalibError, Run};
 
 /// Uncached final samples of some runs, to hold replays against.
@@ -32,11 +32,8 @@ impl<const D: usize> ClosedLoop<D> {
         M::Cond: Sync,
         S: Sampler<D> + Sync,
     {
-        sampler.deterministic()?;
-        if runs.is_empty() {
-            return Err(CalibError::NoRuns);
-        }
-        let finals = each(runs, parallel, |run| finish(model, sampler, &mut Full, run));
+        Run::check(runs, sampler)?;
+        let finals = each(runs.iter().collect(), parallel, |run| finish(model, sampler, &mut Full, run));
         Ok(Self { finals, parallel })
     }
 
@@ -53,8 +50,8 @@ impl<const D: usize> ClosedLoop<D> {
         M::Cond: Sync,
         S: Sampler<D> + Sync,
     {
-        let replayed =
-            each(runs, self.parallel, |run| finish(model, sampler, &mut Replay::new(schedule.clone()), run));
+        let replay = |run| finish(model, sampler, &mut Replay::new(schedule.clone()), run);
+        let replayed = each(runs.iter().collect(), self.parallel, replay);
         let error = |(replayed, full): (Tensor<D>, &Tensor<D>)| {
             let square = (replayed - full.clone()).square().mean().cast(DType::F32);
             f64::from(square.into_scalar::<f32>())
@@ -70,8 +67,4 @@ where
     P: Policy,
 {
     sample(model, sampler, policy, run.noise.clone(), &run.cond)
-}
-
-fn each<T: Sync, R: Send>(items: &[T], parallel: bool, work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
-    if parallel { items.par_iter().map(work).collect() } else { items.iter().map(work).collect() }
 }

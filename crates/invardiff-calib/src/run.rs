@@ -29,7 +29,7 @@ impl<const D: usize, C> Run<D, C> {
 pub(crate) fn each<T: Send, R: Send>(
     items: Vec<T>,
     parallel: bool,
-    work: impl Fn(T) -> Result<R, CalibError> + Send + Sync,
-) -> Result<Vec<R>, CalibError> {
+    work: impl Fn(T) -> R + Send + Sync,
+) -> Vec<R> {
     if parallel { items.into_par_iter().map(work).collect() } else { items.into_iter().map(work).collect() }
 }
