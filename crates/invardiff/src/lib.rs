@@ -13,6 +13,7 @@ mod model;
 mod pipeline;
 mod progress;
 mod sampler;
+pub mod stdout;
 
 pub use compare::{Contender, Judged, compare, to_array};
 pub use device::DeviceChoice;

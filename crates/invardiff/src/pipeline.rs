@@ -6,7 +6,9 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Int, Tensor};
 use invardiff_models::Dit;
 use invardiff_plan::{CachePlan, Execution, Mismatch, PlanError, Schedule, Topology};
-use invardiff_runtime::{BatchedGuidance, Denoiser, Executor, Full, GaussianNoise, Replay, Sampler, sample};
+use invardiff_runtime::{
+    BatchedGuidance, Denoiser, Executor, Full, GaussianNoise, Replay, Sampler, sample_with,
+};
 
 use crate::{DitSampler, NamedDit, SamplerKind};
 
@@ -65,7 +67,7 @@ impl Default for SamplingOptions {
 ///
 /// let device = burn::tensor::Device::flex();
 /// let mut pipeline = ClassToImage::from_pretrained("fashion", SamplingOptions::default(), &device)?;
-/// pipeline.enable_cache(&CachePlan::read("plan.json".as_ref())?)?;
+/// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
 /// let pictures = pipeline.generate(&[3, 5], &[0, 1])?; // [2, channels, height, width]
 /// # Ok::<(), anyhow::Error>(())
 /// ```
@@ -120,6 +122,16 @@ impl ClassToImage {
     /// When the sampler cannot have so many steps.
     pub fn resampled(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
         let sampler = DitSampler::new(sampler, self.model.config(), num_inference_steps, 0.0)?;
+        Ok(Self { sampler, schedule: None, ..self.clone() })
+    }
+
+    /// The same pipeline, uncached, with a share `eta` of fresh noise at every step. The noise is that of `seed`, and another
+    /// than the starting noise of the same seed.
+    ///
+    /// # Errors
+    /// When `eta` is not in `[0, 1]`, or not 0 and the sampler draws no noise.
+    pub fn with_eta(&self, eta: f64, seed: u64) -> Result<Self> {
+        let sampler = self.sampler.clone().with_eta(eta, !seed)?;
         Ok(Self { sampler, schedule: None, ..self.clone() })
     }
 
@@ -248,6 +260,19 @@ impl ClassToImage {
     /// # Errors
     /// As [`ClassToImage::generate`].
     pub fn generate_measured(&self, labels: &[usize], seeds: &[u64]) -> Result<(Tensor<4>, usize)> {
+        self.generate_with(labels, seeds, &mut || {})
+    }
+
+    /// [`ClassToImage::generate_measured`], calling `progress` after every step.
+    ///
+    /// # Errors
+    /// As [`ClassToImage::generate`].
+    pub fn generate_with(
+        &self,
+        labels: &[usize],
+        seeds: &[u64],
+        progress: &mut dyn FnMut(),
+    ) -> Result<(Tensor<4>, usize)> {
         ensure!(
             labels.len() == seeds.len() && !labels.is_empty(),
             "{} class labels and {} seeds: one seed a label, and at least one",
@@ -255,11 +280,13 @@ impl ClassToImage {
             seeds.len()
         );
         let (noise, cond) = (self.noise(seeds), self.condition(labels)?);
+        let (denoiser, sampler) = (&self.denoiser, &self.sampler);
         Ok(match &self.schedule {
-            None => (sample(&self.denoiser, &self.sampler, &mut Full, noise, &cond), 0),
+            None => (sample_with(denoiser, sampler, &mut Full, noise, &cond, |_, _, _| progress()), 0),
             Some(schedule) => {
                 let mut policy = Replay::new(schedule.clone());
-                let pictures = sample(&self.denoiser, &self.sampler, &mut policy, noise, &cond);
+                let pictures =
+                    sample_with(denoiser, sampler, &mut policy, noise, &cond, |_, _, _| progress());
                 (pictures, policy.store().peak_bytes())
             }
         })

@@ -15,6 +15,7 @@ pub enum SamplerKind {
     #[default]
     Ddim,
     /// DPM-Solver++ 2M.
+    #[value(name = "dpm-solver++")]
     DpmSolverPlusPlus,
 }
 
@@ -33,7 +34,7 @@ pub enum DitHistory {
     /// Of DDIM.
     Ddim(DdimHistory),
     /// Of DPM-Solver++.
-    Dpm(DpmHistory<4>),
+    Dpm(Box<DpmHistory<4>>),
 }
 
 impl DitSampler {
@@ -49,17 +50,34 @@ impl DitSampler {
     ) -> Result<Self, RuntimeError> {
         let schedule = config.noise_schedule()?;
         let prediction = config.prediction_type;
-        Ok(match kind {
-            SamplerKind::Ddim => Self::Ddim(
-                Ddim::new(&schedule, Spacing::Respaced, num_inference_steps, prediction)?.with_eta(eta, 0)?,
-            ),
+        let sampler = match kind {
+            SamplerKind::Ddim => {
+                Self::Ddim(Ddim::new(&schedule, Spacing::Respaced, num_inference_steps, prediction)?)
+            }
             SamplerKind::DpmSolverPlusPlus => Self::Dpm(DpmSolverPlusPlus::new(
                 &schedule,
                 Spacing::Linspace,
                 num_inference_steps,
                 prediction,
             )?),
-        })
+        };
+        sampler.with_eta(eta, 0)
+    }
+
+    /// The same sampler with a share `eta` of fresh noise at every step, drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Range`] when `eta` is not in `[0, 1]`, or not 0 and the sampler draws no noise.
+    pub fn with_eta(self, eta: f64, seed: u64) -> Result<Self, RuntimeError> {
+        match self {
+            Self::Ddim(sampler) => Ok(Self::Ddim(sampler.with_eta(eta, seed)?)),
+            Self::Dpm(sampler) if eta == 0.0 => Ok(Self::Dpm(sampler)),
+            Self::Dpm(_) => Err(RuntimeError::Range {
+                what: "eta",
+                value: eta.to_string(),
+                expected: "0: dpm-solver++ draws no noise, ddim does",
+            }),
+        }
     }
 }
 
@@ -103,7 +121,7 @@ impl Sampler<4> for DitSampler {
     fn start(&self) -> DitHistory {
         match self {
             Self::Ddim(sampler) => DitHistory::Ddim(Sampler::<4>::start(sampler)),
-            Self::Dpm(sampler) => DitHistory::Dpm(sampler.start()),
+            Self::Dpm(sampler) => DitHistory::Dpm(Box::new(sampler.start())),
         }
     }
 

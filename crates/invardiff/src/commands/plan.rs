@@ -1,17 +1,71 @@
-//! `invardiff plan`.
+//! `invardiff plan`: look at plan files, convert, compare and check them.
+
+mod convert;
+mod diff;
+mod draw;
+mod lint;
+mod model;
+mod open;
+mod show;
+mod summary;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-/// (being written)
+pub(in crate::commands) use open::Source;
+
+/// Look at plan files, convert, compare and check them
+///
+/// A plan file is ours (JSON or binary), a book of the InvarDiff authors (DiT, FLUX, Wan; version 1 and 2), a SmoothCache
+/// schedule or a mask of steps; which one it is, is told by its content.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Show(show::Args),
+    Convert(convert::Args),
+    Diff(diff::Args),
+    Lint(lint::Args),
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// Never yet.
-pub fn run(_: &Args) -> Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+/// When a file cannot be read or written, or a plan does not fit the model that is named.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    match &args.command {
+        Command::Show(args) => show::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::Lint(args) => lint::run(args),
+    }
+}
+
+/// Rounded to two decimals, for numbers in JSON.
+pub(in crate::commands) fn two_decimals(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// Bytes in words.
+pub(in crate::commands) fn bytes(bytes: usize) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn bytes_are_rounded_to_what_matters() {
+        let found = [0, 999, 1_000, 73_984, 5_242_880, 1_610_612_736].map(super::bytes);
+        assert_eq!(found, ["0 B", "999 B", "1.0 kB", "74.0 kB", "5.2 MB", "1.61 GB"]);
+    }
 }

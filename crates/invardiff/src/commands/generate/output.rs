@@ -1,0 +1,136 @@
+//! What `generate` writes: a picture grid or the raw samples, with what made them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use image::RgbImage;
+use invardiff_models::DitConfig;
+use ndarray::Array4;
+use safetensors::{Dtype, tensor::TensorView};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// By the extension of `--out`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// A grid of pictures.
+    Png,
+    /// The samples as they leave the sampler.
+    Safetensors,
+}
+
+impl Format {
+    /// # Errors
+    /// For another extension.
+    pub(super) fn of(path: &Path) -> Result<Self> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        match extension.to_ascii_lowercase().as_str() {
+            "png" => Ok(Self::Png),
+            "safetensors" => Ok(Self::Safetensors),
+            _ => bail!("--out {}: expected a name that ends in .png or .safetensors", path.display()),
+        }
+    }
+
+    /// Refuses pictures of a model whose samples are none.
+    ///
+    /// # Errors
+    /// Says what to write instead.
+    pub(super) fn suits(self, config: &DitConfig, path: &Path) -> Result<()> {
+        let shown = config.pixel_range.is_some() && matches!(config.in_channels, 1 | 3);
+        ensure!(
+            self == Self::Safetensors || shown,
+            "--out {}: the samples of this model are latents of {} channels, not pictures, and there is no autoencoder yet \
+             to decode them; give a name that ends in .safetensors to write the latents",
+            path.display(),
+            config.in_channels
+        );
+        Ok(())
+    }
+}
+
+/// Everything that a sample depends on: written into the file and printed.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Facts {
+    /// The model's name.
+    pub(super) model: String,
+    /// SHA-256 of its weights' file.
+    pub(super) weights_sha256: String,
+    /// The class of every column.
+    pub(super) class_labels: Vec<usize>,
+    /// Rows of pictures.
+    pub(super) images_per_class: usize,
+    /// The seed of the first picture; picture n (row by row) has seed + n.
+    pub(super) seed: u64,
+    /// The sampler's name.
+    pub(super) sampler: &'static str,
+    /// Its number of steps.
+    pub(super) num_inference_steps: usize,
+    /// The share of fresh noise.
+    pub(super) eta: f64,
+    /// Guidance scale; null without guidance.
+    pub(super) guidance_scale: Option<f64>,
+    /// Pictures drawn at once.
+    pub(super) batch_size: usize,
+    /// The plan's fingerprint, or `none`.
+    pub(super) plan: String,
+    /// In what the plan was made for another run (`--force`).
+    pub(super) plan_forced: Vec<String>,
+    /// The program and its version.
+    #[serde(rename = "software")]
+    pub(super) tool: String,
+}
+
+impl Facts {
+    fn entries(&self) -> Result<Map<String, Value>> {
+        match serde_json::to_value(self)? {
+            Value::Object(entries) => Ok(entries),
+            other => bail!("expected an object, found {other}"),
+        }
+    }
+}
+
+/// The grid as a PNG with one text chunk a fact; `software` under the keyword that PNG has for it.
+pub(super) fn png(grid: &RgbImage, facts: &Facts) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, grid.width(), grid.height());
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    for (key, value) in facts.entries()? {
+        let key = if key == "software" { "Software".to_owned() } else { key };
+        let text = match value {
+            Value::Null => "none".to_owned(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        if text.is_ascii() {
+            encoder.add_text_chunk(key, text)?;
+        } else {
+            encoder.add_itxt_chunk(key, text)?;
+        }
+    }
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(grid.as_raw())?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// The samples `[pictures, channels, height, width]` with their classes and seeds, as safetensors; the facts are the
+/// metadata `invardiff`, as JSON.
+pub(super) fn samples(
+    samples: &Array4<f32>,
+    labels: &[usize],
+    seeds: &[u64],
+    facts: &Facts,
+) -> Result<Vec<u8>> {
+    let values: Vec<u8> = samples.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let labels: Vec<u8> = labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect();
+    let seed_bytes: Vec<u8> = seeds.iter().flat_map(|seed| seed.to_le_bytes()).collect();
+    let views = [
+        ("class_labels", TensorView::new(Dtype::U64, vec![seeds.len()], &labels)?),
+        ("samples", TensorView::new(Dtype::F32, samples.shape().to_vec(), &values)?),
+        ("seeds", TensorView::new(Dtype::U64, vec![seeds.len()], &seed_bytes)?),
+    ];
+    let metadata = HashMap::from([("invardiff".to_owned(), serde_json::to_string(facts)?)]);
+    safetensors::serialize(views, Some(metadata)).context("safetensors")
+}

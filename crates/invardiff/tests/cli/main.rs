@@ -1,0 +1,7 @@
+//! The commands as they are run, with few steps.
+
+mod generate;
+mod help;
+mod plan;
+mod support;
+mod verify;
