@@ -10,6 +10,7 @@ mod compare;
 mod device;
 mod files;
 mod model;
+mod parity;
 mod pipeline;
 mod progress;
 mod sampler;

@@ -1,0 +1,99 @@
+//! One comparison: how far off, and how far it may be.
+
+use std::fmt;
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// How an error is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Measure {
+    /// The largest absolute difference.
+    Absolute,
+    /// The largest absolute difference over the largest absolute expected value.
+    OfLargest,
+    /// The largest difference over the size of the expected value, entry by entry.
+    Relative,
+    /// The root of the mean squared relative difference, or the largest one where that stands out.
+    RelativeOnAverage,
+    /// The largest difference in dB.
+    Decibels,
+    /// How many entries differ.
+    Entries,
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Absolute => "absolute",
+            Self::OfLargest => "of the largest value",
+            Self::Relative => "relative",
+            Self::RelativeOnAverage => "relative on average",
+            Self::Decibels => "dB",
+            Self::Entries => "entries",
+        })
+    }
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Measured {
+    /// The largest error; infinite where a value is no number.
+    pub(crate) error: f64,
+    /// The largest error that passes.
+    pub(crate) tolerance: f64,
+    /// How both are counted.
+    pub(crate) measure: Measure,
+    /// What else there is to say.
+    pub(crate) note: Option<String>,
+}
+
+impl Measured {
+    pub(crate) fn new(measure: Measure, error: f64, tolerance: f64) -> Self {
+        Self { error, tolerance, measure, note: None }
+    }
+
+    pub(crate) fn with_note(self, note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), ..self }
+    }
+
+    fn passed(&self) -> bool {
+        self.error <= self.tolerance
+    }
+}
+
+/// One line of the result.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    /// What was compared.
+    pub(crate) name: String,
+    /// The error, or why there is none.
+    pub(crate) outcome: Result<Measured, String>,
+}
+
+impl Check {
+    pub(crate) fn passed(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(Measured::passed)
+    }
+}
+
+/// The comparisons of one folder, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Checks(Vec<Check>);
+
+impl Checks {
+    /// Adds a comparison. One that cannot be made has failed; the next ones are made all the same.
+    pub(crate) fn run(&mut self, name: impl Into<String>, compare: impl FnOnce() -> Result<Measured>) {
+        let outcome = compare().map_err(|error| format!("{error:#}").replace('\n', " "));
+        self.0.push(Check { name: name.into(), outcome });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn into_list(self) -> Vec<Check> {
+        self.0
+    }
+}

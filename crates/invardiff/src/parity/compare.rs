@@ -1,0 +1,206 @@
+//! How far one array is from another.
+
+use anyhow::{Result, ensure};
+use burn::tensor::Tensor;
+use ndarray::{Array1, ArrayD, ArrayViewD, Axis, IxDyn};
+
+use super::arrays::Arrays;
+use super::check::{Checks, Measure, Measured};
+
+/// One forward in f32 (README of the fixtures), absolute; see [`forward`].
+const FORWARD: f64 = 1e-5;
+/// The same for values so large that f32 cannot be that exact: a fraction of the largest one.
+const FORWARD_OF_LARGEST: f64 = 3e-6;
+/// A whole trajectory in f32 (README of the fixtures), of the largest value.
+const TRAJECTORY: f64 = 1e-4;
+
+/// Values of one forward: 1e-5 absolute, and where values exceed 3 that part of the largest one.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn forward(found: &ArrayD<f64>, expected: &ArrayD<f64>) -> Result<Measured> {
+    within(found, expected, forward_tolerance(largest(expected)))
+}
+
+/// The tolerance of [`forward`], for values up to `largest`.
+pub(crate) fn forward_tolerance(largest: f64) -> f64 {
+    FORWARD.max(FORWARD_OF_LARGEST * largest)
+}
+
+/// Values within an absolute tolerance.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn within(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Measured> {
+    let error = worst(found.view(), expected.view(), |difference, _| difference)?;
+    Ok(Measured::new(Measure::Absolute, error, tolerance))
+}
+
+/// Samples along a trajectory: 1e-4 of the largest value.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn trajectory(found: &ArrayD<f64>, expected: &ArrayD<f64>) -> Result<Measured> {
+    of_largest(found, expected, TRAJECTORY)
+}
+
+/// Values within a part of the largest expected one.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn of_largest(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Measured> {
+    let largest = largest(expected);
+    let error = worst(found.view(), expected.view(), |difference, _| difference / largest)?;
+    Ok(Measured::new(Measure::OfLargest, error, tolerance))
+}
+
+/// Values each within a part of its expected one.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn relative(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Measured> {
+    let error = worst(found.view(), expected.view(), |difference, expected| difference / expected.abs())?;
+    Ok(Measured::new(Measure::Relative, error, tolerance))
+}
+
+/// Values that are within a part of their expected ones on average (root of the mean square), none more than ten times as
+/// far off; where one is, it is the error.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn relative_on_average(
+    found: &ArrayD<f64>,
+    expected: &ArrayD<f64>,
+    tolerance: f64,
+) -> Result<Measured> {
+    let worst = relative(found, expected, tolerance)?.error;
+    let squares = found.iter().zip(expected).map(|(found, expected)| match (found - expected) / expected {
+        error if found == expected || error.is_nan() => 0.0,
+        error => error * error,
+    });
+    let average = (squares.sum::<f64>() / expected.len().max(1) as f64).sqrt();
+    let error = if worst > 10.0 * tolerance { worst } else { average };
+    Ok(Measured::new(Measure::RelativeOnAverage, error, tolerance)
+        .with_note(format!("worst entry {worst:.1e}")))
+}
+
+/// Entries that must be equal.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn equal<T: PartialEq>(found: &ArrayD<T>, expected: &ArrayD<T>) -> Result<Measured> {
+    same_shape(found.shape(), expected.shape())?;
+    Ok(differing(found.iter().zip(expected).filter(|(a, b)| a != b).count()))
+}
+
+/// Compares each table that the file has, by its name there.
+pub(crate) fn tables(
+    checks: &mut Checks,
+    arrays: &Arrays,
+    tables: impl IntoIterator<Item = (String, Vec<f64>)>,
+    compare: impl Fn(&ArrayD<f64>, &ArrayD<f64>) -> Result<Measured>,
+) {
+    for (key, found) in tables {
+        if arrays.has(&key) {
+            checks.run(key.clone(), || compare(&list(found), &arrays.get(&key)?));
+        }
+    }
+}
+
+/// So many entries that should be equal and are not.
+pub(crate) fn differing(entries: usize) -> Measured {
+    Measured::new(Measure::Entries, entries as f64, 0.0)
+}
+
+/// A list as an array of one axis.
+pub(crate) fn list(values: Vec<f64>) -> ArrayD<f64> {
+    Array1::from(values).into_dyn()
+}
+
+/// Arrays of one shape, one behind the other along a new first axis.
+///
+/// # Errors
+/// When there is none, or the shapes differ.
+pub(crate) fn stacked(arrays: &[ArrayD<f64>]) -> Result<ArrayD<f64>> {
+    let views: Vec<_> = arrays.iter().map(|array| array.view()).collect();
+    Ok(ndarray::stack(Axis(0), &views)?)
+}
+
+/// A tensor's values.
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> ArrayD<f64> {
+    let shape = tensor.dims();
+    let values: Vec<f64> = tensor.into_data().iter::<f64>().collect();
+    ArrayD::from_shape_vec(IxDyn(&shape), values).expect("a tensor has as many values as its shape says")
+}
+
+/// The largest of the differences, each passed through `scale` with its expected value. Equal values have none, even if
+/// infinite or no number; otherwise one that is no number makes the result infinite.
+fn worst(
+    found: ArrayViewD<'_, f64>,
+    expected: ArrayViewD<'_, f64>,
+    scale: impl Fn(f64, f64) -> f64,
+) -> Result<f64> {
+    same_shape(found.shape(), expected.shape())?;
+    let each = found.iter().zip(&expected).map(|(found, expected)| {
+        if found == expected || (found.is_nan() && expected.is_nan()) {
+            return 0.0;
+        }
+        let error = scale((found - expected).abs(), *expected);
+        if error.is_nan() { f64::INFINITY } else { error }
+    });
+    Ok(each.fold(0.0, f64::max))
+}
+
+fn largest(values: &ArrayD<f64>) -> f64 {
+    values.iter().map(|value| value.abs()).filter(|value| value.is_finite()).fold(0.0, f64::max)
+}
+
+fn same_shape(found: &[usize], expected: &[usize]) -> Result<()> {
+    ensure!(found == expected, "the result has shape {found:?}, the stored one {expected:?}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(values: &[f64]) -> ArrayD<f64> {
+        list(values.to_vec())
+    }
+
+    #[test]
+    fn errors_are_counted_as_named() {
+        let (found, expected) = (row(&[1.0, -8.5]), row(&[1.5, -8.0]));
+        assert_eq!(within(&found, &expected, 1.0).unwrap().error, 0.5);
+        assert_eq!(of_largest(&found, &expected, 1.0).unwrap().error, 0.0625);
+        assert_eq!(relative(&found, &expected, 1.0).unwrap().error, 0.5 / 1.5);
+        assert_eq!(equal(&found, &expected).unwrap().error, 2.0);
+        let average = (f64::hypot(0.5 / 1.5, 0.5 / 8.0).powi(2) / 2.0).sqrt();
+        assert!((relative_on_average(&found, &expected, 0.1).unwrap().error - average).abs() < 1e-12);
+        // One entry that is off by more than ten times the tolerance is not averaged away.
+        assert_eq!(relative_on_average(&found, &expected, 0.03).unwrap().error, 0.5 / 1.5);
+    }
+
+    #[test]
+    fn what_is_no_number_never_passes_unless_it_is_expected() {
+        let (nan, one) = (row(&[f64::NAN, 0.0]), row(&[1.0, 0.0]));
+        assert_eq!(trajectory(&nan, &one).unwrap().error, f64::INFINITY);
+        assert_eq!(forward(&one, &nan).unwrap().error, f64::INFINITY);
+        assert_eq!(relative(&nan, &nan, 0.0).unwrap().error, 0.0);
+        assert_eq!(relative_on_average(&nan, &one, 1.0).unwrap().error, f64::INFINITY);
+        // Where 0 is expected, every other value is infinitely far off in relation.
+        assert_eq!(relative(&row(&[1e-9]), &row(&[0.0]), 1.0).unwrap().error, f64::INFINITY);
+    }
+
+    #[test]
+    fn a_forward_may_be_less_exact_only_where_values_are_large() {
+        assert_eq!(forward(&row(&[1.0]), &row(&[1.0])).unwrap().tolerance, 1e-5);
+        assert_eq!(forward(&row(&[1.0]), &row(&[100.0])).unwrap().tolerance, 3e-4);
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        let message = equal(&row(&[1.0]), &row(&[1.0, 2.0])).unwrap_err().to_string();
+        assert!(message.contains("[1], the stored one [2]"), "{message}");
+    }
+}
