@@ -67,8 +67,7 @@ where
         return Err(PlanError::Range { what: "the window of an error atlas".into(), value, expected }.into());
     }
     let times = (0..sampler.steps()).map(|step| sampler.own_time(step)).collect();
-    let mut atlas =
-        ErrorAtlas::new(model.topology().model, options.gate_site, options.axis, times, options.window);
+    let mut atlas = ErrorAtlas::new(model.topology(), options.gate_site, options.axis, times, options.window);
     atlas.importance =
         (0..sampler.steps()).map(|step| sampler.error_importance(step, options.variance)).collect();
     let errors = each(runs.iter().collect(), options.parallel, |run| {

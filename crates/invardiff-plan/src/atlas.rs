@@ -1,9 +1,16 @@
 //! What each possible skip would cost: measured once, planned from many times.
 
+use std::path::Path;
+
 use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
-use crate::{GateSite, PlanError, ReuseRule, TimeAxis};
+use crate::format::{envelope, in_file, replace};
+use crate::{GateSite, PlanError, Provenance, ReuseRule, TimeAxis, Topology};
+
+/// The start of an atlas file, and its version.
+const MAGIC: [u8; 7] = *b"INVATLS";
+const VERSION: u8 = 1;
 
 /// For every step `k` and every admissible pair of anchors `a < b < k`, the squared error of the clean sample that the
 /// network predicts at `k`, when the values of `a` and `b` stand in: the mean square over the elements of a picture,
@@ -12,8 +19,10 @@ use crate::{GateSite, PlanError, ReuseRule, TimeAxis};
 /// Anchors are at most [`ErrorAtlas::window`] steps away: `k - b <= window` and `b - a <= window`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorAtlas {
-    /// The model's name.
-    pub model: String,
+    /// The model's sites, which a plan is made for.
+    pub topology: Topology,
+    /// Where the measurements come from; plans take it over.
+    pub provenance: Provenance,
     /// Where the skip acts.
     pub gate_site: GateSite,
     /// The axis of extrapolation.
@@ -33,11 +42,83 @@ pub struct ErrorAtlas {
 
 impl ErrorAtlas {
     /// An atlas without entries, for `times.len()` steps.
-    pub fn new(model: String, gate_site: GateSite, axis: TimeAxis, times: Vec<f64>, window: usize) -> Self {
+    pub fn new(
+        topology: Topology,
+        gate_site: GateSite,
+        axis: TimeAxis,
+        times: Vec<f64>,
+        window: usize,
+    ) -> Self {
         let steps = times.len();
         let hold = Array2::from_elem((steps, window), f64::NAN);
         let linear = Array3::from_elem((steps, window, window), f64::NAN);
-        Self { model, gate_site, axis, times, window, runs: 0, importance: vec![1.0; steps], hold, linear }
+        let (provenance, importance) = (Provenance::default(), vec![1.0; steps]);
+        Self { topology, provenance, gate_site, axis, times, window, runs: 0, importance, hold, linear }
+    }
+
+    /// Reads an atlas file.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`]; [`PlanError::Format`] and [`PlanError::Shape`] naming the file: another format or version, a file cut
+    /// short, too large or with parts that do not fit together.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, PlanError> {
+        let path = path.as_ref();
+        let what = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| PlanError::Io { path: path.into(), source })?;
+        Self::from_bytes(&bytes, &what)
+    }
+
+    /// Writes the atlas beside its place and renames.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`] when it cannot be written, [`PlanError::Format`] when it would be too large to be read back.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), PlanError> {
+        let path = path.as_ref();
+        let bytes = self.to_bytes()?;
+        replace(path, &bytes).map_err(|source| PlanError::Io { path: path.into(), source })
+    }
+
+    /// The atlas as bytes, version 1 of its format.
+    ///
+    /// # Errors
+    /// [`PlanError::Format`] when it would be too large to be read back.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
+        envelope::seal(MAGIC, VERSION, self, "the atlas")
+    }
+
+    /// Reads what [`ErrorAtlas::to_bytes`] wrote; `what` names the file in messages.
+    ///
+    /// # Errors
+    /// As [`ErrorAtlas::read`].
+    pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, PlanError> {
+        let atlas: Self = envelope::open(MAGIC, VERSION, bytes, what)?;
+        atlas.check().map_err(|error| in_file(error, what))?;
+        Ok(atlas)
+    }
+
+    /// The parts fit together.
+    fn check(&self) -> Result<(), PlanError> {
+        let (steps, window) = (self.steps(), self.window);
+        let refuse = |what: &str, expected: Vec<usize>, found: &[usize]| {
+            Err(PlanError::Shape { what: what.into(), expected, found: found.to_vec() })
+        };
+        if steps == 0 || window == 0 {
+            return refuse("the atlas [steps, window]", vec![1, 1], &[steps, window]);
+        }
+        if self.importance.len() != steps {
+            return refuse("importance [steps]", vec![steps], &[self.importance.len()]);
+        }
+        if self.hold.shape() != [steps, window] {
+            return refuse("hold [steps, window]", vec![steps, window], self.hold.shape());
+        }
+        if self.linear.shape() != [steps, window, window] {
+            return refuse(
+                "linear [steps, window, window]",
+                vec![steps, window, window],
+                self.linear.shape(),
+            );
+        }
+        Ok(())
     }
 
     /// Number of steps.

@@ -2,6 +2,7 @@
 
 mod binary;
 mod document;
+pub(crate) mod envelope;
 mod file;
 mod groups;
 mod rules;
@@ -9,6 +10,7 @@ mod rules;
 use crate::PlanError;
 
 pub use file::PlanFile;
+pub(crate) use file::replace;
 
 /// The largest plan file that is read, in bytes (16 MiB; the published plans take 36 to 73 KB as JSON).
 pub const FILE_LIMIT: usize = 16 << 20;

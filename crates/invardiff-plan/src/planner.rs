@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CachePlan, ErrorAtlas, PlanError, ReuseRule, Topology};
+use crate::{CachePlan, ErrorAtlas, PlanError, Provenance, ReuseRule};
 
 /// How the errors of single skips add up to the error of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,21 +57,16 @@ pub struct FrontPoint {
 }
 
 impl FrontPoint {
-    /// The point as a plan for a model.
+    /// The point as a plan for the atlas's model, with the atlas's provenance.
     ///
     /// # Errors
     /// As [`CachePlan::with_times`].
-    pub fn plan(
-        &self,
-        atlas: &ErrorAtlas,
-        rule: ReuseRule,
-        topology: &Topology,
-    ) -> Result<CachePlan, PlanError> {
-        let mut plan = CachePlan::gate_only(topology, self.gate.clone())
+    pub fn plan(&self, atlas: &ErrorAtlas, rule: ReuseRule) -> Result<CachePlan, PlanError> {
+        let provenance = Provenance { method: "least-error".into(), ..atlas.provenance.clone() };
+        CachePlan::gate_only(&atlas.topology, self.gate.clone())
             .with_gate_rule(atlas.gate_site, rule)
-            .with_times(atlas.axis, atlas.times.clone())?;
-        "least-error".clone_into(&mut plan.provenance.method);
-        Ok(plan)
+            .with_provenance(provenance)
+            .with_times(atlas.axis, atlas.times.clone())
     }
 }
 
@@ -183,12 +178,23 @@ fn finish(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{GateSite, TimeAxis};
+    use crate::{GateSite, Site, SiteSpec, TimeAxis, Topology};
+
+    fn topology() -> Topology {
+        let spec = |site| SiteSpec::single(site, 4, 2, 1.0);
+        Topology {
+            model: "toy".into(),
+            sites: vec![spec(Site::msa(0)), spec(Site::mlp(0))],
+            trunk: spec(Site::TRUNK),
+            head_flops: 1.0,
+            output_elements: 8,
+        }
+    }
 
     /// An atlas with pseudo-random errors.
     fn atlas(steps: usize, window: usize) -> ErrorAtlas {
         let times = (0..steps).map(|step| step as f64).collect();
-        let mut atlas = ErrorAtlas::new("toy".into(), GateSite::Trunk, TimeAxis::Step, times, window);
+        let mut atlas = ErrorAtlas::new(topology(), GateSite::Trunk, TimeAxis::Step, times, window);
         let mut state = 7_u64;
         let errors: Vec<f64> = atlas
             .entries()
@@ -250,6 +256,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_atlas_survives_its_file_and_plans_the_same() {
+        let atlas = atlas(10, 4);
+        let bytes = atlas.to_bytes().unwrap();
+        let back = ErrorAtlas::from_bytes(&bytes, "a.atlas").unwrap();
+        let options = PlannerOptions::default();
+        let points = front(&atlas, &options).unwrap();
+        assert_eq!(points, front(&back, &options).unwrap());
+        let plan = points[2].plan(&back, options.rule).unwrap();
+        plan.schedule(&back.topology).unwrap();
+        assert_eq!(plan.provenance.method, "least-error");
+        for cut in [0, 3, 8, 20, bytes.len() - 1] {
+            let message = ErrorAtlas::from_bytes(&bytes[..cut], "a.atlas").unwrap_err().to_string();
+            assert!(message.starts_with("a.atlas"), "{message}");
+        }
+        let mut wrong = back;
+        wrong.importance.pop();
+        let message = ErrorAtlas::from_bytes(&wrong.to_bytes().unwrap(), "a.atlas").unwrap_err().to_string();
+        assert!(message.contains("importance"), "{message}");
     }
 
     #[test]

@@ -255,7 +255,7 @@ fn damaged_bytes_are_named() {
     assert_eq!(message(b"INVPLAN"), "p.bin: the file ends before its version");
     assert_eq!(changed(7, 9), "p.bin: version 9 is unknown; this program reads 1");
     assert_eq!(message(&bytes[..bytes.len() - 1]), "p.bin: the file is cut short");
-    assert_eq!(message(&[&bytes[..], b"??"].concat()), "p.bin: 2 bytes follow the plan");
+    assert_eq!(message(&[&bytes[..], b"??"].concat()), "p.bin: 2 bytes follow the end");
     assert!(changed(8, 17).contains("p.bin: gate [steps], bytes has shape [1], expected [3]"));
     assert_eq!(message(&vec![0; FILE_LIMIT + 1]), format!("p.bin: larger than {FILE_LIMIT} bytes"));
     // A length of 2^60 in front of a list: refused before anything is allocated.

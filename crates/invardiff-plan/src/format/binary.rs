@@ -1,13 +1,12 @@
 //! The compact format: eight bytes that name it, then bincode with one bit an entry.
 
-use bincode::config::{Configuration, Limit, standard};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::format::groups::{SiteGroup, group, ungroup};
 use crate::format::rules::Rules;
-use crate::format::{FILE_LIMIT, in_file};
+use crate::format::{envelope, in_file};
 use crate::{CachePlan, PlanError, Provenance};
 
 /// The start of a file: the format's name and, in the last byte, its version.
@@ -31,15 +30,11 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-fn config() -> Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<FILE_LIMIT>> {
-    standard().with_limit::<FILE_LIMIT>()
-}
-
 impl CachePlan {
     /// The plan as bytes, version 1. Equal plans give equal bytes.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for a plan that would be larger than [`FILE_LIMIT`], [`PlanError::Range`] for one with more than
+    /// [`PlanError::Format`] for a plan that would be larger than [`FILE_LIMIT`](crate::FILE_LIMIT), [`PlanError::Range`] for one with more than
     /// 65536 sites.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
         let packed = Packed {
@@ -50,35 +45,16 @@ impl CachePlan {
             rules: Rules::of(self),
             provenance: self.provenance.clone(),
         };
-        let payload =
-            bincode::serde::encode_to_vec(&packed, config()).map_err(|error| wrong("the plan", &error))?;
-        if MAGIC.len() + 1 + payload.len() > FILE_LIMIT {
-            return Err(wrong("the plan", &format!("more than the {FILE_LIMIT} bytes that are read back")));
-        }
-        Ok([&MAGIC[..], &[VERSION], &payload].concat())
+        envelope::seal(MAGIC, VERSION, &packed, "the plan")
     }
 
     /// Reads the compact format; `what` names the file in messages.
     ///
     /// # Errors
     /// [`PlanError::Format`], [`PlanError::Shape`] and [`PlanError::Range`], each naming the file: bytes that do not start
-    /// as the format does, an unknown version, a file cut short, larger than [`FILE_LIMIT`] or with bytes left over.
+    /// as the format does, an unknown version, a file cut short, larger than [`FILE_LIMIT`](crate::FILE_LIMIT) or with bytes left over.
     pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, PlanError> {
-        if bytes.len() > FILE_LIMIT {
-            return Err(wrong(what, &format!("larger than {FILE_LIMIT} bytes")));
-        }
-        let rest =
-            bytes.strip_prefix(&MAGIC).ok_or_else(|| wrong(what, &"it does not start with 'INVPLAN'"))?;
-        let (version, payload) =
-            rest.split_first().ok_or_else(|| wrong(what, &"the file ends before its version"))?;
-        if *version != VERSION {
-            return Err(wrong(what, &format!("version {version} is unknown; this program reads {VERSION}")));
-        }
-        let (packed, read): (Packed, usize) = bincode::serde::decode_from_slice(payload, config())
-            .map_err(|error| wrong(what, &reason(&error)))?;
-        if read != payload.len() {
-            return Err(wrong(what, &format!("{} bytes follow the plan", payload.len() - read)));
-        }
+        let packed: Packed = envelope::open(MAGIC, VERSION, bytes, what)?;
         packed.plan().map_err(|error| in_file(error, what))
     }
 
@@ -126,14 +102,6 @@ fn unpack(what: &str, bytes: &[u8], bits: usize) -> Result<Vec<bool>, PlanError>
         return Err(wrong(what, &"bits are set after the last entry"));
     }
     Ok((0..bits).map(bit).collect())
-}
-
-fn reason(error: &bincode::error::DecodeError) -> String {
-    match error {
-        bincode::error::DecodeError::UnexpectedEnd { .. } => "the file is cut short".into(),
-        bincode::error::DecodeError::LimitExceeded => format!("it asks for more than {FILE_LIMIT} bytes"),
-        other => other.to_string(),
-    }
 }
 
 fn wrong(what: &str, detail: &dyn std::fmt::Display) -> PlanError {

@@ -146,7 +146,7 @@ impl CachePlan {
 }
 
 /// Writes beside the file, then renames.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (beside, mut file) = create_beside(path)?;
     let written = file.write_all(bytes);
     drop(file);

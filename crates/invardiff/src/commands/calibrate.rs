@@ -126,6 +126,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let measured = measure::measure(args, &full)?;
     write_book(&measured.paper.plan, &folder)?;
     measured.least.plan.write(folder.join("least-error.json"))?;
+    measured.least.atlas.write(folder.join("skips.atlas"))?;
     measured.paper.plan.write(folder.join("paper.json"))?;
     measured.plan().write(folder.join("plan.json"))?;
     measured.plan().write(folder.join("plan.bin"))?;

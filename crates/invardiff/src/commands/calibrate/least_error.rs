@@ -55,6 +55,8 @@ pub(super) struct LeastError {
     pub(super) checked: Vec<Checked>,
     /// The chosen plan.
     pub(super) plan: CachePlan,
+    /// What every skip costs: other plans can be made from it without the model.
+    pub(super) atlas: ErrorAtlas,
 }
 
 /// Everything that a point of the front needs to become a plan and to be checked.
@@ -69,7 +71,7 @@ struct Bench<'a> {
 /// Measures the atlas, plans the front and chooses: by the goal, or without one at most `compute` of the full run.
 pub(super) fn plan(args: &Args, full: &ClassToImage, compute: f64, like: &Provenance) -> Result<LeastError> {
     let steps = full.sampler().steps();
-    let bench = Bench::new(args, full)?;
+    let bench = Bench::new(args, full, like)?;
     let points = front(&bench.atlas, &bench.options)?;
     let fewest = points.first().context("no step of so short a run can be skipped")?.computed;
     let bounded = |computed: f64| (computed.floor() as usize).clamp(fewest, steps);
@@ -97,14 +99,12 @@ pub(super) fn plan(args: &Args, full: &ClassToImage, compute: f64, like: &Proven
         .iter()
         .find(|point| point.computed == computed)
         .context("the front has every number of steps")?;
-    let mut plan = bench.plan(chosen)?;
-    let method = std::mem::take(&mut plan.provenance.method);
-    plan.provenance = Provenance { method, thresholds: Vec::new(), ..like.clone() };
-    Ok(LeastError { checked: bench.check(&points)?, plan })
+    let (plan, checked) = (bench.plan(chosen)?, bench.check(&points)?);
+    Ok(LeastError { checked, plan, atlas: bench.atlas })
 }
 
 impl<'a> Bench<'a> {
-    fn new(args: &Args, full: &'a ClassToImage) -> Result<Self> {
+    fn new(args: &Args, full: &'a ClassToImage, like: &Provenance) -> Result<Self> {
         let runs = classes(args, full)
             .into_iter()
             .zip(seeds(args))
@@ -113,9 +113,10 @@ impl<'a> Bench<'a> {
             .collect::<Result<Vec<_>>>()?;
         let progress = bar(runs.len(), "pricing skips (runs)");
         let options = AtlasOptions::default();
-        let atlas = measure_atlas(full.denoiser(), full.sampler(), &runs, &options, &|| progress.inc(1))?;
+        let mut atlas = measure_atlas(full.denoiser(), full.sampler(), &runs, &options, &|| progress.inc(1))?;
         progress.finish_and_clear();
         let closed = ClosedLoop::new(full.denoiser(), full.sampler(), &runs, true)?;
+        atlas.provenance = Provenance { thresholds: Vec::new(), ..like.clone() };
         let warm_up = args.warm_up.max(PlannerOptions::default().warm_up);
         Ok(Self {
             full,
@@ -127,7 +128,7 @@ impl<'a> Bench<'a> {
     }
 
     fn plan(&self, point: &FrontPoint) -> Result<CachePlan> {
-        Ok(point.plan(&self.atlas, self.options.rule, &self.full.denoiser().topology())?)
+        Ok(point.plan(&self.atlas, self.options.rule)?)
     }
 
     /// Mean PSNR of a real replay, in dB.
