@@ -53,27 +53,26 @@ fn mean_square(a: &Tensor<3>, b: &Tensor<3>) -> f64 {
     squares.clone().sum::<f64>() / squares.count() as f64
 }
 
-/// The mean square change of the clean sample predicted at `step` when `combine` of the anchors stands in there: with nothing
-/// of the crate under test, and from the next sample, by really taking the step.
-fn price(
-    site: GateSite,
-    steps: &[Step],
-    step: usize,
-    combine: &dyn Fn(&dyn Fn(usize) -> Tensor<3>) -> Tensor<3>,
-) -> f64 {
+/// The mean square change of the clean sample predicted at `step` when a weighted sum of the values at other steps stands
+/// in there: with nothing of the crate under test, and from the next sample, by really taking the step.
+fn price(site: GateSite, steps: &[Step], step: usize, parts: &[(usize, f64)]) -> f64 {
     let sampler = solver(STEPS);
-    let level = |step: usize| sampler.noise_level(step);
+    let kept = |anchor: usize| {
+        let Step { x, prediction, trunk, .. } = &steps[anchor];
+        match site {
+            GateSite::Trunk => trunk.clone(),
+            GateSite::Output(form) => {
+                let level = sampler.noise_level(anchor);
+                level.convert(x.clone(), prediction.clone(), OutputForm::Velocity, form)
+            }
+        }
+    };
+    let summed = parts.iter().map(|(anchor, weight)| kept(*anchor) * *weight).reduce(|a, b| a + b).unwrap();
     let Step { x, next, .. } = &steps[step];
     let prediction = match site {
-        GateSite::Trunk => {
-            Toy::seeded(1).head(combine(&|anchor| steps[anchor].trunk.clone()), time(&sampler, step))
-        }
+        GateSite::Trunk => Toy::seeded(1).head(summed, time(&sampler, step)),
         GateSite::Output(form) => {
-            let kept = |anchor: usize| {
-                let Step { x, prediction, .. } = &steps[anchor];
-                level(anchor).convert(x.clone(), prediction.clone(), OutputForm::Velocity, form)
-            };
-            level(step).convert(x.clone(), combine(&kept), form, OutputForm::Velocity)
+            sampler.noise_level(step).convert(x.clone(), summed, form, OutputForm::Velocity)
         }
     };
     // A first-order sampler: what it remembers plays no part.
@@ -103,42 +102,36 @@ fn near(found: f64, expected: f64) -> bool {
 #[test]
 fn entries_are_what_a_skip_changes_in_the_predicted_clean_sample() {
     let trajectories: Vec<Vec<Step>> = runs(2).iter().map(uncached).collect();
+    let options = AtlasOptions { parallel: false, ..AtlasOptions::default() };
     for gate_site in SITES {
         for (axis, window) in [(TimeAxis::Step, 3), (TimeAxis::Sampler, 2), (TimeAxis::Sampler, STEPS)] {
-            let atlas = measured(&AtlasOptions {
-                gate_site,
-                axis,
-                window,
-                parallel: false,
-                ..AtlasOptions::default()
-            });
+            let atlas = measured(&AtlasOptions { gate_site, axis, window, ..options });
             let time = |step: usize| match axis {
                 TimeAxis::Step => step as f64,
                 TimeAxis::Sampler => Sampler::<3>::own_time(&solver(STEPS), step),
             };
-            for step in 0..STEPS {
-                for b in 0..step {
-                    let mean = |combine: &dyn Fn(&dyn Fn(usize) -> Tensor<3>) -> Tensor<3>| {
-                        let prices = trajectories.iter().map(|steps| price(gate_site, steps, step, combine));
-                        prices.sum::<f64>() / 2.0
-                    };
-                    let hold = error(&atlas, ReuseRule::Hold, step, b, None);
-                    assert_eq!(hold.is_some(), step - b <= window);
-                    let Some(hold) = hold else { continue };
-                    let expected = mean(&|value| value(b));
-                    assert!(near(hold, expected), "{gate_site:?} {step} {b}: {hold} {expected}");
-                    for a in 0..b {
-                        let linear = error(&atlas, LINEAR, step, b, Some(a));
-                        assert_eq!(linear.is_some(), b - a <= window);
-                        let Some(linear) = linear else { continue };
-                        let ahead = (time(step) - time(a)) / (time(b) - time(a));
-                        let expected = mean(&|value| value(a) + (value(b) - value(a)) * ahead);
-                        assert!(near(linear, expected), "{gate_site:?} {step} {b} {a}: {linear} {expected}");
-                    }
-                }
+            for (step, b, a) in triples() {
+                let found = error(&atlas, LINEAR, step, b, a);
+                let inside = step - b <= window && a.is_none_or(|a| b - a <= window);
+                assert_eq!(found.is_some(), inside, "{window}: {step} {b} {a:?}");
+                let Some(found) = found else { continue };
+                let ahead = |a: usize| (time(step) - time(b)) / (time(b) - time(a));
+                let parts = match a {
+                    None => vec![(b, 1.0)],
+                    Some(a) => vec![(b, 1.0 + ahead(a)), (a, -ahead(a))],
+                };
+                let prices = trajectories.iter().map(|steps| price(gate_site, steps, step, &parts));
+                let expected = prices.sum::<f64>() / 2.0;
+                assert!(near(found, expected), "{gate_site:?} {step} {b} {a:?}: {found} {expected}");
             }
         }
     }
+}
+
+/// Every step with every earlier one, alone and with every one before that.
+fn triples() -> impl Iterator<Item = (usize, usize, Option<usize>)> {
+    let pairs = (0..STEPS).flat_map(|step| (0..step).map(move |b| (step, b)));
+    pairs.flat_map(|(step, b)| (0..b).map(Some).chain([None]).map(move |a| (step, b, a)))
 }
 
 /// The price of a single skip is what a replay of that plan pays.

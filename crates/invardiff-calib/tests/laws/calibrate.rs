@@ -84,9 +84,8 @@ fn mean_by_hand(phases: &TwoPhase, books: Option<&Books>) -> Vec<Vec<f64>> {
         let features = features(&Toy::seeded(1), STEPS, &run);
         for (stream, (kind, layer)) in table.iter().enumerate() {
             let book = match (books, *kind) {
-                (None, _) => vec![false; STEPS],
                 (Some(books), Kind::TRUNK) if phases.variant.corrects_gate() => books.gate().to_vec(),
-                (Some(_), Kind::TRUNK) => vec![false; STEPS],
+                (None, _) | (Some(_), Kind::TRUNK) => vec![false; STEPS],
                 (Some(books), kind) => books.stream(kind).unwrap().column(*layer as usize).to_vec(),
             };
             for (sum, rate) in sums[stream].iter_mut().zip(rates_by_hand(&features[stream], &book)) {
