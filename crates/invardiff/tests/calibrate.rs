@@ -68,6 +68,22 @@ fn the_same_command_makes_the_same_plan() {
     let plan = CachePlan::read(first.path().join("plan.json")).unwrap();
     assert_eq!(plan.provenance.method, "least-error");
     assert_eq!(plan.steps() - plan.skipped_steps(), 5);
+
+    let (atlas, made) = (first.path().join("skips.atlas"), first.path().join("made.json"));
+    let make = |goal: &[&str]| {
+        let mut command = Command::cargo_bin("invardiff").unwrap();
+        command.args(["plan", "make"]).arg(&atlas).args(goal).arg("--out").arg(&made).assert()
+    };
+    make(&["--compute-steps", "5"]).success();
+    assert_eq!(CachePlan::read(&made).unwrap(), plan, "the atlas alone gives the same plan");
+    make(&["--target-speedup", "2"]).success();
+    assert_eq!(CachePlan::read(&made).unwrap().skipped_steps(), 4);
+    make(&["--compute-steps", "1"]).failure().code(1);
+    assert_eq!(
+        CachePlan::read(&made).unwrap().skipped_steps(),
+        4,
+        "a refused plan leaves the file as it was"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use invardiff_plan::{AuthorBook, BookLayout, BookName, BookVersion, CachePlan, Kind};
 
+use crate::stdout::say;
 use crate::{ClassToImage, DeviceChoice, SamplerKind, SamplingOptions};
 
 const EXAMPLES: &str = "\
@@ -135,9 +136,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let report = present::report(args, &full, &measured, &comparison)?;
     let page = report.write(&folder)?;
     if args.json {
-        println!("{}", present::json(&report, &measured, &folder)?);
+        say(present::json(&report, &measured, &folder)?)?;
     } else {
-        println!("{}", present::summary(&report, &measured, &page));
+        say(present::summary(&report, &measured, &page))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,10 @@
-//! `invardiff plan`: look at plan files, convert, compare and check them.
+//! `invardiff plan`: look at plan files, convert, compare, check and make them.
 
 mod convert;
 mod diff;
 mod draw;
 mod lint;
+mod make;
 mod model;
 mod open;
 mod show;
@@ -15,7 +16,7 @@ use anyhow::Result;
 
 pub(in crate::commands) use open::Source;
 
-/// Look at plan files, convert, compare and check them
+/// Look at plan files, convert, compare, check and make them
 ///
 /// A plan file is ours (JSON or binary), a book of the InvarDiff authors (DiT, FLUX, Wan; version 1 and 2), a SmoothCache
 /// schedule or a mask of steps; which one it is, is told by its content.
@@ -31,6 +32,7 @@ enum Command {
     Convert(convert::Args),
     Diff(diff::Args),
     Lint(lint::Args),
+    Make(make::Args),
 }
 
 /// Runs the command.
@@ -43,6 +45,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Command::Convert(args) => convert::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Lint(args) => lint::run(args),
+        Command::Make(args) => make::run(args),
     }
 }
 
