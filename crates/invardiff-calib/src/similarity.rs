@@ -55,3 +55,45 @@ fn unit(a: Tensor<3>) -> Tensor<3> {
     let norm = a.clone().square().sum_dim(2).sum_dim(1).sum_dim(0).sqrt();
     a / norm.clamp_min(f32::MIN_POSITIVE)
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn of(a: [f32; 2], b: [f32; 2]) -> Vec<f32> {
+        let tensor = |values: [f32; 2]| Tensor::<1>::from_floats(values, &Device::flex()).reshape([1, 2, 1]);
+        likeness(tensor(a), tensor(b)).into_data().iter().collect()
+    }
+
+    #[test]
+    fn angles_keep_their_digits_however_small() {
+        assert_eq!(of([3.0, 0.0], [0.0, 4.0]), [12.5, 1.0]);
+        assert_eq!(of([1.0, 0.0], [-2.0, 0.0])[1], 2.0);
+        // 1 - cos(1e-4) is 5e-9: 1 minus a cosine in f32 would be 0.
+        let found = of([5.0, 0.0], [2.0, 2e-4])[1];
+        assert!((found / 5e-9 - 1.0).abs() < 1e-4, "{found}");
+    }
+
+    #[test]
+    fn a_feature_that_is_zero_is_like_itself() {
+        assert_eq!(of([0.0, 0.0], [0.0, 0.0]), [0.0, 0.0]);
+        assert!(of([0.0, 0.0], [1.0, 0.0])[1].is_finite());
+    }
+
+    #[test]
+    fn the_mean_is_taken_over_runs() {
+        let run = |scale: f32| {
+            let at = |step: usize| Similarity {
+                stream: 0,
+                step,
+                mean_square: scale * step as f32,
+                cosine_distance: scale,
+            };
+            vec![at(1), at(2)]
+        };
+        assert_eq!(Similarity::mean(&[run(1.0), run(3.0)]), run(2.0));
+        assert_eq!(Similarity::mean(&[Vec::new(), Vec::new()]), []);
+    }
+}

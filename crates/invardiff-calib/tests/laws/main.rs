@@ -2,5 +2,6 @@
 
 mod atlas;
 mod calibrate;
+mod closed_loop;
 mod record;
 mod toy;
