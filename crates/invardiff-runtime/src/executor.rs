@@ -16,6 +16,12 @@ pub trait Executor: Sized {
     /// After the module: sees the fresh value, returns the value the model goes on with.
     fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N>;
 
+    /// On the way to the value at `site`: a value that the model does not cache but others measure, such as the input of
+    /// a projection whose output is cached. By default nobody looks. Called between [`Executor::recall`] and
+    /// [`Executor::settle`] of the site, and only where it is computed.
+    #[inline]
+    fn witness(&mut self, _site: Site, _value: &[Tensor<3>]) {}
+
     /// The value at `site`: recalled, or computed and settled. The closure receives the outermost executor.
     #[inline]
     fn at<const N: usize>(

@@ -68,4 +68,8 @@ impl<E: Executor, F: FnMut(usize, Site, Event<'_>)> Executor for ObservedStep<'_
         (self.look)(self.step, site, Event::Computed(&settled));
         settled
     }
+
+    fn witness(&mut self, site: Site, value: &[Tensor<3>]) {
+        self.inner.witness(site, value);
+    }
 }
