@@ -16,9 +16,12 @@ pub use embed::{PatchEmbed, TimestepEmbedder};
 pub use head::FinalLayer;
 pub use labels::LabelError;
 
+pub(crate) use block::{chunks, gelu_tanh, modulate, project};
 pub(crate) use build::Weights;
-pub(crate) use embed::position_table;
+pub(crate) use config::require;
+pub(crate) use embed::{FREQUENCY_CHANNELS, frequencies, position_table};
 pub(crate) use named::heads_of_width;
+pub(crate) use random::uniform;
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::silu;

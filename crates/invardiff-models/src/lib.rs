@@ -13,9 +13,11 @@
 //! ```
 
 pub mod dit;
+pub mod flux;
 mod golden;
 mod load;
 
 pub use dit::{ConfigError, Dit, DitConfig, LabelError, NoiseName, Numerics};
+pub use flux::{Canvas, CondError, Flux, FluxCond, FluxConfig};
 pub use golden::{Difference, Golden};
-pub use load::{FoundTensor, KeyLayout, KeyProblems, LoadError, LoadedDit, Misshapen};
+pub use load::{FoundTensor, KeyLayout, KeyProblems, LoadError, LoadedDit, LoadedFlux, Misshapen};

@@ -3,18 +3,23 @@
 mod checkpoint;
 mod config;
 mod error;
+mod flux;
 mod infer;
 mod layout;
 mod safe;
+mod shards;
 mod weights;
 
 pub use error::{FoundTensor, KeyProblems, LoadError, Misshapen};
+pub use flux::LoadedFlux;
 pub use layout::KeyLayout;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
 use checkpoint::Checkpoint;
+use layout::{DIT_SECTIONS, Source};
 use weights::{Reader, Survey};
 
 use crate::{Dit, DitConfig, Numerics};
@@ -67,8 +72,8 @@ impl Dit {
     /// # Errors
     /// As [`Dit::load`].
     pub fn load_as(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<LoadedDit, LoadError> {
-        let file = find(path.as_ref())?;
-        let config = config::beside(file.parent().unwrap_or(Path::new("")))?;
+        let file = find(path.as_ref(), &IN_FOLDER)?;
+        let config = config::beside(file.parent().unwrap_or(Path::new("")), config::dit)?;
         let loaded = assemble(Checkpoint::open(&file)?, config, dtype, device)?;
         Ok(LoadedDit { file: Some(file), ..loaded })
     }
@@ -83,11 +88,12 @@ impl Dit {
     }
 }
 
-fn find(path: &Path) -> Result<PathBuf, LoadError> {
+/// The weights' file: `path` itself, or the first of `names` in it.
+fn find(path: &Path, names: &[&str]) -> Result<PathBuf, LoadError> {
     let refuse = |detail| LoadError::NotFound { path: path.display().to_string(), detail };
     if path.is_dir() {
-        let found = IN_FOLDER.iter().map(|name| path.join(name)).find(|file| file.is_file());
-        return found.ok_or_else(|| refuse(format!("the folder has none of {}", IN_FOLDER.join(", "))));
+        let found = names.iter().map(|name| path.join(name)).find(|file| file.is_file());
+        return found.ok_or_else(|| refuse(format!("the folder has none of {}", names.join(", "))));
     }
     if path.is_file() { Ok(path.to_owned()) } else { Err(refuse("there is no such file or folder".into())) }
 }
@@ -100,7 +106,8 @@ fn assemble(
     device: &Device,
 ) -> Result<LoadedDit, LoadError> {
     let file = checkpoint.file.clone();
-    let Some((layout, section)) = KeyLayout::detect(&checkpoint) else {
+    let detected = KeyLayout::detect(&checkpoint, KeyLayout::dit_signature, &DIT_SECTIONS);
+    let Some((layout, section)) = detected else {
         let detail = "no DiT: it has neither 'x_embedder.proj.weight' (original) nor 'pos_embed.proj.weight' (diffusers)";
         return Err(LoadError::Format { file, detail: detail.into() });
     };
@@ -113,13 +120,28 @@ fn assemble(
         KeyLayout::Original => Numerics::Original,
         KeyLayout::Diffusers => Numerics::Diffusers,
     });
-    let mut survey = Survey::new(&checkpoint, layout, config.depth, device);
-    let Ok(_) = Dit::build(&config, &mut survey, DType::F32, device);
-    let problems = survey.finish();
-    if !problems.is_empty() {
-        return Err(LoadError::Keys { file, model: config.name(), problems: Box::new(problems) });
-    }
-    let mut reader = Reader { checkpoint: &checkpoint, layout, config: &config, dtype, device };
+    let source = |key: &str| layout.dit_source(key, &config);
+    survey(&checkpoint, &source, config.name(), device, |weights| {
+        Dit::build(&config, weights, DType::F32, device).map(drop)
+    })?;
+    let mut reader = Reader { checkpoint: &checkpoint, source: &source, dtype, device };
     let dit = Dit::build(&config, &mut reader, dtype, device)?;
-    Ok(LoadedDit { dit, file: None, sha256: checkpoint.sha256, layout, section })
+    Ok(LoadedDit { dit, file: None, sha256: checkpoint.sha256()?, layout, section })
+}
+
+/// Refuses a file whose keys are not those that `build` asks for.
+fn survey(
+    checkpoint: &Checkpoint,
+    source: &dyn Fn(&str) -> Source,
+    model: String,
+    device: &Device,
+    build: impl FnOnce(&mut Survey<'_>) -> Result<(), Infallible>,
+) -> Result<(), LoadError> {
+    let mut survey = Survey::new(checkpoint, source, device);
+    let Ok(()) = build(&mut survey);
+    let problems = survey.finish();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(LoadError::Keys { file: checkpoint.file.clone(), model, problems: Box::new(problems) })
 }

@@ -110,7 +110,7 @@ fn yes() -> bool {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A field with a value that no DiT can have.
+    /// A field with a value that the model cannot have.
     #[error("'{field}' is {value}, expected {expected}")]
     Field {
         /// The field's name.
@@ -120,17 +120,27 @@ pub enum ConfigError {
         /// The allowed values in words.
         expected: String,
     },
-    /// Text that is no configuration.
-    #[error("no DiT configuration: {0}")]
+    /// Text that is no configuration: of which model, and why.
+    #[error("no {0}")]
     Json(String),
     /// A name that is none of the published sizes.
-    #[error("'{name}' is no published DiT size; there are {known}")]
+    #[error("'{name}' is no published size; there are {known}")]
     Name {
         /// The name as given.
         name: String,
         /// All names, comma separated.
         known: String,
     },
+}
+
+impl ConfigError {
+    pub(crate) fn no_dit(error: serde_json::Error) -> Self {
+        Self::Json(format!("DiT configuration: {error}"))
+    }
+
+    pub(crate) fn no_flux(error: serde_json::Error) -> Self {
+        Self::Json(format!("FLUX configuration: {error}"))
+    }
 }
 
 impl DitConfig {
@@ -169,8 +179,7 @@ impl DitConfig {
     /// # Errors
     /// [`ConfigError::Json`] names what is missing or mistyped, [`ConfigError::Field`] the field out of range.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        let config: Self =
-            serde_json::from_str(text).map_err(|error| ConfigError::Json(error.to_string()))?;
+        let config: Self = serde_json::from_str(text).map_err(ConfigError::no_dit)?;
         config.validate()?;
         Ok(config)
     }
@@ -249,7 +258,8 @@ impl DitConfig {
     }
 }
 
-fn require(
+/// Refuses a field's value.
+pub(crate) fn require(
     holds: bool,
     field: &'static str,
     value: &dyn std::fmt::Display,

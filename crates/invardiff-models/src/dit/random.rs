@@ -49,12 +49,16 @@ impl Random<'_> {
             (_, 1) => 0.1,
             _ => (fan_in as f32).sqrt().recip(),
         };
-        let reach = 12f32.sqrt() * deviation;
-        let start = key.bytes().fold(mix(self.seed), |state, byte| mix(state ^ u64::from(byte)));
-        (0..shape.iter().product::<usize>() as u64)
-            .map(|i| ((mix(start.wrapping_add(i)) >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * reach)
-            .collect()
+        uniform(self.seed, key, shape.iter().product(), deviation).collect()
     }
+}
+
+/// `count` uniform values about zero that depend on the seed and the weight's name alone.
+pub(crate) fn uniform(seed: u64, key: &str, count: usize, deviation: f32) -> impl Iterator<Item = f32> {
+    let reach = 12f32.sqrt() * deviation;
+    let start = key.bytes().fold(mix(seed), |state, byte| mix(state ^ u64::from(byte)));
+    (0..count as u64)
+        .map(move |i| ((mix(start.wrapping_add(i)) >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * reach)
 }
 
 /// The output function of SplitMix64 (Steele, Lea and Flood 2014) at a counter.

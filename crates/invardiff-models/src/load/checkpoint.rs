@@ -3,30 +3,44 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, TensorData};
 use burn_store::burn_pack::Tensor as Entry;
 use burn_store::{ModuleStore, PytorchStore, SafetensorsStore, bridge};
 use sha2::{Digest, Sha256};
 
-use super::{LoadError, safe};
+use super::{LoadError, safe, shards};
 
 /// Names, shapes and element types of a file's tensors; values are read one tensor at a time.
 pub(crate) struct Checkpoint {
     /// The file's name, for errors.
     pub(crate) file: String,
-    /// SHA-256 of the whole file, hexadecimal.
-    pub(crate) sha256: String,
-    entries: BTreeMap<String, Entry>,
+    pub(super) content: Content,
+    pub(super) entries: Entries,
+}
+
+/// Unread tensors by key.
+pub(super) type Entries = BTreeMap<String, Entry>;
+
+/// Where the bytes are that a hash is taken of.
+pub(super) enum Content {
+    File(PathBuf),
+    /// Shards in the order of their names.
+    Shards(Vec<PathBuf>),
+    /// The hash of a file that is in memory.
+    Memory(String),
 }
 
 impl Checkpoint {
-    /// Opens a `.safetensors` file, or a PyTorch one (`.pt`, `.pth`, `.bin`, `.ckpt`).
+    /// Opens a `.safetensors` file, the index of several (`.safetensors.index.json`), or a PyTorch file (`.pt`, `.pth`,
+    /// `.bin`, `.ckpt`).
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
+        if path.to_string_lossy().ends_with(".safetensors.index.json") {
+            return Self::open_shards(path);
+        }
         let file = path.display().to_string();
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        let sha256 = hash(path).map_err(|source| LoadError::Io { file: file.clone(), source })?;
         let entries = match extension.to_ascii_lowercase().as_str() {
             "safetensors" => safe::open(path)
                 .map(|entries| entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect())
@@ -39,20 +53,30 @@ impl Checkpoint {
             _ => Err("weights are read from .safetensors, .pt, .pth, .bin and .ckpt files".into()),
         };
         let entries = entries.map_err(|detail| LoadError::Format { file: file.clone(), detail })?;
-        Ok(Self { file, sha256, entries })
+        Ok(Self { file, content: Content::File(path.to_owned()), entries })
     }
 
     /// Opens a safetensors file that is in memory already.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
         let file = "weights in memory".to_owned();
-        let sha256 = hex(&Sha256::digest(bytes));
+        let content = Content::Memory(hex(&Sha256::digest(bytes)));
         let entries = SafetensorsStore::from_bytes(Some(bytes.to_vec())).get_all_tensors().cloned().map_err(
             |error| LoadError::Format {
                 file: file.clone(),
                 detail: format!("no whole safetensors file: {error}"),
             },
         )?;
-        Ok(Self { file, sha256, entries })
+        Ok(Self { file, content, entries })
+    }
+
+    /// SHA-256 of the whole file, hexadecimal; of shards, that of the lines `<SHA-256 of the shard>  <its name>` in the order
+    /// of the names. Reads everything.
+    pub(crate) fn sha256(&self) -> Result<String, LoadError> {
+        match &self.content {
+            Content::File(path) => hash(path),
+            Content::Shards(paths) => shards::hash_all(paths),
+            Content::Memory(sha256) => Ok(sha256.clone()),
+        }
     }
 
     /// Keeps the tensors under `section` alone, their names without it.
@@ -87,11 +111,13 @@ impl Checkpoint {
     }
 }
 
-fn hash(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
+/// SHA-256 of a file, hexadecimal.
+pub(super) fn hash(path: &Path) -> Result<String, LoadError> {
+    let io = |source| LoadError::Io { file: path.display().to_string(), source };
+    let mut file = File::open(path).map_err(io)?;
     let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
-        let read = file.read(&mut buffer)?;
+        let read = file.read(&mut buffer).map_err(io)?;
         if read == 0 {
             return Ok(hex(&hasher.finalize()));
         }
@@ -99,6 +125,6 @@ fn hash(path: &Path) -> std::io::Result<String> {
     }
 }
 
-fn hex(digest: &[u8]) -> String {
+pub(super) fn hex(digest: &[u8]) -> String {
     digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -6,44 +6,55 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::LoadError;
-use crate::{ConfigError, DitConfig, Numerics};
+use crate::{ConfigError, DitConfig, FluxConfig, Numerics};
 
-/// The configuration in `directory`: its `config.json` (this project's or diffusers'), or the `config` object of its
-/// `manifest.json`. `None` where there is neither.
-pub(crate) fn beside(directory: &Path) -> Result<Option<DitConfig>, LoadError> {
+/// The configuration in `directory`, read by `parse`: its `config.json` (this project's or diffusers'), or the `config`
+/// object of its `manifest.json`. `None` where there is neither.
+pub(crate) fn beside<C>(directory: &Path, parse: Parse<C>) -> Result<Option<C>, LoadError> {
     let path = directory.join("config.json");
     if path.is_file() {
-        return read(&path, Some);
+        return read(&path, Some, parse);
     }
     let path = directory.join("manifest.json");
     if path.is_file() {
-        return read(&path, |mut value| value.get_mut("config").map(Value::take));
+        return read(&path, |mut value| value.get_mut("config").map(Value::take), parse);
     }
     Ok(None)
 }
 
-fn read(path: &Path, pick: impl FnOnce(Value) -> Option<Value>) -> Result<Option<DitConfig>, LoadError> {
+/// Makes a configuration of a document. Text that is no JSON arrives as the error.
+type Parse<C> = fn(Result<Value, serde_json::Error>) -> Result<C, ConfigError>;
+
+fn read<C>(
+    path: &Path,
+    pick: impl FnOnce(Value) -> Option<Value>,
+    parse: Parse<C>,
+) -> Result<Option<C>, LoadError> {
     let file = path.display().to_string();
     let text =
         std::fs::read_to_string(path).map_err(|source| LoadError::Io { file: file.clone(), source })?;
-    serde_json::from_str::<Value>(&text)
-        .map_err(json)
-        .and_then(|value| pick(value).map(from_value).transpose())
-        .map_err(|source| LoadError::Config { file, source })
+    let value = match serde_json::from_str::<Value>(&text) {
+        Ok(value) => pick(value).map(Ok),
+        Err(error) => Some(Err(error)),
+    };
+    value.map(parse).transpose().map_err(|source| LoadError::Config { file, source })
 }
 
-fn from_value(value: Value) -> Result<DitConfig, ConfigError> {
+/// A DiT's configuration.
+pub(crate) fn dit(value: Result<Value, serde_json::Error>) -> Result<DitConfig, ConfigError> {
+    let value = value.map_err(ConfigError::no_dit)?;
     let config = if value.get("_class_name").is_some() {
-        serde_json::from_value::<Diffusers>(value).map_err(json)?.convert()?
+        serde_json::from_value::<Diffusers>(value).map_err(ConfigError::no_dit)?.convert()?
     } else {
-        serde_json::from_value(value).map_err(json)?
+        serde_json::from_value(value).map_err(ConfigError::no_dit)?
     };
     config.validate()?;
     Ok(config)
 }
 
-fn json(error: serde_json::Error) -> ConfigError {
-    ConfigError::Json(error.to_string())
+/// A FLUX transformer's configuration.
+pub(crate) fn flux(value: Result<Value, serde_json::Error>) -> Result<FluxConfig, ConfigError> {
+    FluxConfig::from_value(value.map_err(ConfigError::no_flux)?)
 }
 
 /// The `config.json` of diffusers' `DiTTransformer2DModel`. Fields that choose between architectures must choose DiT's;

@@ -29,7 +29,7 @@ pub(crate) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<DitCon
             "no published DiT is {hidden_size} channels wide, so the number of heads is unknown"
         )));
     };
-    let depth = shapes.depth();
+    let depth = shapes.layers("blocks.");
     let [wide, _] = shapes.of("blocks.0.mlp.fc1.weight")?;
     let [rows, _] = shapes.of("y_embedder.embedding_table.weight")?;
     let [patch_out, _] = shapes.of("final_layer.linear.weight")?;
@@ -42,27 +42,28 @@ pub(crate) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<DitCon
     Ok(config)
 }
 
-struct Shapes<'a> {
-    checkpoint: &'a Checkpoint,
+/// The shapes of a file that has no configuration.
+pub(super) struct Shapes<'a> {
+    pub(super) checkpoint: &'a Checkpoint,
 }
 
 impl Shapes<'_> {
-    fn of<const D: usize>(&self, key: &str) -> Result<[usize; D], LoadError> {
+    /// The shape of a key that must be there.
+    pub(super) fn of<const D: usize>(&self, key: &str) -> Result<[usize; D], LoadError> {
         let shape = self.checkpoint.shape(key);
         let shape = shape.ok_or_else(|| self.refuse(&format!("'{key}' is missing")))?;
         shape.try_into().map_err(|_| self.refuse(&format!("'{key}' has shape {shape:?}, expected {D} axes")))
     }
 
-    /// One more than the highest block of which any weight is there.
-    fn depth(&self) -> usize {
-        let layers = self
-            .checkpoint
-            .keys()
-            .filter_map(|key| key.strip_prefix("blocks.")?.split_once('.')?.0.parse::<usize>().ok());
+    /// One more than the highest block with this prefix of which any weight is there.
+    pub(super) fn layers(&self, prefix: &str) -> usize {
+        let keys = self.checkpoint.keys();
+        let layers =
+            keys.filter_map(|key| key.strip_prefix(prefix)?.split_once('.')?.0.parse::<usize>().ok());
         layers.max().map_or(0, |last| last.saturating_add(1))
     }
 
-    fn refuse(&self, detail: &str) -> LoadError {
+    pub(super) fn refuse(&self, detail: &str) -> LoadError {
         LoadError::NotInferred { file: self.checkpoint.file.clone(), detail: detail.to_owned() }
     }
 }

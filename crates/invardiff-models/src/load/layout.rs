@@ -1,38 +1,44 @@
 //! Under which names a file keeps the weights.
 
 use super::checkpoint::Checkpoint;
+use crate::dit::{DitConfig, position_table};
 
-/// The naming of a DiT's weights.
+/// The naming of a model's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyLayout {
-    /// The state dict of the DiT authors.
+    /// The state dict of the model's authors.
     Original,
-    /// `DiTTransformer2DModel` (earlier `Transformer2DModel`) of the diffusers library.
+    /// The model in the diffusers library: `DiTTransformer2DModel` (earlier `Transformer2DModel`),
+    /// `FluxTransformer2DModel`.
     Diffusers,
 }
 
-/// Where training scripts put the weights inside of a `.pt`; the averaged ones are preferred.
-const SECTIONS: [&str; 5] = ["ema", "model", "state_dict", "model_state_dict", "module"];
+/// Where training scripts put the weights of a DiT inside of a `.pt`; the averaged ones are preferred.
+pub(crate) const DIT_SECTIONS: [&str; 5] = ["ema", "model", "state_dict", "model_state_dict", "module"];
 
 impl KeyLayout {
     const ALL: [Self; 2] = [Self::Original, Self::Diffusers];
 
-    /// The key that tells the layout.
-    fn signature(self) -> &'static str {
+    /// The key that tells the layout of a DiT.
+    pub(crate) fn dit_signature(self) -> &'static str {
         match self {
             Self::Original => "x_embedder.proj.weight",
             Self::Diffusers => "pos_embed.proj.weight",
         }
     }
 
-    /// The layout of a file, and the section in which the weights are.
-    pub(crate) fn detect(checkpoint: &Checkpoint) -> Option<(Self, Option<&'static str>)> {
-        let sections = std::iter::once(None).chain(SECTIONS.map(Some));
+    /// The layout of a file, told by a key of each layout, and which of the sections the weights are in.
+    pub(crate) fn detect(
+        checkpoint: &Checkpoint,
+        signature: impl Fn(Self) -> &'static str,
+        sections: &[&'static str],
+    ) -> Option<(Self, Option<&'static str>)> {
+        let sections = std::iter::once(None).chain(sections.iter().copied().map(Some));
         sections.into_iter().find_map(|section| {
             let found = Self::ALL.into_iter().find(|layout| {
                 let key = section.map_or_else(
-                    || layout.signature().to_owned(),
-                    |section| format!("{section}.{}", layout.signature()),
+                    || signature(*layout).to_owned(),
+                    |section| format!("{section}.{}", signature(*layout)),
                 );
                 checkpoint.shape(&key).is_some()
             });
@@ -40,17 +46,18 @@ impl KeyLayout {
         })
     }
 
-    /// Where a weight with this name in the original state dict is to be found.
-    pub(crate) fn source(self, key: &str, depth: usize) -> Source {
+    /// Where a DiT's weight with this name in the original state dict is to be found.
+    pub(crate) fn dit_source(self, key: &str, config: &DitConfig) -> Source {
         match self {
             Self::Original => Source::Key(key.to_owned()),
-            Self::Diffusers => diffusers(key, depth),
+            Self::Diffusers if key == "pos_embed" => Source::Values(position_table(config)),
+            Self::Diffusers => diffusers(key, config.depth),
         }
     }
 }
 
 /// Where a weight comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
     /// One tensor.
     Key(String),
@@ -58,8 +65,21 @@ pub(crate) enum Source {
     Rows(Vec<String>),
     /// Equal copies of one tensor.
     Copies(Vec<String>),
-    /// The fixed position table, which the file does not hold.
-    Positions,
+    /// A stretch of one tensor along an axis: as long as the weight, from `start`; the tensor is `whole` long.
+    Part {
+        /// The tensor.
+        key: String,
+        /// The axis that is cut.
+        axis: usize,
+        /// Where the stretch begins.
+        start: usize,
+        /// The tensor's length along the axis.
+        whole: usize,
+    },
+    /// One tensor, its upper and lower half of rows exchanged.
+    Swapped(String),
+    /// Values that the file does not hold.
+    Values(Vec<f32>),
 }
 
 /// Names of diffusers' layout. Queries, keys and values are apart; the embedders of timestep and class stand in every
@@ -81,7 +101,6 @@ fn diffusers(key: &str, depth: usize) -> Source {
         "y_embedder.embedding_table" => copies(&format!("class_embedder.embedding_table.{field}")),
         "final_layer.adaLN_modulation.1" => Source::Key(format!("proj_out_1.{field}")),
         "final_layer.linear" => Source::Key(format!("proj_out_2.{field}")),
-        "pos_embed" => Source::Positions,
         _ => Source::Key(key.to_owned()),
     }
 }

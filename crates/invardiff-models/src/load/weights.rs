@@ -2,32 +2,32 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::ops::Range;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::checkpoint::Checkpoint;
-use super::layout::{KeyLayout, Source};
+use super::layout::Source;
 use super::{FoundTensor, KeyProblems, LoadError, Misshapen};
-use crate::dit::{DitConfig, Weights, position_table};
+use crate::dit::Weights;
 
 /// Compares the keys of a file with those that a model asks for. Gives zeros that take no memory.
 pub(crate) struct Survey<'a> {
     checkpoint: &'a Checkpoint,
-    layout: KeyLayout,
-    depth: usize,
+    source: &'a dyn Fn(&str) -> Source,
     device: &'a Device,
-    used: HashSet<String>,
+    asked: HashSet<String>,
     problems: KeyProblems,
 }
 
 impl<'a> Survey<'a> {
+    /// `source` tells where a weight with a name of the model's is to be found.
     pub(crate) fn new(
         checkpoint: &'a Checkpoint,
-        layout: KeyLayout,
-        depth: usize,
+        source: &'a dyn Fn(&str) -> Source,
         device: &'a Device,
     ) -> Self {
-        Self { checkpoint, layout, depth, device, used: HashSet::new(), problems: KeyProblems::default() }
+        Self { checkpoint, source, device, asked: HashSet::new(), problems: KeyProblems::default() }
     }
 
     /// What does not fit, with the keys that nothing asked for.
@@ -35,7 +35,7 @@ impl<'a> Survey<'a> {
         self.problems.unused = self
             .checkpoint
             .keys()
-            .filter(|key| !self.used.contains(*key))
+            .filter(|key| !self.asked.contains(*key))
             .map(|key| FoundTensor {
                 key: key.to_owned(),
                 shape: self.checkpoint.shape(key).unwrap_or(&[]).into(),
@@ -45,6 +45,9 @@ impl<'a> Survey<'a> {
     }
 
     fn check(&mut self, key: String, expected: Vec<usize>) {
+        if !self.asked.insert(key.clone()) {
+            return;
+        }
         match self.checkpoint.shape(&key) {
             None => self.problems.missing.push(FoundTensor { key, shape: expected }),
             Some(found) => {
@@ -53,9 +56,8 @@ impl<'a> Survey<'a> {
                     self.problems.misshapen.push(Misshapen { key, expected, found });
                 }
                 if let Some(dtype) = self.checkpoint.dtype(&key).filter(|dtype| !dtype.is_float()) {
-                    self.problems.not_float.push((key.clone(), dtype.name().to_owned()));
+                    self.problems.not_float.push((key, dtype.name().to_owned()));
                 }
-                self.used.insert(key);
             }
         }
     }
@@ -65,8 +67,8 @@ impl Weights for Survey<'_> {
     type Error = Infallible;
 
     fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, Infallible> {
-        match self.layout.source(key, self.depth) {
-            Source::Key(key) => self.check(key, shape.into()),
+        match (self.source)(key) {
+            Source::Key(key) | Source::Swapped(key) => self.check(key, shape.into()),
             Source::Rows(keys) => {
                 let mut rows = shape;
                 rows[0] /= keys.len();
@@ -79,7 +81,12 @@ impl Weights for Survey<'_> {
                     self.check(key, shape.into());
                 }
             }
-            Source::Positions => {}
+            Source::Part { key, axis, whole, .. } => {
+                let mut uncut = shape;
+                uncut[axis] = whole;
+                self.check(key, uncut.into());
+            }
+            Source::Values(_) => {}
         }
         Ok(Tensor::<D>::zeros([1; D], self.device).expand(shape))
     }
@@ -88,16 +95,18 @@ impl Weights for Survey<'_> {
 /// Reads the weights of a surveyed file, casting them.
 pub(crate) struct Reader<'a> {
     pub(crate) checkpoint: &'a Checkpoint,
-    pub(crate) layout: KeyLayout,
-    pub(crate) config: &'a DitConfig,
+    pub(crate) source: &'a dyn Fn(&str) -> Source,
     pub(crate) dtype: DType,
     pub(crate) device: &'a Device,
 }
 
 impl Reader<'_> {
+    fn give<const D: usize>(&self, data: TensorData) -> Tensor<D> {
+        Tensor::from_data(data.convert_dtype(self.dtype), (self.device, self.dtype))
+    }
+
     fn read<const D: usize>(&self, key: &str) -> Result<Tensor<D>, LoadError> {
-        let data = self.checkpoint.read(key)?.convert_dtype(self.dtype);
-        Ok(Tensor::from_data(data, (self.device, self.dtype)))
+        Ok(self.give(self.checkpoint.read(key)?))
     }
 
     fn read_copies<const D: usize>(&self, keys: &[String]) -> Result<Tensor<D>, LoadError> {
@@ -108,7 +117,7 @@ impl Reader<'_> {
                 return Err(LoadError::Copies { file, key, first });
             }
         }
-        Ok(Tensor::from_data(first.convert_dtype(self.dtype), (self.device, self.dtype)))
+        Ok(self.give(first))
     }
 }
 
@@ -116,17 +125,49 @@ impl Weights for Reader<'_> {
     type Error = LoadError;
 
     fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
-        match self.layout.source(key, self.config.depth) {
+        match (self.source)(key) {
             Source::Key(key) => self.read(&key),
             Source::Rows(keys) => {
                 let rows = keys.iter().map(|key| self.read(key)).collect::<Result<_, _>>()?;
                 Ok(Tensor::cat(rows, 0))
             }
             Source::Copies(keys) => self.read_copies(&keys),
-            Source::Positions => {
-                let data = TensorData::new(position_table(self.config), shape).convert_dtype(self.dtype);
-                Ok(Tensor::from_data(data, (self.device, self.dtype)))
+            Source::Part { key, axis, start, .. } => {
+                Ok(self.give(cut(&self.checkpoint.read(&key)?, axis, start..start + shape[axis])))
             }
+            Source::Swapped(key) => {
+                let data = self.checkpoint.read(&key)?;
+                let (rows, half) = (shape[0], shape[0] / 2);
+                let halves = [half..rows, 0..half].map(|range| self.give(cut(&data, 0, range)));
+                Ok(Tensor::cat(halves.into(), 0))
+            }
+            Source::Values(values) => Ok(self.give(TensorData::new(values, shape))),
         }
+    }
+}
+
+/// The stretch `range` of `data` along `axis`.
+fn cut(data: &TensorData, axis: usize, range: Range<usize>) -> TensorData {
+    let (mut shape, dtype) = (data.shape().to_vec(), data.dtype());
+    let stride = shape[axis + 1..].iter().product::<usize>() * dtype.size();
+    let mut bytes = Vec::with_capacity(data.as_bytes().len() / shape[axis] * range.len());
+    for slab in data.as_bytes().chunks_exact(shape[axis] * stride) {
+        bytes.extend_from_slice(&slab[range.start * stride..range.end * stride]);
+    }
+    shape[axis] = range.len();
+    TensorData::from_bytes_vec(bytes, shape, dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_is_cut_along_either_axis() {
+        let data = TensorData::new((0..12).map(|i| i as f32).collect(), [3, 4]);
+        let values = |axis, range| cut(&data, axis, range).try_into_vec_as::<f32>().unwrap();
+        assert_eq!(values(0, 1..3), [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
+        assert_eq!(values(1, 1..3), [1.0, 2.0, 5.0, 6.0, 9.0, 10.0]);
+        assert_eq!(cut(&data, 1, 1..3).shape().to_vec(), [3, 2]);
     }
 }

@@ -1,0 +1,174 @@
+//! The sizes of a FLUX transformer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dit::{ConfigError, require};
+
+/// Width of a feed-forward's middle, in units of the width of a token; the same in every FLUX.
+pub(crate) const MLP_RATIO: usize = 4;
+
+/// A FLUX transformer (Black Forest Labs 2024): double-stream blocks, in which text and picture have their own weights and
+/// attend jointly, then single-stream blocks over both.
+///
+/// Reads and writes the `config.json` of diffusers' `FluxTransformer2DModel`; fields that are absent have diffusers'
+/// defaults (the sizes of FLUX.1-schnell), keys that it does not know are ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Document", try_from = "Document")]
+pub struct FluxConfig {
+    /// Channels of a packed latent token, in and out (2 x 2 latent pixels of 16 channels: 64).
+    pub in_channels: usize,
+    /// Double-stream blocks.
+    pub num_layers: usize,
+    /// Single-stream blocks.
+    pub num_single_layers: usize,
+    /// Channels of one attention head.
+    pub attention_head_dim: usize,
+    /// Attention heads of a block.
+    pub num_attention_heads: usize,
+    /// Channels of a prompt token (T5).
+    pub joint_attention_dim: usize,
+    /// Channels of the pooled prompt (CLIP).
+    pub pooled_projection_dim: usize,
+    /// Whether the model is told the guidance scale: dev is, schnell is not.
+    pub guidance_embeds: bool,
+    /// Channels of a head that each axis of a position turns: index, row, column.
+    pub axes_dims_rope: [usize; 3],
+}
+
+impl FluxConfig {
+    /// The configuration in a JSON text, checked.
+    ///
+    /// # Errors
+    /// [`ConfigError::Json`] names what is mistyped, [`ConfigError::Field`] the field out of range.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        serde_json::from_str::<Document>(text).map_err(ConfigError::no_flux)?.convert()
+    }
+
+    /// [`FluxConfig::from_json`] on a parsed text.
+    pub(crate) fn from_value(value: serde_json::Value) -> Result<Self, ConfigError> {
+        serde_json::from_value::<Document>(value).map_err(ConfigError::no_flux)?.convert()
+    }
+
+    /// Refuses sizes that do not fit together.
+    ///
+    /// # Errors
+    /// [`ConfigError::Field`] with the field, its value and what is allowed.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let sizes = [
+            ("in_channels", self.in_channels, 1, 4096),
+            ("num_layers", self.num_layers, 0, 1024),
+            ("num_single_layers", self.num_single_layers, 0, 1024),
+            ("attention_head_dim", self.attention_head_dim, 2, 1024),
+            ("num_attention_heads", self.num_attention_heads, 1, 1024),
+            ("joint_attention_dim", self.joint_attention_dim, 1, 65_536),
+            ("pooled_projection_dim", self.pooled_projection_dim, 1, 65_536),
+        ];
+        for (field, value, least, most) in sizes {
+            require((least..=most).contains(&value), field, &value, || format!("{least} to {most}"))?;
+        }
+        require(self.num_layers + self.num_single_layers > 0, "num_single_layers", &0, || {
+            "at least one block of either kind".into()
+        })?;
+        let (axes, head) = (self.axes_dims_rope, self.attention_head_dim);
+        let sum = axes.iter().fold(0usize, |sum, channels| sum.saturating_add(*channels));
+        let fits = sum == head && axes.iter().all(|channels| channels.is_multiple_of(2));
+        require(fits, "axes_dims_rope", &format!("{axes:?}"), || {
+            format!("three even numbers that add up to attention_head_dim {head}")
+        })
+    }
+
+    /// Channels of a token in the blocks.
+    pub fn hidden_size(&self) -> usize {
+        self.num_attention_heads * self.attention_head_dim
+    }
+
+    /// Width of a feed-forward's middle.
+    pub fn mlp_hidden(&self) -> usize {
+        MLP_RATIO * self.hidden_size()
+    }
+}
+
+/// The `config.json` of diffusers.
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Document {
+    #[serde(rename = "_class_name")]
+    class_name: ClassName,
+    patch_size: usize,
+    in_channels: usize,
+    out_channels: Option<usize>,
+    num_layers: usize,
+    num_single_layers: usize,
+    attention_head_dim: usize,
+    num_attention_heads: usize,
+    joint_attention_dim: usize,
+    pooled_projection_dim: usize,
+    guidance_embeds: bool,
+    axes_dims_rope: [usize; 3],
+}
+
+#[derive(Default, Serialize, Deserialize)]
+enum ClassName {
+    #[default]
+    FluxTransformer2DModel,
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        FluxConfig::published(false).into()
+    }
+}
+
+impl Document {
+    fn convert(self) -> Result<FluxConfig, ConfigError> {
+        let ClassName::FluxTransformer2DModel = self.class_name;
+        let input = self.in_channels;
+        let output = self.out_channels.unwrap_or(input);
+        require(self.patch_size == 1, "patch_size", &self.patch_size, || "1".into())?;
+        require(output == input, "out_channels", &output, || {
+            format!(
+                "in_channels {input}: models with further input channels (fill, control) are not supported"
+            )
+        })?;
+        let config = FluxConfig {
+            in_channels: input,
+            num_layers: self.num_layers,
+            num_single_layers: self.num_single_layers,
+            attention_head_dim: self.attention_head_dim,
+            num_attention_heads: self.num_attention_heads,
+            joint_attention_dim: self.joint_attention_dim,
+            pooled_projection_dim: self.pooled_projection_dim,
+            guidance_embeds: self.guidance_embeds,
+            axes_dims_rope: self.axes_dims_rope,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+impl TryFrom<Document> for FluxConfig {
+    type Error = ConfigError;
+
+    fn try_from(document: Document) -> Result<Self, ConfigError> {
+        document.convert()
+    }
+}
+
+impl From<FluxConfig> for Document {
+    fn from(config: FluxConfig) -> Self {
+        Self {
+            class_name: ClassName::FluxTransformer2DModel,
+            patch_size: 1,
+            in_channels: config.in_channels,
+            out_channels: None,
+            num_layers: config.num_layers,
+            num_single_layers: config.num_single_layers,
+            attention_head_dim: config.attention_head_dim,
+            num_attention_heads: config.num_attention_heads,
+            joint_attention_dim: config.joint_attention_dim,
+            pooled_projection_dim: config.pooled_projection_dim,
+            guidance_embeds: config.guidance_embeds,
+            axes_dims_rope: config.axes_dims_rope,
+        }
+    }
+}

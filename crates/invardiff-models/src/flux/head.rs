@@ -1,0 +1,29 @@
+//! The output layer, outside the trunk.
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use crate::dit::{Norm, chunks, modulate, project};
+
+/// Norm, modulation by the step's own conditioning, and the map back to latent channels.
+#[derive(Module, Debug)]
+pub struct OutputLayer {
+    /// The norm.
+    pub norm: Norm,
+    /// From the conditioning to shift and scale.
+    pub modulation: Linear,
+    /// To the latent channels.
+    pub linear: Linear,
+}
+
+impl OutputLayer {
+    /// # Shapes
+    /// - `x`: `[batch, image_tokens, dim]`
+    /// - `c`: `[batch, dim]`, the conditioning after its SiLU
+    /// - result: `[batch, image_tokens, in_channels]`
+    pub fn forward(&self, x: Tensor<3>, c: Tensor<2>) -> Tensor<3> {
+        let [shift, scale] = chunks(self.modulation.forward(c));
+        project(&self.linear, modulate(self.norm.forward(x), shift, scale))
+    }
+}

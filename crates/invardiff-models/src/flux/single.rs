@@ -1,0 +1,72 @@
+//! The single-stream block.
+
+use std::cell::LazyCell;
+use std::slice;
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use invardiff_runtime::{Executor, Kind, Site};
+
+use super::attention::{Qkv, mix};
+use super::rope::Rope;
+use super::within_range;
+use crate::dit::{Norm, chunks, gelu_tanh, modulate, project};
+
+/// One block over prompt and picture together: attention and feed-forward side by side, then one projection of both.
+///
+/// The projection `W [a; m] + b` of attention `a` and feed-forward `m` is held by columns, `Wa a + Wm m + b`, so that the
+/// projected contributions can be reused: that saves their share of the projection, and they are as wide as a token.
+#[derive(Module, Debug)]
+pub struct SingleBlock {
+    /// From the conditioning to the three modulations of the block.
+    pub modulation: Linear,
+    /// The norm before both.
+    pub norm: Norm,
+    /// Queries, keys and values.
+    pub qkv: Qkv,
+    /// The projection's columns for attention, without bias.
+    pub attn_out: Linear,
+    /// To the wide layer of the feed-forward.
+    pub mlp_in: Linear,
+    /// The projection's columns for the feed-forward, without bias.
+    pub mlp_out: Linear,
+    /// The projection's bias, `[dim]`; added outside of what is reused.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl SingleBlock {
+    /// Both contributions are sites, taken before bias and gate. The values before the projection, which the authors of
+    /// InvarDiff cache and measure, are shown to the executor as witnesses: attention `[batch, tokens, dim]`, and the
+    /// feed-forward after its GELU `[batch, tokens, 4 * dim]`.
+    ///
+    /// # Shapes
+    /// - `x`, result: `[batch, text_tokens + image_tokens, dim]`
+    /// - `c`: `[batch, dim]`, the conditioning after its SiLU
+    /// - `rope`: of all tokens
+    pub fn forward<E: Executor>(
+        &self,
+        exec: &mut E,
+        layer: u32,
+        x: Tensor<3>,
+        c: Tensor<2>,
+        rope: &Rope,
+    ) -> Tensor<3> {
+        let [shift, scale, gate] = chunks(self.modulation.forward(c));
+        let normed = LazyCell::new(|| modulate(self.norm.forward(x.clone()), shift, scale));
+        let site = Site::new(Kind::SINGLE_ATTN, layer);
+        let [attn] = exec.at(site, |exec| {
+            let mixed = mix(self.qkv.forward(normed.clone()), rope);
+            exec.witness(site, slice::from_ref(&mixed));
+            [project(&self.attn_out, mixed)]
+        });
+        let site = Site::new(Kind::SINGLE_MLP, layer);
+        let [mlp] = exec.at(site, |exec| {
+            let wide = gelu_tanh(project(&self.mlp_in, normed.clone()));
+            exec.witness(site, slice::from_ref(&wide));
+            [project(&self.mlp_out, wide)]
+        });
+        drop(normed);
+        within_range(x + (attn + mlp + self.bias.val().unsqueeze()) * gate)
+    }
+}

@@ -1,0 +1,32 @@
+//! The sites of a FLUX transformer with their costs.
+
+use invardiff_plan::{FluxShape, SingleFeature};
+use invardiff_runtime::Topology;
+
+use super::canvas::Canvas;
+use super::config::{FluxConfig, MLP_RATIO};
+
+impl FluxConfig {
+    /// What costs depend on, for pictures of this size.
+    pub fn shape(&self, canvas: Canvas) -> FluxShape {
+        FluxShape {
+            double: self.num_layers,
+            single: self.num_single_layers,
+            hidden: self.hidden_size(),
+            mlp_ratio: MLP_RATIO as f64,
+            img_tokens: canvas.image_tokens(),
+            txt_tokens: canvas.text_tokens,
+            in_channels: self.in_channels,
+            context_dim: self.joint_attention_dim,
+            pooled_dim: self.pooled_projection_dim,
+            guidance_embed: self.guidance_embeds,
+            single_feature: SingleFeature::Projected,
+        }
+    }
+
+    /// The sites of one forward with shapes and FLOPs of one picture; those of single-stream blocks are the projected
+    /// contributions. The name says the size of the picture, as in `flux1-dev-1024-projected`.
+    pub fn topology(&self, canvas: Canvas) -> Topology {
+        self.shape(canvas).topology(format!("{}-{}-projected", self.name(), canvas.name()))
+    }
+}

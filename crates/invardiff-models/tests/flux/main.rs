@@ -1,0 +1,12 @@
+//! The FLUX transformer and its loader against stored numbers, laws and bad files.
+
+mod bad_files;
+#[expect(dead_code, reason = "shared with the tests of DiT, which use all of it")]
+#[path = "../dit/fixture.rs"]
+mod fixture;
+mod forward;
+mod laws;
+mod layouts;
+mod shards;
+mod tiny;
+mod trajectory;

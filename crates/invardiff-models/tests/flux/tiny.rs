@@ -1,0 +1,67 @@
+//! The stored tiny model.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Tensor, TensorData};
+use invardiff_models::{Canvas, Flux, FluxCond, LoadedFlux};
+
+use crate::fixture::{Dump, data, device};
+
+/// The same weights under the names of diffusers and under the original ones.
+pub(crate) const FILES: [&str; 2] = ["diffusion_pytorch_model.safetensors", "bfl.safetensors"];
+
+pub(crate) const CANVAS: Canvas = Canvas { rows: 4, columns: 6, text_tokens: 7 };
+
+pub(crate) fn folder() -> PathBuf {
+    data("flux_tiny")
+}
+
+pub(crate) fn load(file: &str) -> LoadedFlux {
+    Flux::load(folder().join(file), &device()).unwrap()
+}
+
+/// The model of a file, for the stored inputs.
+pub(crate) fn model(file: &str) -> Flux {
+    load(file).flux.with_canvas(CANVAS)
+}
+
+/// The stored results of one forward.
+pub(crate) fn dump() -> Dump {
+    Dump::open(&folder().join("forward.safetensors"))
+}
+
+/// The stored condition under a prefix, with or without the guidance scales.
+pub(crate) fn cond(flux: &Flux, dump: &Dump, prefix: &str, guidance: bool) -> FluxCond {
+    let scales = values(dump, &format!("{prefix}guidance"));
+    let text = dump.tensor(&format!("{prefix}encoder_hidden_states"));
+    let pooled = dump.tensor(&format!("{prefix}pooled_projections"));
+    flux.cond_by_row(text, pooled, guidance.then_some(scales.as_slice())).unwrap()
+}
+
+/// The stored one-dimensional values of a key.
+pub(crate) fn values(dump: &Dump, key: &str) -> Vec<f32> {
+    crate::fixture::values(dump.flat(key))
+}
+
+/// The prediction for the stored input.
+pub(crate) fn output(flux: &Flux, dump: &Dump) -> Tensor<3> {
+    let cond = cond(flux, dump, "", flux.config().guidance_embeds);
+    let x: Tensor<3> = dump.tensor("hidden_states");
+    flux.forward(&mut invardiff_runtime::Full, x.cast(flux.dtype()), dump.flat("timestep"), &cond)
+}
+
+/// A deterministic source of numbers.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f32 / (1u64 << 24) as f32
+    }
+
+    /// Values of about unit deviation.
+    pub(crate) fn tensor<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| 3.4 * (self.roll() - 0.5)).collect();
+        Tensor::from_data(TensorData::new(values, shape), &device())
+    }
+}
