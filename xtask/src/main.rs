@@ -3,6 +3,7 @@
 //! Light on purpose: it depends on no crate of the workspace and builds in seconds. What needs the models is done by the
 //! `invardiff` binary, which this program builds and runs.
 
+mod bench;
 mod binary;
 mod cargo;
 mod ci;
@@ -45,6 +46,8 @@ enum Task {
     /// Run all tests and close with their counts; arguments go to `cargo test`
     #[command(disable_help_flag = true)]
     Test(Passed),
+    /// Run the benches; with --compare, those of another commit in turns with them
+    Bench(bench::Args),
     /// Check format, lints, docs, style and licences, then run all tests
     Ci,
     /// Check the style of the workspace: dependency arrows, file sizes, leftovers, links
@@ -76,6 +79,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Verify(_) => binary::run(root, "verify", &rest()),
         Task::Parity(_) => binary::run(root, "parity", &rest()),
         Task::Test(_) => test::run(root, &rest()).map(test::Outcome::close),
+        Task::Bench(args) => bench::run(root, &args),
         Task::Ci => ci::run(root),
         Task::Tidy => tidy::run(root).map(|()| ExitCode::SUCCESS),
     }
@@ -95,6 +99,28 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_benches_take_a_filter_and_a_commit() {
+        let parse = |args: &[&str]| {
+            Cli::try_parse_from(["cargo xtask", "bench"].iter().chain(args)).map(|cli| cli.task)
+        };
+        for args in [
+            &[][..],
+            &["plan/"],
+            &["plan/", "--", "--sample-size", "20"],
+            &["--compare", "main", "--tolerance", "0.1", "--json", "x.json", "--rounds", "3"],
+        ] {
+            assert!(matches!(parse(args), Ok(Task::Bench(_))), "{args:?}");
+        }
+        for args in [
+            &["--json", "x"][..],
+            &["--compare", "main", "--rounds", "2"],
+            &["--compare", "main", "--tolerance", "-1"],
+        ] {
+            assert!(parse(args).is_err(), "{args:?}");
+        }
     }
 
     #[test]
