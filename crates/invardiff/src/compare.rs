@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Tensor;
-use invardiff_eval::{Quality, Timings, alternate};
+use invardiff_eval::{Quality, Timings, alternate, psnr_each};
 use invardiff_plan::{CachePlan, Cost};
 use invardiff_runtime::{Denoiser, Sampler};
 use ndarray::{Array4, Axis, concatenate};
@@ -68,7 +68,7 @@ impl Contender {
 pub struct Judged {
     /// Its pictures, `[pictures, channels, height, width]`, in the model's range.
     pub pictures: Array4<f32>,
-    /// How near they are to the full run's.
+    /// How near they are to the full run's; SSIM is NaN for pictures of fewer than 11 rows or columns.
     pub quality: Quality,
     /// Seconds of each batch.
     pub timings: Timings,
@@ -77,6 +77,9 @@ pub struct Judged {
     /// The most bytes that the cache of a batch held, divided by its pictures.
     pub peak_bytes_per_picture: usize,
 }
+
+/// Rows and columns of SSIM's window (11 x 11, sigma 1.5).
+const SSIM_WINDOW: usize = 11;
 
 /// Draws `labels` from `seeds` by every contender, batch by batch in turns in one process, and compares with the first,
 /// which is the full run. PSNR and SSIM are of pictures clamped to their range and scaled to `0 ..= 1`, not rounded to bytes.
@@ -126,7 +129,7 @@ pub fn compare(
         .map(|((pictures, peak), own)| {
             let scaled = unit(&pictures, range);
             Ok(Judged {
-                quality: Quality::between(reference.view(), scaled.view())?,
+                quality: quality(&reference, &scaled)?,
                 pictures,
                 timings: own.clone(),
                 speedup: own.speedup_over(&timings[0]),
@@ -149,6 +152,16 @@ pub fn to_array(x: Tensor<4>) -> Result<Array4<f32>> {
 
 fn stack(batches: &[Array4<f32>]) -> Result<Array4<f32>> {
     Ok(concatenate(Axis(0), &batches.iter().map(|batch| batch.view()).collect::<Vec<_>>())?)
+}
+
+/// PSNR and SSIM; pictures smaller than SSIM's window have no SSIM.
+fn quality(reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Quality> {
+    let (rows, columns) = (reference.len_of(Axis(2)), reference.len_of(Axis(3)));
+    if rows.min(columns) >= SSIM_WINDOW {
+        return Ok(Quality::between(reference.view(), pictures.view())?);
+    }
+    let psnr = psnr_each(reference.view(), pictures.view())?;
+    Ok(Quality::of(&psnr, &vec![f64::NAN; psnr.len()])?)
 }
 
 /// Values of `range` scaled to `0 ..= 1` and clamped.
