@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use invardiff_models::DitConfig;
-use invardiff_plan::{CachePlan, Execution, Kind, PlanFile, Site, Topology};
+use invardiff_plan::{CachePlan, Kind, PlanFile, Site, SiteSpec, Topology};
 
 use super::Source;
 use crate::{DeviceChoice, Embedded, NamedDit};
@@ -62,12 +62,41 @@ pub(super) fn resolve(source: &Source, flag: Option<&str>) -> Result<Resolved> {
         }
         PlanFile::Json(_) | PlanFile::Binary(_) | PlanFile::Book(..) => source.plan(None)?,
     };
-    let said = run.and_then(|run| known(&run.model).ok().flatten().map(|topology| (&run.model, topology)));
-    if let Some((name, topology)) = said {
-        return Ok(Resolved { plan, model: Ok(model(name, topology, None)) });
+    let found = match run {
+        Some(run) => said(&run.model)?,
+        None => guess(plan.sites()),
+    };
+    Ok(Resolved { plan, model: found.map(|(name, topology, why)| model(&name, topology, why)) })
+}
+
+/// A model's name and topology, and why it was taken where nobody named it; or why there is none.
+type Found = Result<(String, Topology, Option<String>), String>;
+
+/// The model that the plan says it was made for.
+fn said(name: &str) -> Result<Found> {
+    if let Some(topology) = known(name)? {
+        return Ok(Ok((name.to_owned(), topology, None)));
     }
-    let found = guess(plan.sites(), run).map(|(name, topology, why)| model(&name, topology, Some(why)));
-    Ok(Resolved { plan, model: found })
+    let Some(config) = spelled(name) else {
+        return Ok(Err(format!(
+            "the plan is for {name}, whose shapes are not known here; give them with --model"
+        )));
+    };
+    let why = "its shapes are read off its name; a feed-forward of 4 times the width is assumed".to_owned();
+    Ok(Ok((name.to_owned(), config.topology(), Some(why))))
+}
+
+/// The sizes in a name as [`DitConfig::name`] spells them: `dit-8x128-p4-28x28x1`.
+fn spelled(name: &str) -> Option<DitConfig> {
+    let mut parts = name.strip_prefix("dit-")?.split('-');
+    let mut numbers = |prefix: &str| -> Option<Vec<usize>> {
+        parts.next()?.strip_prefix(prefix)?.split('x').map(|number| number.parse().ok()).collect()
+    };
+    let ([depth, hidden], [patch], [size, _, channels]) =
+        (numbers("")?.try_into().ok()?, numbers("p")?.try_into().ok()?, numbers("")?.try_into().ok()?);
+    // Heads change no cost; one head fits any width.
+    let config = DitConfig::new(size, patch, channels, hidden, depth, 1);
+    (config.validate().is_ok() && config.name() == name).then_some(config)
 }
 
 /// The topology of an embedded model, a published one, or the weights or configuration at a path.
@@ -94,10 +123,7 @@ fn known(name: &str) -> Result<Option<Topology>> {
 }
 
 /// The first known model with these sites, and why it was taken; or why none was.
-fn guess(sites: &[Site], run: Option<&Execution>) -> Result<(String, Topology, String), String> {
-    let said = run.map_or_else(String::new, |run| {
-        format!("the plan is for {}, whose shapes are not known here; ", run.model)
-    });
+fn guess(sites: &[Site]) -> Found {
     let mut fitting = Topology::named_with_sites(sites);
     if fitting.is_empty() {
         let embedded =
@@ -112,7 +138,7 @@ fn guess(sites: &[Site], run: Option<&Execution>) -> Result<(String, Topology, S
     }
     let layers = layers(sites);
     if fitting.is_empty() {
-        return Err(format!("{said}no known model has {layers}; name it with --model"));
+        return Err(format!("no known model has {layers}; name it with --model"));
     }
     // `plan show` prints the projected FLUX beside the other by itself.
     let others: Vec<String> = fitting
@@ -127,11 +153,8 @@ fn guess(sites: &[Site], run: Option<&Execution>) -> Result<(String, Topology, S
         several => format!(", as {} {}", if several.len() == 1 { "has" } else { "have" }, several.join(", ")),
     };
     let topology = fitting.swap_remove(0);
-    Ok((
-        topology.model.clone(),
-        topology,
-        format!("{said}assumed because it has {layers}{also}; --model names another"),
-    ))
+    let why = format!("assumed because it has {layers}{also}; --model names another");
+    Ok((topology.model.clone(), topology, Some(why)))
 }
 
 /// The numbers of layers in words.
@@ -149,12 +172,54 @@ fn layers(sites: &[Site]) -> String {
 
 /// A topology that says which sites there are and nothing of their sizes.
 fn bare(sites: &[Site]) -> Topology {
-    use invardiff_plan::SiteSpec;
     Topology {
         model: "the plan's model".into(),
         sites: sites.iter().map(|site| SiteSpec::single(*site, 0, 0, 0.0)).collect(),
         trunk: SiteSpec::single(Site::TRUNK, 0, 0, 0.0),
         head_flops: 0.0,
         output_elements: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_off_a_spelled_name() {
+        let config = DitConfig::new(28, 4, 1, 128, 8, 4);
+        assert_eq!(spelled(&config.name()).unwrap().topology().sites, config.topology().sites);
+        for name in [
+            "dit-xl-2-256",
+            "dit-8x128-p3-28x28x1",
+            "dit-8x128-p4-28x32x1",
+            "dit-8x128-p4",
+            "flux-8x128-p4-28x28x1",
+        ] {
+            assert!(spelled(name).is_none(), "{name}");
+        }
+        let huge = "dit-99999999999999999999x1-p1-1x1x1";
+        assert!(spelled(huge).is_none());
+    }
+
+    #[test]
+    fn a_plan_that_names_an_unknown_model_is_not_counted_with_another() {
+        assert_eq!(said("emoji").unwrap().unwrap().2, None);
+        assert!(said("dit-8x128-p4-28x28x1").unwrap().unwrap().2.unwrap().contains("read off its name"));
+        assert!(said("pixart").unwrap().unwrap_err().contains("the plan is for pixart"));
+    }
+
+    #[test]
+    fn sites_without_a_name_are_laid_over_the_first_model_that_has_them() {
+        let sites = |layers: u32| {
+            (0..layers).flat_map(|layer| [Site::msa(layer), Site::mlp(layer)]).collect::<Vec<_>>()
+        };
+        let (name, _, why) = guess(&sites(12)).unwrap();
+        assert_eq!(name, "dit-b-2-256");
+        assert!(
+            why.unwrap().starts_with("assumed because it has 12 msa, 12 mlp layers, as have dit-b-2-512 and")
+        );
+        assert_eq!(guess(&sites(8)).unwrap().0, "fashion");
+        assert!(guess(&sites(5)).unwrap_err().contains("no known model has 5 msa, 5 mlp layers"));
     }
 }

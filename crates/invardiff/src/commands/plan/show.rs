@@ -112,7 +112,9 @@ fn kinds(summary: &Summary, resolved: &Resolved) -> Vec<String> {
         format!("{:width$}  layers   reused in computed steps   marked           quantile   rule", "kind");
     let row = |name: &str| {
         let kind = &summary.kinds[name];
-        let percent = |part: usize| format!("({:.1} %)", part as f64 / kind.entries.max(1) as f64 * 100.0);
+        // Halves up, as `plan lint` rounds.
+        let permille = |part: usize| (part * 1000 + kind.entries / 2) / kind.entries.max(1);
+        let percent = |part: usize| format!("({}.{} %)", permille(part) / 10, permille(part) % 10);
         format!(
             "{name:width$}  {:6}   {:5} of {:5} {:9}   {:5} {:8}   {:8}   {}",
             kind.layers,
