@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use invardiff_models::DitConfig;
-use invardiff_plan::{CachePlan, Kind, PlanFile, Site, SiteSpec, Topology};
+use invardiff_plan::{CachePlan, Execution, Kind, PlanFile, Site, SiteSpec, Topology};
 
 use super::Source;
 use crate::{DeviceChoice, Embedded, NamedDit};
@@ -63,7 +63,7 @@ pub(super) fn resolve(source: &Source, flag: Option<&str>) -> Result<Resolved> {
         PlanFile::Json(_) | PlanFile::Binary(_) | PlanFile::Book(..) => source.plan(None)?,
     };
     let found = match run {
-        Some(run) => said(&run.model)?,
+        Some(run) => said(run)?,
         None => guess(plan.sites()),
     };
     Ok(Resolved { plan, model: found.map(|(name, topology, why)| model(&name, topology, why)) })
@@ -73,9 +73,14 @@ pub(super) fn resolve(source: &Source, flag: Option<&str>) -> Result<Resolved> {
 type Found = Result<(String, Topology, Option<String>), String>;
 
 /// The model that the plan says it was made for.
-fn said(name: &str) -> Result<Found> {
-    if let Some(topology) = known(name)? {
-        return Ok(Ok((name.to_owned(), topology, None)));
+fn said(run: &Execution) -> Result<Found> {
+    let name = run.model.as_str();
+    // FLUX has one name for all sizes of pictures, and its shapes have one each.
+    let sized = (run.height == run.width).then(|| format!("{name}-{}", run.height));
+    for name in std::iter::once(name.to_owned()).chain(sized) {
+        if let Some(topology) = known(&name)? {
+            return Ok(Ok((name, topology, None)));
+        }
     }
     let Some(config) = spelled(name) else {
         return Ok(Err(format!(
@@ -204,9 +209,23 @@ mod tests {
 
     #[test]
     fn a_plan_that_names_an_unknown_model_is_not_counted_with_another() {
-        assert_eq!(said("emoji").unwrap().unwrap().2, None);
-        assert!(said("dit-8x128-p4-28x28x1").unwrap().unwrap().2.unwrap().contains("read off its name"));
-        assert!(said("pixart").unwrap().unwrap_err().contains("the plan is for pixart"));
+        let said = |model: &str| {
+            let run = Execution {
+                model: model.into(),
+                weights_sha256: None,
+                sampler: "ddim".into(),
+                timesteps: vec![999.0],
+                height: 1024,
+                width: 1024,
+                guidance_scale: None,
+                dtype: "f32".into(),
+            };
+            said(&run).unwrap()
+        };
+        assert_eq!(said("emoji").unwrap().2, None);
+        assert_eq!(said("flux1-dev").unwrap().0, "flux1-dev-1024");
+        assert!(said("dit-8x128-p4-28x28x1").unwrap().2.unwrap().contains("read off its name"));
+        assert!(said("pixart").unwrap_err().contains("the plan is for pixart"));
     }
 
     #[test]
