@@ -181,7 +181,7 @@ fn l1(a: Tensor<3>, b: Tensor<3>) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use invardiff_plan::{SiteSpec, Topology};
+    use invardiff_plan::{Precision, SiteSpec, Topology, distance};
 
     use super::*;
 
@@ -229,5 +229,16 @@ mod tests {
         // Similarity needs the last step whatever the list.
         let similar: Vec<_> = of_module(held(&Pairs::Listed(list), true)).collect();
         assert_eq!(similar, [vec![0], vec![1], vec![1, 2], vec![1, 3], vec![4], vec![5], vec![6]]);
+    }
+
+    /// A change of nothing is 1e-8 an element, so its rate is 1 and not 0/0; the epsilon stands inside the absolute value.
+    #[test]
+    fn a_distance_has_the_epsilon_of_the_reference() {
+        for (from, to) in [(0.5, 0.5), (0.0, 1e-8), (1e-8, 0.0), (0.25, -1.5)] {
+            let tensor = |value: f32| Tensor::<3>::full([1, 2, 3], value, &Device::flex());
+            let found: Vec<f32> = l1(tensor(from), tensor(to)).into_data().iter().collect();
+            let expected = distance(&[from; 6], &[to; 6], Precision::F32).unwrap();
+            assert_eq!(found, [expected], "{from} {to}");
+        }
     }
 }
