@@ -70,14 +70,13 @@ fn compare(root: &Path, revision: &str, args: &Args) -> Result<ExitCode> {
     let before = build::commit_programs(root, &commit)?;
     eprintln!("bench: building the working tree");
     let after = build::tree_programs(root)?;
-    let passed: Vec<OsString> =
-        args.filter.iter().map(OsString::from).chain(args.criterion.iter().cloned()).collect();
-    let rounds = turns::run(root, [&before, &after], args.rounds, &passed)?;
-    let comparison = Comparison::of(&rounds, args.tolerance);
+    let filter = args.filter.as_deref();
+    let measured = turns::run(root, [&before, &after], args.rounds, filter, &args.criterion)?;
+    let comparison = Comparison::of(measured, args.tolerance);
     ensure!(
         !comparison.rows.is_empty(),
         "{revision} and the working tree have no benchmark in common{}",
-        args.filter.as_ref().map_or_else(String::new, |filter| format!(" that matches '{filter}'"))
+        filter.map_or_else(String::new, |filter| format!(" that matches '{filter}'"))
     );
     print!("{}", table::markdown(&comparison, revision));
     if let Some(path) = &args.json {

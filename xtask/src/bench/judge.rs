@@ -1,8 +1,6 @@
 //! Who is faster, and whether that is certain.
 
-use std::collections::BTreeSet;
-
-use super::turns::Round;
+use super::turns::{Measured, Round};
 
 /// Two-sided 95 % quantiles of Student's t for 1 to 29 degrees of freedom (any statistics text has the table).
 const STUDENT: [f64; 29] = [
@@ -51,21 +49,13 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Compares the rounds. A benchmark counts where both sides have it in every round.
-    pub(super) fn of(rounds: &[Round], tolerance: f64) -> Self {
-        let names = |side: usize| -> BTreeSet<&String> {
-            let each = rounds.iter().map(|round| round[side].keys().collect::<BTreeSet<_>>());
-            each.reduce(|all, one| &all & &one).unwrap_or_default()
-        };
-        let (before, after) = (names(0), names(1));
-        let only = |one: &BTreeSet<&String>, other| (one - other).into_iter().cloned().collect();
-        Self {
-            rounds: rounds.len(),
-            tolerance,
-            rows: (&before & &after).into_iter().map(|name| row(name, rounds, tolerance)).collect(),
-            only_before: only(&before, &after),
-            only_after: only(&after, &before),
-        }
+    /// Compares what was measured.
+    pub(super) fn of(measured: Measured, tolerance: f64) -> Self {
+        let rounds = &measured.rounds;
+        let names = rounds.first().into_iter().flat_map(|[before, _]| before.keys());
+        let rows = names.map(|name| row(name, rounds, tolerance)).collect();
+        let [only_before, only_after] = measured.only;
+        Self { rounds: rounds.len(), tolerance, rows, only_before, only_after }
     }
 
     /// How many benchmarks are slower than they may be.
@@ -134,7 +124,11 @@ mod tests {
     }
 
     fn judged(before: &[f64], after: &[f64], tolerance: f64) -> Row {
-        Comparison::of(&rounds(before, after), tolerance).rows.remove(0)
+        compared(rounds(before, after), tolerance).rows.remove(0)
+    }
+
+    fn compared(rounds: Vec<Round>, tolerance: f64) -> Comparison {
+        Comparison::of(Measured { rounds, ..Measured::default() }, tolerance)
     }
 
     #[test]
@@ -176,19 +170,15 @@ mod tests {
             before.extend([("y".to_owned(), 5.0), ("z".to_owned(), 7.0)]);
             after.extend([("y".to_owned(), 5.0), ("z".to_owned(), 14.0)]);
         }
-        assert_eq!(Comparison::of(&rounds, 0.05).slower(), 2);
-        assert_eq!(Comparison::of(&rounds, 0.5).slower(), 1);
-        assert_eq!(Comparison::of(&rounds, 1.5).slower(), 0);
+        for (tolerance, slower) in [(0.05, 2), (0.5, 1), (1.5, 0)] {
+            assert_eq!(compared(rounds.clone(), tolerance).slower(), slower);
+        }
     }
 
     #[test]
     fn benchmarks_of_one_side_are_named_and_not_judged() {
-        let mut rounds = rounds(&[1.0; 3], &[1.0; 3]);
-        for [before, after] in &mut rounds {
-            before.insert("old".into(), 1.0);
-            after.insert("new".into(), 1.0);
-        }
-        let comparison = Comparison::of(&rounds, 0.05);
+        let only = [vec!["old".to_owned()], vec!["new".to_owned()]];
+        let comparison = Comparison::of(Measured { rounds: rounds(&[1.0; 3], &[1.0; 3]), only }, 0.05);
         assert_eq!(comparison.rows.len(), 1);
         assert_eq!((comparison.only_before, comparison.only_after), (vec!["old".into()], vec!["new".into()]));
     }
@@ -196,6 +186,6 @@ mod tests {
     #[test]
     fn without_rounds_nothing_is_certain() {
         assert_eq!(judged(&[1.0], &[9.0], 0.05).verdict, Verdict::Unclear);
-        assert!(Comparison::of(&[], 0.05).rows.is_empty());
+        assert!(compared(Vec::new(), 0.05).rows.is_empty());
     }
 }
