@@ -28,7 +28,6 @@ use burn::tensor::Device;
 use invardiff_plan::Variant;
 
 pub(crate) use check::{Check, Measure, Measured};
-pub(crate) use find::shipped;
 
 use check::Checks;
 use find::{Found, Holds};
@@ -79,6 +78,17 @@ pub(crate) struct Checked {
     pub(crate) kind: Option<String>,
     /// At least one.
     pub(crate) checks: Vec<Check>,
+}
+
+/// The folders that this repository ships and whose kind is known.
+pub(crate) fn shipped() -> Vec<PathBuf> {
+    let known = |found: &Found| match found.holds {
+        Holds::Books => true,
+        Holds::Fixture => Folder::open(&found.path).is_ok_and(|folder| {
+            folder.manifest().get("kind").and_then(|kind| Kind::named(kind.text()?)).is_ok()
+        }),
+    };
+    find::shipped().into_iter().filter(known).map(|found| found.path).collect()
 }
 
 /// Finds the fixtures in and below `given` and compares each, showing every result to `show` as soon as it is there.

@@ -25,7 +25,7 @@ use crate::parity::{Check, Checked, Measure, Measured, check_all, shipped};
     invardiff parity fixtures --json > parity.json\n  \
     invardiff parity my_calibration my_weights   (the first names the second as its weights)")]
 pub struct Args {
-    /// Fixture folders, or folders that have some below them; by default those that this repository ships
+    /// Fixture folders, or folders that have some below them; by default those of known kinds that this repository ships
     #[arg(value_name = "DIR")]
     dirs: Vec<PathBuf>,
     /// Print an array of objects instead of lines

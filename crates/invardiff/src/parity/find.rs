@@ -43,17 +43,16 @@ pub(crate) fn find(path: &Path) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// The folders of fixtures that this repository ships; none where the program runs without its sources.
-pub(crate) fn shipped() -> Vec<PathBuf> {
+/// The folders that hold anything in the tests of this repository; none where the program runs without its sources.
+pub(crate) fn shipped() -> Vec<Found> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let Ok(entries) = std::fs::read_dir(crates) else {
+    let Ok(entries) = crates.canonicalize().and_then(std::fs::read_dir) else {
         return Vec::new();
     };
-    let data = entries.flatten().map(|entry| entry.path().join("tests").join("data"));
     let mut data: Vec<PathBuf> =
-        data.filter(|path| find(path).is_ok()).map(|path| path.canonicalize().unwrap_or(path)).collect();
+        entries.flatten().map(|entry| entry.path().join("tests").join("data")).collect();
     data.sort_unstable();
-    data
+    data.iter().filter_map(|path| find(path).ok()).flatten().collect()
 }
 
 fn descend(path: &Path, depth: usize, found: &mut Vec<Found>) -> Result<()> {

@@ -74,10 +74,11 @@ fn expect(case: &Entry<'_>, key: &str, known: &str) -> Result<()> {
 }
 
 /// Values as one row on the device.
-fn row(values: &ArrayD<f64>, device: &Device) -> Tensor<2> {
+fn row(values: &ArrayD<f64>, device: &Device) -> Result<Tensor<2>> {
+    ensure!(!values.is_empty(), "a sample has no values");
     let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
     let shape = [1, values.len()];
-    Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
+    Ok(Tensor::from_data(TensorData::new(values, shape), (device, DType::F32)))
 }
 
 /// Item `step` of the first axis.

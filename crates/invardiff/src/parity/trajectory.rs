@@ -36,6 +36,7 @@ impl Guidance {
             (None, []) => 1.0,
         };
         let channels = find("cfg_channels").map_or(Ok(GUIDED_CHANNELS), |channels| channels.count())?;
+        ensure!(channels > 0, "cfg_channels is 0, expected at least 1");
         Ok(Self { scale: scale as f32, channels })
     }
 }

@@ -1,6 +1,6 @@
 //! Respaced DDIM.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use invardiff_runtime::{Ddim, NoiseSchedule, Sampler, Spacing};
 use ndarray::{ArrayD, Axis};
@@ -54,10 +54,12 @@ fn every_index(ddim: &Ddim, arrays: &Arrays, device: &Device, which: usize) -> R
     let steps = ddim.steps();
     let [x, eps] = ["x", "eps"].map(|name| arrays.get(&format!("ddim{steps}.{name}")));
     let (x, eps) = (x?, eps?);
+    let same = x.shape() == eps.shape() && !x.is_empty();
+    ensure!(same, "'x' has shape {:?}, 'eps' {:?}, expected one and the same", x.shape(), eps.shape());
     let shape = [[steps, 2].as_slice(), x.shape()].concat();
     let expected = arrays.shaped(&format!("ddim{steps}.step_sample_and_x0"), &shape)?;
     let expected: ArrayD<f64> = expected.index_axis(Axis(1), which).to_owned();
-    let (x, eps) = (row(&x, device), row(&eps, device));
+    let (x, eps) = (row(&x, device)?, row(&eps, device)?);
     let mut worst = None;
     for step in 0..steps {
         let found: Tensor<2> = if which == 0 {

@@ -86,7 +86,7 @@ impl Case<'_> {
                 prediction.len(),
                 x.len()
             );
-            let (before, prediction) = (row(&x, self.device), row(&prediction, self.device));
+            let (before, prediction) = (row(&x, self.device)?, row(&prediction, self.device)?);
             let found = self.solver.advance(&mut history, step, before, prediction);
             x = item(&samples, step)?;
             keep_larger(&mut worst, compare_row(found, &x, STEP)?);
@@ -98,15 +98,15 @@ impl Case<'_> {
     fn trajectory(&self) -> Result<Measured> {
         let (weight, samples, x) = (self.get("W")?, self.get("latents")?, self.get("x0")?);
         let &[width, inputs] = weight.shape() else { bail!("'W' is no matrix") };
-        let fits = width == inputs && width > 0 && x.len().is_multiple_of(width);
+        let fits = width == inputs && width > 0 && !x.is_empty() && x.len().is_multiple_of(width);
         ensure!(fits, "'W' has shape {:?} for samples of {} values", weight.shape(), x.len());
-        let weight = row(&weight, self.device).reshape([width, width]).transpose();
+        let weight = row(&weight, self.device)?.reshape([width, width]).transpose();
         let model = |x: &Tensor<2>, time: f32| {
             let moved = x.clone().reshape([x.dims()[1] / width, width]).matmul(weight.clone()).tanh();
             moved.reshape(x.dims()) + x.clone() * (0.5 * (time / 1000.0).cos())
         };
         let (mut history, mut worst) = (Sampler::<2>::start(&self.solver), None);
-        let mut x = row(&x, self.device);
+        let mut x = row(&x, self.device)?;
         for step in 0..self.solver.steps() {
             let prediction = model(&x, Sampler::<2>::time(&self.solver, step));
             x = self.solver.advance(&mut history, step, x, prediction);

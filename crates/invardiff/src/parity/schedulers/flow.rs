@@ -64,7 +64,7 @@ fn sampler(case: &Entry<'_>, latents: Result<&[usize]>) -> Result<FlowMatchEuler
 fn trajectory(index: usize, sampler: &FlowMatchEuler, arrays: &Arrays, device: &Device) -> Result<Measured> {
     let get = |name: &str| arrays.get(&format!("flow{index}.{name}"));
     let (predictions, samples, start) = (get("model_output")?, get("latents")?, get("x0")?);
-    let (mut x, mut worst) = (row(&start, device), None);
+    let (mut x, mut worst) = (row(&start, device)?, None);
     for step in 0..sampler.steps() {
         let prediction = item(&predictions, step)?;
         ensure!(
@@ -73,7 +73,7 @@ fn trajectory(index: usize, sampler: &FlowMatchEuler, arrays: &Arrays, device: &
             prediction.len(),
             start.len()
         );
-        x = sampler.advance(&mut (), step, x, row(&prediction, device));
+        x = sampler.advance(&mut (), step, x, row(&prediction, device)?);
         keep_larger(&mut worst, compare_row(x.clone(), &item(&samples, step)?, STEP)?);
     }
     worst.context("there is no step")
