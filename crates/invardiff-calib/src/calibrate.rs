@@ -18,6 +18,9 @@ pub struct RecordOptions {
     pub trunk_window: usize,
     /// Whether the [`Similarity`] of consecutive steps is measured as well.
     pub similarity: bool,
+    /// Whether values are measured where the model shows them on the way ([`Record::witnessing`]): needed to repeat the authors'
+    /// FLUX calibration, and without effect on models that show none.
+    pub witness: bool,
     /// Whether runs are recorded in parallel. For devices that are processors: elsewhere runs would share one queue.
     pub parallel: bool,
 }
@@ -26,7 +29,7 @@ impl Default for RecordOptions {
     /// Modules 8 steps back, the hidden state 24 (skips come in longer runs than module reuse, and it is one tensor), with
     /// similarity, in parallel.
     fn default() -> Self {
-        Self { module_window: 8, trunk_window: 24, similarity: true, parallel: true }
+        Self { module_window: 8, trunk_window: 24, similarity: true, witness: false, parallel: true }
     }
 }
 
@@ -76,7 +79,7 @@ where
     if passes == 2 {
         let pairs = Pairs::Listed(missing.into_iter().collect());
         let recorded = each(tables.iter_mut().zip(runs).collect(), options.parallel, |(table, run)| {
-            let recorder = Record::new(&streams, &pairs, false);
+            let recorder = Record::new(&streams, &pairs, false).witnessing(options.witness);
             record_run(model, sampler, run, recorder, table).map(|_| progress())
         });
         recorded.into_iter().collect::<Result<(), _>>()?;
@@ -106,12 +109,13 @@ where
     S: Sampler<D> + Sync,
 {
     Run::check(runs, sampler)?;
-    let RecordOptions { module_window: modules, trunk_window: trunk, similarity, parallel } = *options;
+    let RecordOptions { module_window: modules, trunk_window: trunk, similarity, witness, parallel } =
+        *options;
     let pairs = Pairs::Window { modules, trunk };
     streams.table(sampler.steps(), modules.min(trunk))?; // refuses a window of 0
     let recorded = each(runs.iter().collect(), parallel, |run| {
         let mut table = streams.table(sampler.steps(), modules.max(trunk))?;
-        let recorder = Record::new(streams, &pairs, similarity);
+        let recorder = Record::new(streams, &pairs, similarity).witnessing(witness);
         let similarities = record_run(model, sampler, run, recorder, &mut table).inspect(|_| progress())?;
         Ok((table, similarities))
     });

@@ -51,6 +51,7 @@ pub struct Record<'a> {
     streams: &'a Streams,
     pairs: &'a Pairs,
     similar: bool,
+    witnessing: bool,
     /// The features held, by stream, with their steps.
     rings: Vec<VecDeque<(usize, Tensor<3>)>>,
     /// How often each stream was seen.
@@ -68,12 +69,20 @@ impl<'a> Record<'a> {
             streams,
             pairs,
             similar,
+            witnessing: false,
             rings: vec![VecDeque::new(); streams.count()],
             visits: vec![0; streams.count()],
             odd: None,
             distances: Readings::new(),
             similarities: Readings::new(),
         }
+    }
+
+    /// The same recorder; with `witnessing`, it measures a site's value where the model shows it on the way
+    /// ([`Executor::witness`]) instead of where it is cached. That is the authors' statistic on FLUX: a single block's module before its projection.
+    #[must_use]
+    pub fn witnessing(self, witnessing: bool) -> Self {
+        Self { witnessing, ..self }
     }
 
     /// Reads everything measured from the device, once, and books the distances.
@@ -139,7 +148,7 @@ impl<'r> Policy for Record<'r> {
         Self: 'a;
 
     fn step(&mut self, step: usize) -> RecordStep<'_, 'r> {
-        RecordStep { record: self, step }
+        RecordStep { record: self, step, witnessed: None }
     }
 }
 
@@ -147,6 +156,22 @@ impl<'r> Policy for Record<'r> {
 pub struct RecordStep<'a, 'r> {
     record: &'a mut Record<'r>,
     step: usize,
+    /// The site that was measured on the way, until it settles.
+    witnessed: Option<Site>,
+}
+
+impl RecordStep<'_, '_> {
+    fn measure(&mut self, site: Site, values: &[Tensor<3>]) {
+        let Some(streams) = self.record.streams.at(site) else {
+            return;
+        };
+        if streams.len() != values.len() {
+            self.record.odd = Some((site, values.len()));
+        }
+        for (stream, tensor) in streams.iter().zip(values) {
+            self.record.note(*stream, self.step, tensor);
+        }
+    }
 }
 
 impl Executor for RecordStep<'_, '_> {
@@ -155,16 +180,17 @@ impl Executor for RecordStep<'_, '_> {
     }
 
     fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N> {
-        let Some(streams) = self.record.streams.at(site) else {
-            return fresh;
-        };
-        if streams.len() != N {
-            self.record.odd = Some((site, N));
-        }
-        for (stream, tensor) in streams.iter().zip(&fresh) {
-            self.record.note(*stream, self.step, tensor);
+        if self.witnessed.take() != Some(site) {
+            self.measure(site, &fresh);
         }
         fresh
+    }
+
+    fn witness(&mut self, site: Site, value: &[Tensor<3>]) {
+        if self.record.witnessing {
+            self.measure(site, value);
+            self.witnessed = Some(site);
+        }
     }
 }
 

@@ -114,7 +114,7 @@ pub(crate) fn settings(variant: Variant, gate: f64, [mix, joint, joint_text]: [f
 
 /// The whole trajectory in one window, on one thread.
 pub(crate) fn options(steps: usize) -> RecordOptions {
-    RecordOptions { module_window: steps, trunk_window: steps, similarity: true, parallel: false }
+    RecordOptions { module_window: steps, trunk_window: steps, parallel: false, ..RecordOptions::default() }
 }
 
 pub(crate) fn bits<const D: usize>(tensor: &Tensor<D>) -> Vec<u32> {

@@ -165,7 +165,7 @@ impl Bench<'_> {
             warm_up: WarmUp::Steps(1),
             phases: Phases::Two,
         };
-        let options = RecordOptions { module_window: 4, trunk_window: 4, similarity: true, parallel: true };
+        let options = RecordOptions { module_window: 4, trunk_window: 4, ..RecordOptions::default() };
         calibrate(self.full.denoiser(), self.full.sampler(), &runs, &settings, &options, &|| {})?;
         Ok(())
     }
