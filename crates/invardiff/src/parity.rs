@@ -12,6 +12,7 @@ mod check;
 mod compare;
 mod dit;
 mod find;
+mod flux;
 mod folder;
 mod guidance;
 mod metrics;
@@ -38,6 +39,8 @@ use folder::Folder;
 enum Kind {
     Dit,
     DitCalibration,
+    Flux,
+    FluxCalibration,
     Analyser(Variant),
     QuantileAndRate,
     Schedulers,
@@ -45,9 +48,11 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 8] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("dit", Self::Dit),
         ("dit_calibration", Self::DitCalibration),
+        ("flux", Self::Flux),
+        ("flux_calibration", Self::FluxCalibration),
         ("analyser_dit", Self::Analyser(Variant::Dit)),
         ("analyser_flux", Self::Analyser(Variant::Flux)),
         ("analyser_wan", Self::Analyser(Variant::Wan)),
@@ -142,6 +147,8 @@ fn check_fixture(folder: &Folder, all: &[PathBuf], device: &Device) -> Checked {
         match kind {
             Kind::Dit => dit::check(folder, device, checks),
             Kind::DitCalibration => calibration::check(folder, all, device, checks),
+            Kind::Flux => flux::check(folder, device, checks),
+            Kind::FluxCalibration => flux::check_calibration(folder, all, device, checks),
             Kind::Analyser(variant) => analyser::check(folder, variant, checks),
             Kind::QuantileAndRate => quantile::check(folder, checks),
             Kind::Schedulers => schedulers::check(folder, device, checks),

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use invardiff_calib::{Pairs, Record, RecordOptions, Run, Streams, record};
 use invardiff_models::Dit;
 use invardiff_plan::{DistanceTable, Kind, RateTable, Settings, Variant};
-use invardiff_runtime::{Ddim, Denoiser, Full, Replay, sample};
+use invardiff_runtime::{Denoiser, Full, Replay, Sampler, sample};
 use rayon::prelude::*;
 
 use super::arrays::Arrays;
@@ -36,7 +36,8 @@ pub(super) fn check(folder: &Folder, all: &[PathBuf], device: &Device, checks: &
     let asked: Vec<Settings> =
         runs.iter().map(|run| settings(run, Variant::Dit, &STREAMS)).collect::<Result<_>>()?;
 
-    let tables = measure(folder, &arrays, &dit, &sampler, &asked, device)?;
+    let calibrated = self::runs(folder, &arrays, &dit, device)?;
+    let tables = measure(&dit, &sampler, &calibrated, &asked, false)?;
     phase1(checks, &arrays, &tables);
     for (index, (run, settings)) in runs.iter().zip(asked).enumerate() {
         let setting =
@@ -54,7 +55,7 @@ pub(super) fn check(folder: &Folder, all: &[PathBuf], device: &Device, checks: &
 
 /// The folder of the weights: the fixture itself, one inside of it or beside it with the manifest's name, or any other
 /// that is being checked and is called so.
-fn weights(folder: &Folder, all: &[PathBuf]) -> Result<PathBuf> {
+pub(super) fn weights(folder: &Folder, all: &[PathBuf]) -> Result<PathBuf> {
     let name = match folder.manifest().find("weights") {
         Some(name) => name.text()?,
         None if folder.has("weights.safetensors") || folder.has("weights.pt") => {
@@ -70,25 +71,28 @@ fn weights(folder: &Folder, all: &[PathBuf]) -> Result<PathBuf> {
     })
 }
 
-/// The distances of every run that any of the settings reads.
-fn measure(
-    folder: &Folder,
-    arrays: &Arrays,
-    dit: &Dit,
-    sampler: &Ddim,
+/// The distances of every run that any of the settings reads; with `witness`, where the model shows values on the way.
+pub(super) fn measure<const D: usize, M, S>(
+    model: &M,
+    sampler: &S,
+    runs: &[Run<D, M::Cond>],
     asked: &[Settings],
-    device: &Device,
-) -> Result<Vec<DistanceTable>> {
-    let streams = Streams::new(dit.topology());
-    let runs = runs(folder, arrays, dit, device)?;
-    let options = RecordOptions { similarity: false, ..RecordOptions::default() };
-    let (mut tables, _) = record(dit, sampler, &runs, &streams, &options, &|| {})?;
+    witness: bool,
+) -> Result<Vec<DistanceTable>>
+where
+    M: Denoiser<D> + Sync,
+    M::Cond: Sync,
+    S: Sampler<D> + Sync,
+{
+    let streams = Streams::new(model.topology());
+    let options = RecordOptions { similarity: false, witness, ..RecordOptions::default() };
+    let (mut tables, _) = record(model, sampler, runs, &streams, &options, &|| {})?;
     let far = missing(&tables, asked)?;
     if !far.is_empty() {
         let pairs = Pairs::Listed(far.into_iter().collect());
-        tables.par_iter_mut().zip(&runs).try_for_each(|(table, run)| {
-            let mut record = Record::new(&streams, &pairs, false);
-            sample(dit, sampler, &mut record, run.noise.clone(), &run.cond);
+        tables.par_iter_mut().zip(runs).try_for_each(|(table, run)| {
+            let mut record = Record::new(&streams, &pairs, false).witnessing(witness);
+            sample(model, sampler, &mut record, run.noise.clone(), &run.cond);
             record.finish(table).map(|_| ())
         })?;
     }
@@ -124,7 +128,7 @@ fn runs(
 }
 
 /// The first phase does not hang on the settings; it may be stored once for all.
-fn phase1(checks: &mut Checks, arrays: &Arrays, tables: &[DistanceTable]) {
+pub(super) fn phase1(checks: &mut Checks, arrays: &Arrays, tables: &[DistanceTable]) {
     let stored = PhaseArrays::read(arrays, "phase1.");
     let rates = |table: &DistanceTable| -> Result<RateTable> { Ok(RateTable::phase1(table)?) };
     check_runs(checks, arrays, Origin::Computed, "phase1.", tables, rates);

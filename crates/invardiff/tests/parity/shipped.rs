@@ -20,6 +20,8 @@ fn every_shipped_fixture_passes() {
         ("dit", 40),
         ("dit (trained)", 25),
         ("dit_calibration", 100),
+        ("flux", 20),
+        ("flux_calibration", 25),
         ("analyser_dit", 15),
         ("analyser_flux", 10),
         ("analyser_wan", 10),
