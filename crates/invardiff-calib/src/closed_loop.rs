@@ -38,6 +38,9 @@ impl<const D: usize> ClosedLoop<D> {
     }
 
     /// Replays a schedule on the same runs: the mean square error of each final sample.
+    ///
+    /// # Panics
+    /// When there are not as many runs as were sampled in full.
     pub fn errors<M, S>(
         &self,
         model: &M,
@@ -50,6 +53,11 @@ impl<const D: usize> ClosedLoop<D> {
         M::Cond: Sync,
         S: Sampler<D> + Sync,
     {
+        assert_eq!(
+            runs.len(),
+            self.finals.len(),
+            "the runs that were sampled in full are the ones to replay"
+        );
         let replay = |run| finish(model, sampler, &mut Replay::new(schedule.clone()), run);
         let replayed = each(runs.iter().collect(), self.parallel, replay);
         let error = |(replayed, full): (Tensor<D>, &Tensor<D>)| {

@@ -61,7 +61,7 @@ pub(super) fn report(
             Highlight {
                 label: "peak cache".into(),
                 value: format!("{} KiB", own.peak_bytes_per_picture / 1024),
-                detail: "a picture; as the schedule predicts".into(),
+                detail: format!("a picture; the schedule predicts {} KiB", plan.schedule(&topology)?.peak_bytes(1, 4) / 1024),
             },
         ],
         facts: facts(args, full, measured, reference),
