@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{cargo, exit_code};
+use crate::cargo::{FEATURES, cargo, exit_code};
 
 const BINARY: [&str; 5] = ["--release", "--package", "invardiff", "--bin", "invardiff"];
 
@@ -18,7 +18,7 @@ pub(crate) fn run(root: &Path, command: &str, args: &[OsString]) -> Result<ExitC
         return Ok(exit_code(built));
     }
     let mut cargo = cargo(root);
-    cargo.current_dir(std::env::current_dir()?).args(["run", "--quiet"]).args(BINARY);
+    cargo.current_dir(std::env::current_dir()?).args(["run", "--quiet"]).args(BINARY).args(FEATURES);
     cargo.arg("--manifest-path").arg(root.join("Cargo.toml")).arg("--").arg(command).args(args);
     Ok(exit_code(cargo.status().context("cargo run --package invardiff")?))
 }
@@ -26,7 +26,7 @@ pub(crate) fn run(root: &Path, command: &str, args: &[OsString]) -> Result<ExitC
 /// Builds the binary: silent where nothing is to do, cargo's own progress where something is.
 fn build(root: &Path) -> io::Result<ExitStatus> {
     let mut cargo = cargo(root);
-    cargo.arg("build").args(BINARY);
+    cargo.arg("build").args(BINARY).args(FEATURES);
     if is_built() {
         return without_finish_line(&mut cargo);
     }

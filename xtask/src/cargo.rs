@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 
+/// The features that every task builds: one set, so that the tensor library is compiled once.
+pub(crate) const FEATURES: [&str; 2] = ["--features", "autodiff"];
+
 /// The cargo that runs this program, with the workspace's root as working directory.
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

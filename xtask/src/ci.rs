@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::cargo;
+use crate::cargo::{FEATURES, cargo};
 use crate::{test, tidy};
 
 /// The steps before the tests, in the order in which they run: cheap ones first where nothing else decides.
@@ -14,18 +14,22 @@ use crate::{test, tidy};
 enum Check {
     Fmt,
     Clippy,
+    /// Without any feature, as a crate that depends on this one builds it.
+    Defaults,
     Docs,
     Tidy,
     Deny,
 }
 
-const CHECKS: [Check; 5] = [Check::Fmt, Check::Clippy, Check::Docs, Check::Tidy, Check::Deny];
+const CHECKS: [Check; 6] =
+    [Check::Fmt, Check::Clippy, Check::Defaults, Check::Docs, Check::Tidy, Check::Deny];
 
 impl Check {
     const fn name(self) -> &'static str {
         match self {
             Self::Fmt => "fmt",
             Self::Clippy => "clippy",
+            Self::Defaults => "clippy without features",
             Self::Docs => "docs",
             Self::Tidy => "tidy",
             Self::Deny => "deny",
@@ -35,16 +39,12 @@ impl Check {
     fn run(self, root: &Path) -> Result<()> {
         match self {
             Self::Fmt => call(root, &["fmt", "--all", "--check"], &[]),
-            Self::Clippy => call(
-                root,
-                &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"],
-                &[],
-            ),
-            Self::Docs => call(
-                root,
-                &["doc", "--release", "--workspace", "--no-deps"],
-                &[("RUSTDOCFLAGS", "-D warnings")],
-            ),
+            Self::Clippy => clippy(root, &FEATURES),
+            Self::Defaults => clippy(root, &[]),
+            Self::Docs => {
+                let args = ["doc", "--release", "--workspace", "--no-deps"].iter().chain(&FEATURES);
+                call(root, &args.copied().collect::<Vec<_>>(), &[("RUSTDOCFLAGS", "-D warnings")])
+            }
             Self::Tidy => tidy::run(root),
             Self::Deny => deny(root),
         }
@@ -72,6 +72,12 @@ fn call(root: &Path, args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let status = cargo(root).args(args).envs(variables.iter().copied()).status()?;
     ensure!(status.success(), "cargo {} failed ({status})", args.join(" "));
     Ok(())
+}
+
+fn clippy(root: &Path, features: &[&str]) -> Result<()> {
+    let before = ["clippy", "--release", "--workspace", "--all-targets"].iter();
+    let args: Vec<&str> = before.chain(features).chain(&["--", "-D", "warnings"]).copied().collect();
+    call(root, &args, &[])
 }
 
 /// Licences, bans and sources, where cargo-deny is there. Advisories come from outside of the registry and are left to whoever reaches them.

@@ -8,7 +8,7 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{cargo, exit_code};
+use crate::cargo::{FEATURES, cargo, exit_code};
 
 /// How many tests passed, failed and were skipped (ignored, in libtest's words), over all test binaries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,13 +48,13 @@ impl Outcome {
     }
 }
 
-/// Runs `cargo test --release --workspace ARGS` (unit, integration and doc tests), showing its output as it comes. Where
+/// Runs `cargo test --release --workspace --features autodiff ARGS` (unit, integration and doc tests), showing its output as it comes. Where
 /// the arguments name packages, only those are tested.
 pub(crate) fn run(root: &Path, args: &[OsString]) -> Result<Outcome> {
     let mut cargo = cargo(root);
     cargo.args(["test", "--release", "--no-fail-fast"]);
     if !names_packages(args) {
-        cargo.arg("--workspace");
+        cargo.arg("--workspace").args(FEATURES);
     }
     cargo.args(args);
     let mut child = cargo.stdout(Stdio::piped()).spawn().context("cargo test")?;
