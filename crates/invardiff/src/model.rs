@@ -1,10 +1,10 @@
 //! Which model: one of the two inside the binary, or a path.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use invardiff_models::{Dit, DitConfig, LoadedDit};
+
+use crate::locate::locate;
 
 /// A small trained model that is part of the binary, so that everything can be tried without a file or a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,21 +62,17 @@ pub struct NamedDit {
 }
 
 impl NamedDit {
-    /// The embedded model of this name, or the weights at this path.
+    /// The embedded model of this name, or the weights at a path or in a repository of a hub (see [`Hub`](crate::Hub)).
     ///
     /// # Errors
-    /// When there is no such file, or it is no DiT.
+    /// When there is no such file, it cannot be fetched, or it is no DiT.
     pub fn open(model: &str, device: &Device) -> Result<Self> {
         if let Some(embedded) = Embedded::ALL.into_iter().find(|embedded| embedded.name() == model) {
             return embedded.load(device);
         }
-        if !Path::new(model).exists() {
-            bail!(
-                "--model {model}: there is no such file or folder, and the embedded models are {}",
-                Embedded::ALL.map(Embedded::name).join(", ")
-            );
-        }
-        let loaded = Dit::load(model, device).with_context(|| format!("--model {model}"))?;
+        let embedded = format!("; the embedded models are {}", Embedded::ALL.map(Embedded::name).join(", "));
+        let path = locate(model, &embedded).with_context(|| format!("--model {model}"))?;
+        let loaded = Dit::load(path, device).with_context(|| format!("--model {model}"))?;
         Ok(Self { name: loaded.dit.config().name(), loaded })
     }
 

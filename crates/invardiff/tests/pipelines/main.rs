@@ -1,0 +1,3 @@
+//! From weights somewhere to pictures: hubs, folders, prompts.
+
+mod hub;
