@@ -147,6 +147,7 @@ fn rows() -> Vec<Row> {
                 ssim_mean: 1.0 - (100.0 - psnr[0]) / 2e3,
                 ssim_worst: 1.0 - (100.0 - psnr[1]) / 1e3,
             },
+            converged: None,
             peak_cache_bytes: (bytes > 0).then_some(bytes),
         };
     vec![

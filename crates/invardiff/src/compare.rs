@@ -1,30 +1,32 @@
 //! Contenders for the same pictures, judged by what they cost and what they change.
 
 use anyhow::{Context, Result, ensure};
-use burn::tensor::Tensor;
 use invardiff_eval::{Quality, Timings, alternate, psnr_each};
 use invardiff_plan::{CachePlan, Cost};
 use invardiff_runtime::{Denoiser, Sampler};
 use ndarray::{Array4, Axis, concatenate};
 
-use crate::{ClassToImage, SamplerKind};
+use crate::{Pipeline, SamplerKind};
 
 /// One way to draw the pictures: a plan over the full run's sampler, or another sampler.
 #[derive(Clone, Debug)]
-pub struct Contender {
+pub struct Contender<P> {
     /// A short name.
     pub name: String,
     /// What it does, in a sentence.
     pub description: String,
     /// The pipeline, with its plan enabled.
-    pub pipeline: ClassToImage,
+    pub pipeline: P,
     /// FLOPs relative to the full run.
     pub compute_fraction: f64,
 }
 
-impl Contender {
+impl<P> Contender<P> {
     /// The full run.
-    pub fn full(full: &ClassToImage) -> Self {
+    pub fn full<const D: usize>(full: &P) -> Self
+    where
+        P: Pipeline<D>,
+    {
         let steps = full.sampler().steps();
         Self {
             name: "full".into(),
@@ -38,7 +40,10 @@ impl Contender {
     ///
     /// # Errors
     /// When the plan does not fit.
-    pub fn plan(full: &ClassToImage, name: &str, description: &str, plan: &CachePlan) -> Result<Self> {
+    pub fn plan<const D: usize>(full: &P, name: &str, description: &str, plan: &CachePlan) -> Result<Self>
+    where
+        P: Pipeline<D>,
+    {
         let mut pipeline = full.clone();
         pipeline.force_cache(plan)?;
         let compute_fraction = Cost::of(plan, &full.denoiser().topology())?.compute_fraction();
@@ -49,7 +54,10 @@ impl Contender {
     ///
     /// # Errors
     /// When the sampler cannot have so few steps.
-    pub fn fewer_steps(full: &ClassToImage, sampler: SamplerKind, compute_fraction: f64) -> Result<Self> {
+    pub fn fewer_steps<const D: usize>(full: &P, sampler: SamplerKind, compute_fraction: f64) -> Result<Self>
+    where
+        P: Pipeline<D>,
+    {
         let of = full.sampler().steps();
         let steps = ((compute_fraction * of as f64).round() as usize).clamp(1, of);
         let pipeline = full.resampled(sampler, steps)?;
@@ -66,10 +74,12 @@ impl Contender {
 /// What became of a contender.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// Its pictures, `[pictures, channels, height, width]`, in the model's range.
+    /// Its pictures, `[pictures, channels, height, width]`, in `-1 ..= 1`.
     pub pictures: Array4<f32>,
     /// How near they are to the full run's; SSIM is NaN for pictures of fewer than 11 rows or columns.
     pub quality: Quality,
+    /// How near they are to the converged pictures, where these were drawn.
+    pub converged: Option<Quality>,
     /// Seconds of each batch.
     pub timings: Timings,
     /// The median over batches of (seconds of the full run / seconds of this one), in the same round.
@@ -78,37 +88,77 @@ pub struct Judged {
     pub peak_bytes_per_picture: usize,
 }
 
+/// The pictures to draw: one subject and one seed each, a batch at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Pictures<'a, S> {
+    /// What each picture shows.
+    pub subjects: &'a [S],
+    /// The seed of each picture's noise.
+    pub seeds: &'a [u64],
+    /// Pictures drawn at once; the number of pictures is a multiple of it.
+    pub batch: usize,
+}
+
+impl<S> Pictures<'_, S> {
+    fn batches(&self) -> Result<Vec<(&[S], &[u64])>> {
+        ensure!(
+            self.batch > 0
+                && self.subjects.len().is_multiple_of(self.batch)
+                && self.subjects.len() == self.seeds.len(),
+            "{} pictures and {} seeds in batches of {}",
+            self.subjects.len(),
+            self.seeds.len(),
+            self.batch
+        );
+        Ok(self.subjects.chunks(self.batch).zip(self.seeds.chunks(self.batch)).collect())
+    }
+}
+
 /// Rows and columns of SSIM's window (11 x 11, sigma 1.5).
 const SSIM_WINDOW: usize = 11;
 
-/// Draws `labels` from `seeds` by every contender, batch by batch in turns in one process, and compares with the first,
-/// which is the full run. PSNR and SSIM are of pictures clamped to their range and scaled to `0 ..= 1`, not rounded to bytes.
+/// Draws `wanted` by one pipeline: `[pictures, channels, height, width]` in `-1 ..= 1`. `progress` is called after every
+/// batch.
 ///
 /// # Errors
-/// When a contender cannot run; when the number of pictures is no multiple of `batch`.
-pub fn compare(
-    contenders: &[Contender],
-    labels: &[usize],
-    seeds: &[u64],
-    batch: usize,
+/// When the pipeline cannot draw them; when the number of pictures is no multiple of the batch.
+pub fn draw<const D: usize, P: Pipeline<D>>(
+    pipeline: &P,
+    wanted: &Pictures<'_, P::Subject>,
+    progress: &dyn Fn(),
+) -> Result<Array4<f32>> {
+    let batches = wanted.batches()?.into_iter().map(|(subjects, seeds)| {
+        let pictures = pipeline.pictures(pipeline.generate(subjects, seeds)?)?;
+        progress();
+        Ok(pictures)
+    });
+    stack(&batches.collect::<Result<Vec<_>>>()?)
+}
+
+/// Draws `wanted` by every contender, batch by batch in turns in one process, and compares with the first, which is the
+/// full run, and with `converged` where it is given. PSNR and SSIM are of pictures clamped to their range and scaled to
+/// `0 ..= 1`, not rounded to bytes. Decoding latents is not timed.
+///
+/// # Errors
+/// When a contender cannot run; when the number of pictures is no multiple of the batch.
+pub fn compare<const D: usize, P: Pipeline<D>>(
+    contenders: &[Contender<P>],
+    wanted: &Pictures<'_, P::Subject>,
+    converged: Option<&Array4<f32>>,
     progress: &dyn Fn(),
 ) -> Result<Vec<Judged>> {
-    ensure!(
-        batch > 0 && labels.len().is_multiple_of(batch),
-        "{} pictures are no multiple of {batch}",
-        labels.len()
-    );
-    let batches: Vec<(&[usize], &[u64])> = labels.chunks(batch).zip(seeds.chunks(batch)).collect();
-    let mut drawn: Vec<(Vec<Array4<f32>>, usize)> = vec![(Vec::new(), 0); contenders.len()];
+    let batches = wanted.batches()?;
+    let mut drawn: Vec<(Vec<_>, usize)> = contenders.iter().map(|_| (Vec::new(), 0)).collect();
     let mut runs: Vec<_> = contenders
         .iter()
         .zip(&mut drawn)
-        .map(|(contender, (pictures, peak))| {
+        .map(|(contender, (samples, peak))| {
             let mut left = batches.iter();
             move || -> Result<()> {
-                let (labels, seeds) = left.next().context("one batch a round")?;
-                let (batch, bytes) = contender.pipeline.generate_measured(labels, seeds)?;
-                pictures.push(to_array(batch)?);
+                let (subjects, seeds) = left.next().context("one batch a round")?;
+                let (batch, bytes) = contender.pipeline.generate_measured(subjects, seeds)?;
+                contender.pipeline.device().sync()?;
+                samples.push(batch);
                 *peak = (*peak).max(bytes);
                 progress();
                 Ok(())
@@ -118,36 +168,28 @@ pub fn compare(
     let mut subjects: Vec<_> =
         runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, anyhow::Error>).collect();
     let timings = alternate(batches.len(), 0, &mut subjects)?;
-    let pictures: Vec<(Array4<f32>, usize)> =
-        drawn.into_iter().map(|(batches, peak)| Ok((stack(&batches)?, peak))).collect::<Result<_>>()?;
-    let range =
-        contenders.first().and_then(|full| full.pipeline.model().config().pixel_range).unwrap_or([-1.0, 1.0]);
-    let reference = unit(&pictures[0].0, range);
+    let mut pictures = Vec::with_capacity(contenders.len());
+    for (contender, (samples, peak)) in contenders.iter().zip(drawn) {
+        let batches = samples.into_iter().map(|batch| contender.pipeline.pictures(batch));
+        pictures.push((stack(&batches.collect::<Result<Vec<_>>>()?)?, peak));
+    }
+    let full = pictures.first().map(|(full, _)| unit(full)).context("no contender")?;
+    let converged = converged.map(unit);
     pictures
         .into_iter()
         .zip(&timings)
         .map(|((pictures, peak), own)| {
-            let scaled = unit(&pictures, range);
+            let scaled = unit(&pictures);
             Ok(Judged {
-                quality: quality(&reference, &scaled)?,
+                quality: quality(&full, &scaled)?,
+                converged: converged.as_ref().map(|converged| quality(converged, &scaled)).transpose()?,
                 pictures,
                 timings: own.clone(),
                 speedup: own.speedup_over(&timings[0]),
-                peak_bytes_per_picture: peak / batch,
+                peak_bytes_per_picture: peak / wanted.batch,
             })
         })
         .collect()
-}
-
-/// A tensor on the host.
-///
-/// # Errors
-/// When the device fails.
-pub fn to_array(x: Tensor<4>) -> Result<Array4<f32>> {
-    let shape = x.dims();
-    let values: Vec<f32> =
-        x.into_data().convert::<f32>().try_to_vec().map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    Ok(Array4::from_shape_vec(shape, values)?)
 }
 
 fn stack(batches: &[Array4<f32>]) -> Result<Array4<f32>> {
@@ -164,7 +206,7 @@ fn quality(reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Quality> {
     Ok(Quality::of(&psnr, &vec![f64::NAN; psnr.len()])?)
 }
 
-/// Values of `range` scaled to `0 ..= 1` and clamped.
-fn unit(x: &Array4<f32>, [low, high]: [f32; 2]) -> Array4<f32> {
-    x.mapv(|value| ((value - low) / (high - low)).clamp(0.0, 1.0))
+/// Values of `-1 ..= 1` scaled to `0 ..= 1` and clamped.
+fn unit(x: &Array4<f32>) -> Array4<f32> {
+    x.mapv(|value| f32::midpoint(value, 1.0).clamp(0.0, 1.0))
 }

@@ -4,6 +4,7 @@
 //! ([`Embedded`]), and the command line. For single concerns take the crates themselves: `invardiff-plan` (plans as data),
 //! `invardiff-runtime` (the seam), `invardiff-models`, `invardiff-calib`, `invardiff-eval`.
 
+mod class_to_image;
 pub mod cli;
 pub mod commands;
 mod compare;
@@ -19,10 +20,11 @@ mod sampler;
 pub mod stdout;
 mod units;
 
-pub use compare::{Contender, Judged, compare, to_array};
+pub use class_to_image::{ClassToImage, GuidedDit};
+pub use compare::{Contender, Judged, Pictures, compare, draw};
 pub use device::DeviceChoice;
 pub use hub::{Hub, HubError, HubId};
 pub use model::{Embedded, NamedDit};
-pub use pipeline::{ClassToImage, GuidedDit, SamplingOptions};
+pub use pipeline::{Pipeline, SamplingOptions, to_array};
 pub use progress::bar;
 pub use sampler::{DitHistory, DitSampler, SamplerKind};

@@ -1,43 +1,14 @@
-//! Pipelines: from a class to a picture.
+//! What commands and comparisons need of a pipeline, whatever it is asked by.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use burn::tensor::{Device, Int, Tensor};
-use invardiff_models::Dit;
-use invardiff_plan::{CachePlan, Execution, Mismatch, PlanError, Schedule, Topology};
-use invardiff_runtime::{
-    BatchedGuidance, Denoiser, Executor, Full, GaussianNoise, Replay, Sampler, sample_with,
-};
+use burn::tensor::{Device, Tensor};
+use invardiff_plan::{CachePlan, Execution, Mismatch, PlanError, Schedule, Variant};
+use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
+use ndarray::Array4;
 
-use crate::{DitSampler, NamedDit, SamplerKind};
-
-/// A DiT with or without classifier-free guidance.
-#[derive(Clone, Debug)]
-pub enum GuidedDit {
-    /// The conditional prediction alone.
-    Plain(Dit),
-    /// Both halves in one batch.
-    Guided(BatchedGuidance<Dit>),
-}
-
-impl Denoiser<4> for GuidedDit {
-    type Cond = Tensor<1, Int>;
-
-    fn topology(&self) -> Topology {
-        match self {
-            Self::Plain(model) => model.topology(),
-            Self::Guided(model) => model.topology(),
-        }
-    }
-
-    fn predict<E: Executor>(&self, exec: &mut E, x: Tensor<4>, t: f32, cond: &Self::Cond) -> Tensor<4> {
-        match self {
-            Self::Plain(model) => model.predict(exec, x, t, cond),
-            Self::Guided(model) => model.predict(exec, x, t, cond),
-        }
-    }
-}
+use crate::SamplerKind;
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,120 +30,110 @@ impl Default for SamplingOptions {
     }
 }
 
-/// Class-conditional sampling with a DiT, cached by a plan or not.
+/// From a subject (a class, a prompt) to a picture, cached by a plan or not. `D` is the rank of the model's sample: 4 for
+/// DiT, 3 for the packed latents of FLUX.
 ///
-/// ```no_run
-/// use invardiff::{ClassToImage, SamplingOptions};
-/// use invardiff_plan::CachePlan;
-///
-/// let device = burn::tensor::Device::flex();
-/// let mut pipeline = ClassToImage::from_pretrained("fashion", SamplingOptions::default(), &device)?;
-/// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
-/// let pictures = pipeline.generate(&[3, 5], &[0, 1])?; // [2, channels, height, width]
-/// # Ok::<(), anyhow::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct ClassToImage {
-    model: NamedDit,
-    denoiser: GuidedDit,
-    sampler: DitSampler,
-    guidance_scale: Option<f32>,
-    schedule: Option<Arc<Schedule>>,
-    device: Device,
-}
+/// A pipeline is a value: [`Pipeline::enable_cache`] changes what it replays and nothing else, and two clones draw at the
+/// same time without touching each other.
+pub trait Pipeline<const D: usize>: Clone + Send + Sync {
+    /// The network as it is sampled, with its guidance.
+    type Model: Denoiser<D, Cond = Self::Cond> + Sync;
+    /// What the network is conditioned on.
+    type Cond: Clone + Send + Sync;
+    /// The sampler.
+    type Sampler: Sampler<D> + Sync;
+    /// What a picture is asked for by: a class, a prompt.
+    type Subject: Clone + Send + Sync;
 
-impl ClassToImage {
-    /// A pipeline for an embedded model (`fashion`, `emoji`) or the weights at a path.
-    ///
-    /// # Errors
-    /// When the model cannot be loaded or the options do not fit it.
-    pub fn from_pretrained(model: &str, options: SamplingOptions, device: &Device) -> Result<Self> {
-        Self::new(NamedDit::open(model, device)?, options, device)
-    }
+    /// The model's name, as plans and reports use it.
+    fn name(&self) -> &str;
 
-    /// A pipeline for a loaded model.
-    ///
-    /// # Errors
-    /// When the options do not fit the model.
-    pub fn new(model: NamedDit, options: SamplingOptions, device: &Device) -> Result<Self> {
-        let config = model.config();
-        let sampler = DitSampler::new(options.sampler, config, options.num_inference_steps, options.eta)?;
-        let scale = options.guidance_scale.or(config.guidance_scale).unwrap_or(4.0);
-        ensure!(scale.is_finite(), "--guidance-scale is {scale}, expected a finite number");
-        // The authors guide three of the four latent channels; models of pixels are guided whole.
-        let channels = (config.pixel_range.is_none() && config.in_channels == 4).then_some(3);
-        let dit = model.loaded.dit.clone();
-        let (denoiser, guidance_scale) = if scale == 1.0 {
-            (GuidedDit::Plain(dit), None)
-        } else {
-            (GuidedDit::Guided(BatchedGuidance { model: dit, scale, channels }), Some(scale))
-        };
-        Ok(Self { model, denoiser, sampler, guidance_scale, schedule: None, device: device.clone() })
-    }
+    /// SHA-256 of the weights, hexadecimal.
+    fn weights_sha256(&self) -> &str;
 
-    /// The same model without guidance, uncached.
-    pub fn unguided(&self) -> Self {
-        let denoiser = GuidedDit::Plain(self.model.loaded.dit.clone());
-        Self { denoiser, guidance_scale: None, schedule: None, ..self.clone() }
-    }
+    /// The network as it is sampled, with its guidance.
+    fn denoiser(&self) -> &Self::Model;
+
+    /// The sampler.
+    fn sampler(&self) -> &Self::Sampler;
+
+    /// The device.
+    fn device(&self) -> &Device;
+
+    /// The guidance scale; `None` without guidance.
+    fn guidance_scale(&self) -> Option<f32>;
+
+    /// Whose boundary rules a calibration of this model follows.
+    fn variant(&self) -> Variant;
+
+    /// What a plan for this pipeline must have been made for.
+    fn execution(&self) -> Execution;
+
+    /// The same model without guidance, uncached; `None` where guidance cannot be taken away.
+    fn unguided(&self) -> Option<Self>;
+
+    /// Samplers that could draw the same pictures in fewer steps.
+    fn solvers(&self) -> &'static [SamplerKind];
 
     /// The same model and guidance under another sampler, uncached.
     ///
     /// # Errors
-    /// When the sampler cannot have so many steps.
-    pub fn resampled(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
-        let sampler = DitSampler::new(sampler, self.model.config(), num_inference_steps, 0.0)?;
-        Ok(Self { sampler, schedule: None, ..self.clone() })
-    }
+    /// When the sampler does not suit the model or cannot have so many steps.
+    fn resampled(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self>;
 
-    /// The same pipeline, uncached, with a share `eta` of fresh noise at every step. The noise is that of `seed`, and another
-    /// than the starting noise of the same seed.
+    /// The subject of picture `index`, where none is named: classes or prompts in turn.
+    fn subject(&self, index: usize) -> Self::Subject;
+
+    /// A subject in words.
+    fn describe(&self, subject: &Self::Subject) -> String;
+
+    /// The starting noise of one picture a seed: a picture depends on its seed alone, not on the batch it is in.
+    ///
+    /// # Shapes
+    /// - result: the model's sample, `seeds` rows
+    fn noise(&self, seeds: &[u64]) -> Tensor<D>;
+
+    /// The condition of a batch, as this pipeline's network takes it.
     ///
     /// # Errors
-    /// When `eta` is not in `[0, 1]`, or not 0 and the sampler draws no noise.
-    pub fn with_eta(&self, eta: f64, seed: u64) -> Result<Self> {
-        let sampler = self.sampler.clone().with_eta(eta, !seed)?;
-        Ok(Self { sampler, schedule: None, ..self.clone() })
-    }
+    /// For a subject that the model does not know.
+    fn condition(&self, subjects: &[Self::Subject]) -> Result<Self::Cond>;
 
-    /// The model.
-    pub fn model(&self) -> &NamedDit {
-        &self.model
-    }
+    /// Samples as pictures, in `-1 ..= 1` (not clamped); samples that are latents and cannot be decoded as they are.
+    ///
+    /// # Shapes
+    /// - result: `[pictures, channels, height, width]`
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn pictures(&self, samples: Tensor<D>) -> Result<Array4<f32>>;
 
-    /// The network as it is sampled, with its guidance.
-    pub fn denoiser(&self) -> &GuidedDit {
-        &self.denoiser
-    }
+    /// Whether [`Pipeline::pictures`] gives something to look at, and not latents.
+    fn shows_pictures(&self) -> bool;
 
-    /// The sampler.
-    pub fn sampler(&self) -> &DitSampler {
-        &self.sampler
-    }
+    /// The span of the sample's values, in which a PSNR of samples is given: 2 where it is not known.
+    fn sample_span(&self) -> f64;
 
-    /// The guidance scale; `None` without guidance.
-    pub fn guidance_scale(&self) -> Option<f32> {
-        self.guidance_scale
-    }
+    /// The schedule that is replayed.
+    fn schedule(&self) -> Option<&Arc<Schedule>>;
 
-    /// The device.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
+    /// Replays `schedule` from now on, or computes everything.
+    fn set_schedule(&mut self, schedule: Option<Arc<Schedule>>);
 
-    /// What a plan for this pipeline must have been made for.
-    pub fn execution(&self) -> Execution {
-        let size = self.model.config().input_size;
-        Execution {
-            model: self.model.name.clone(),
-            weights_sha256: Some(self.model.loaded.sha256.clone()),
-            sampler: self.sampler.name().to_owned(),
-            timesteps: (0..self.sampler.steps()).map(|step| self.sampler.time(step)).collect(),
-            height: size,
-            width: size,
-            guidance_scale: self.guidance_scale,
-            dtype: "f32".to_owned(),
-        }
+    /// Lowers a plan for this pipeline.
+    ///
+    /// # Errors
+    /// When the plan cannot run here at all: other sites, another number of steps, a sampler that draws noise.
+    fn lower(&self, plan: &CachePlan) -> Result<Arc<Schedule>> {
+        self.sampler().deterministic()?;
+        ensure!(
+            plan.steps() == self.sampler().steps(),
+            "the plan has {} steps, the sampler {}: a plan cannot be stretched as it is; calibrate for this number of steps, \
+             or let `plan make --num-inference-steps` transfer it",
+            plan.steps(),
+            self.sampler().steps()
+        );
+        Ok(Arc::new(plan.schedule(&self.denoiser().topology())?))
     }
 
     /// Replays `plan` from now on.
@@ -180,9 +141,10 @@ impl ClassToImage {
     /// # Errors
     /// When the plan was made for another model, sampler, step list, size, guidance or dtype, does not fit the model's
     /// sites, or the sampler draws noise.
-    pub fn enable_cache(&mut self, plan: &CachePlan) -> Result<()> {
+    fn enable_cache(&mut self, plan: &CachePlan) -> Result<()> {
         plan.check(&self.execution())?;
-        self.schedule = Some(self.lower(plan)?);
+        let schedule = self.lower(plan)?;
+        self.set_schedule(Some(schedule));
         Ok(())
     }
 
@@ -190,8 +152,9 @@ impl ClassToImage {
     ///
     /// # Errors
     /// When the plan cannot run here at all: other sites, another number of steps, a sampler that draws noise.
-    pub fn force_cache(&mut self, plan: &CachePlan) -> Result<Vec<Mismatch>> {
-        self.schedule = Some(self.lower(plan)?);
+    fn force_cache(&mut self, plan: &CachePlan) -> Result<Vec<Mismatch>> {
+        let schedule = self.lower(plan)?;
+        self.set_schedule(Some(schedule));
         match plan.check(&self.execution()) {
             Ok(()) => Ok(Vec::new()),
             Err(PlanError::Execution(found)) => Ok(found),
@@ -200,95 +163,82 @@ impl ClassToImage {
     }
 
     /// Computes everything from now on.
-    pub fn disable_cache(&mut self) {
-        self.schedule = None;
+    fn disable_cache(&mut self) {
+        self.set_schedule(None);
     }
 
-    /// The schedule that is replayed.
-    pub fn schedule(&self) -> Option<&Arc<Schedule>> {
-        self.schedule.as_ref()
-    }
-
-    fn lower(&self, plan: &CachePlan) -> Result<Arc<Schedule>> {
-        self.sampler.deterministic()?;
-        ensure!(
-            plan.steps() == self.sampler.steps(),
-            "the plan has {} steps, the sampler {}: a plan cannot be stretched; calibrate for this number of steps",
-            plan.steps(),
-            self.sampler.steps()
-        );
-        Ok(Arc::new(plan.schedule(&self.denoiser.topology())?))
-    }
-
-    /// The starting noise of one picture a seed: a picture depends on its seed alone, not on the batch it is in.
+    /// Samples of `subjects` from the noise of `seeds`, one each.
     ///
     /// # Shapes
-    /// - result: `[seeds, channels, height, width]`
-    pub fn noise(&self, seeds: &[u64]) -> Tensor<4> {
-        let config = self.model.config();
-        let shape = [1, config.in_channels, config.input_size, config.input_size];
-        let each = seeds.iter().map(|seed| GaussianNoise::seeded(*seed).draw(shape, &self.device));
-        Tensor::cat(each.collect(), 0)
-    }
-
-    /// The condition of a batch of classes, as this pipeline's network takes it.
+    /// - result: the model's sample, one row a subject
     ///
     /// # Errors
-    /// For a class that the model does not have.
-    pub fn condition(&self, labels: &[usize]) -> Result<Tensor<1, Int>> {
-        let dit = &self.model.loaded.dit;
-        let wanted = dit.labels(labels, &self.device).context("--class-labels")?;
-        Ok(match self.denoiser {
-            GuidedDit::Plain(_) => wanted,
-            GuidedDit::Guided(_) => Tensor::cat(vec![wanted, dit.null_labels(labels.len(), &self.device)], 0),
-        })
+    /// For a subject that the model does not know, or when there is not one seed a subject.
+    fn generate(&self, subjects: &[Self::Subject], seeds: &[u64]) -> Result<Tensor<D>> {
+        Ok(self.generate_measured(subjects, seeds)?.0)
     }
 
-    /// Pictures of classes `labels` from the noise of `seeds`, one each.
-    ///
-    /// # Shapes
-    /// - result: `[labels, channels, height, width]`, in the model's range of values
+    /// [`Pipeline::generate`], with the most bytes that the cache held.
     ///
     /// # Errors
-    /// For a class that the model does not have, or when there is not one seed a label.
-    pub fn generate(&self, labels: &[usize], seeds: &[u64]) -> Result<Tensor<4>> {
-        Ok(self.generate_measured(labels, seeds)?.0)
+    /// As [`Pipeline::generate`].
+    fn generate_measured(&self, subjects: &[Self::Subject], seeds: &[u64]) -> Result<(Tensor<D>, usize)> {
+        self.generate_with(subjects, seeds, &mut || {})
     }
 
-    /// [`ClassToImage::generate`], with the most bytes that the cache held.
+    /// [`Pipeline::generate_measured`], calling `progress` after every step.
     ///
     /// # Errors
-    /// As [`ClassToImage::generate`].
-    pub fn generate_measured(&self, labels: &[usize], seeds: &[u64]) -> Result<(Tensor<4>, usize)> {
-        self.generate_with(labels, seeds, &mut || {})
-    }
-
-    /// [`ClassToImage::generate_measured`], calling `progress` after every step.
-    ///
-    /// # Errors
-    /// As [`ClassToImage::generate`].
-    pub fn generate_with(
+    /// As [`Pipeline::generate`].
+    fn generate_with(
         &self,
-        labels: &[usize],
+        subjects: &[Self::Subject],
         seeds: &[u64],
         progress: &mut dyn FnMut(),
-    ) -> Result<(Tensor<4>, usize)> {
+    ) -> Result<(Tensor<D>, usize)> {
+        match self.schedule() {
+            None => Ok((self.generate_under(&mut Full, subjects, seeds, progress)?, 0)),
+            Some(schedule) => {
+                let mut replay = Replay::new(schedule.clone());
+                let samples = self.generate_under(&mut replay, subjects, seeds, progress)?;
+                Ok((samples, replay.store().peak_bytes()))
+            }
+        }
+    }
+
+    /// [`Pipeline::generate`] under any policy, whatever is enabled, calling `progress` after every step.
+    ///
+    /// # Errors
+    /// As [`Pipeline::generate`].
+    fn generate_under<P: Policy>(
+        &self,
+        policy: &mut P,
+        subjects: &[Self::Subject],
+        seeds: &[u64],
+        progress: &mut dyn FnMut(),
+    ) -> Result<Tensor<D>> {
         ensure!(
-            labels.len() == seeds.len() && !labels.is_empty(),
-            "{} class labels and {} seeds: one seed a label, and at least one",
-            labels.len(),
+            subjects.len() == seeds.len() && !subjects.is_empty(),
+            "{} subjects and {} seeds: one seed a subject, and at least one",
+            subjects.len(),
             seeds.len()
         );
-        let (noise, cond) = (self.noise(seeds), self.condition(labels)?);
-        let (denoiser, sampler) = (&self.denoiser, &self.sampler);
-        Ok(match &self.schedule {
-            None => (sample_with(denoiser, sampler, &mut Full, noise, &cond, |_, _, _| progress()), 0),
-            Some(schedule) => {
-                let mut policy = Replay::new(schedule.clone());
-                let pictures =
-                    sample_with(denoiser, sampler, &mut policy, noise, &cond, |_, _, _| progress());
-                (pictures, policy.store().peak_bytes())
-            }
-        })
+        let (noise, cond) = (self.noise(seeds), self.condition(subjects)?);
+        Ok(sample_with(self.denoiser(), self.sampler(), policy, noise, &cond, |_, _, _| progress()))
     }
+}
+
+/// A tensor on the host.
+///
+/// # Errors
+/// When the device fails.
+pub fn to_array(x: Tensor<4>) -> Result<Array4<f32>> {
+    let shape = x.dims();
+    let values: Vec<f32> = x
+        .into_data()
+        .convert::<f32>()
+        .try_to_vec()
+        .map_err(|error| anyhow::anyhow!("{error:?}"))
+        .context("reading a tensor back")?;
+    Ok(Array4::from_shape_vec(shape, values)?)
 }

@@ -57,19 +57,21 @@ pub struct Row {
     /// How near its pictures are to the reference's.
     #[serde(flatten)]
     pub quality: Quality,
+    /// How near they are to the converged trajectory's, where that was drawn.
+    pub converged: Option<Quality>,
     /// The most bytes that the feature store held.
     pub peak_cache_bytes: Option<u64>,
 }
 
 impl Row {
-    /// The numbers as text, in the order of [`Table::HEADINGS`] after the name.
-    pub(super) fn cells(&self) -> [String; 8] {
+    /// The numbers as text, in the order of [`Table::headings`] after the name.
+    pub(super) fn cells(&self, converged: bool) -> Vec<String> {
         let times = |value: Option<f64>| value.map_or_else(dash, |value| format!("{value:.2}x"));
         let decibels = |value: f64| match value {
             value if value >= PSNR_OF_EQUAL => "equal".to_owned(),
             value => number(value, 2),
         };
-        [
+        let mut cells = vec![
             format!("{:.1} %", self.compute_fraction * 100.0),
             times(self.predicted_speedup),
             times(self.measured_speedup),
@@ -77,8 +79,14 @@ impl Row {
             decibels(self.quality.psnr_worst),
             number(self.quality.ssim_mean, 4),
             number(self.quality.ssim_worst, 4),
-            self.peak_cache_bytes.map_or_else(dash, bytes),
-        ]
+        ];
+        if converged {
+            let of =
+                |value: fn(&Quality) -> f64| self.converged.as_ref().map(value).map_or_else(dash, decibels);
+            cells.extend([of(|quality| quality.psnr_mean), of(|quality| quality.psnr_worst)]);
+        }
+        cells.push(self.peak_cache_bytes.map_or_else(dash, bytes));
+        cells
     }
 }
 
@@ -99,18 +107,30 @@ pub struct Table {
 }
 
 impl Table {
-    /// The headings of a row: the name, then its numbers.
-    pub const HEADINGS: [&str; 9] = [
-        "sampling",
-        "compute",
-        "predicted",
-        "measured",
-        "PSNR mean",
-        "PSNR worst",
-        "SSIM mean",
-        "SSIM worst",
-        "peak cache",
-    ];
+    /// The headings of a row: the name, then its numbers. The two about the converged trajectory are there where any row
+    /// knows it.
+    pub fn headings(&self) -> Vec<&'static str> {
+        let mut headings = vec![
+            "sampling",
+            "compute",
+            "predicted",
+            "measured",
+            "PSNR mean",
+            "PSNR worst",
+            "SSIM mean",
+            "SSIM worst",
+        ];
+        if self.knows_converged() {
+            headings.extend(["converged mean", "converged worst"]);
+        }
+        headings.push("peak cache");
+        headings
+    }
+
+    /// Whether any row was compared with the converged trajectory.
+    pub(super) fn knows_converged(&self) -> bool {
+        self.rows.iter().any(|row| row.converged.is_some())
+    }
 
     /// The rows of each group that has any.
     pub(super) fn groups(&self) -> Vec<(Group, Vec<&Row>)> {
@@ -124,10 +144,11 @@ impl Table {
 
     /// The table in Markdown.
     pub fn markdown(&self) -> String {
-        let mut text = format!("| {} |\n|---|{}\n", Self::HEADINGS.join(" | "), "---:|".repeat(8));
+        let headings = self.headings();
+        let mut text = format!("| {} |\n|---|{}\n", headings.join(" | "), "---:|".repeat(headings.len() - 1));
         for row in self.ordered() {
             let name = row.name.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ");
-            let cells = row.cells().join(" | ");
+            let cells = row.cells(self.knows_converged()).join(" | ");
             text.push_str(&["| ", &name, " | ", &cells, " |\n"].concat());
         }
         text
@@ -137,7 +158,7 @@ impl Table {
     pub fn csv(&self) -> String {
         let mut text =
             "name,description,group,compute_fraction,predicted_speedup,measured_speedup,psnr_mean,\
-                        psnr_worst,ssim_mean,ssim_worst,peak_cache_bytes\n"
+                        psnr_worst,ssim_mean,ssim_worst,converged_psnr_mean,converged_psnr_worst,peak_cache_bytes\n"
                 .to_owned();
         let optional = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         for row in self.ordered() {
@@ -152,6 +173,8 @@ impl Table {
                 row.quality.psnr_worst.to_string(),
                 row.quality.ssim_mean.to_string(),
                 row.quality.ssim_worst.to_string(),
+                optional(row.converged.map(|quality| quality.psnr_mean)),
+                optional(row.converged.map(|quality| quality.psnr_worst)),
                 row.peak_cache_bytes.map_or_else(String::new, |bytes| bytes.to_string()),
             ];
             text.push_str(&fields.join(","));
@@ -168,10 +191,11 @@ fn quoted(field: &str) -> String {
 /// The table for a terminal, columns aligned.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines: Vec<Vec<String>> = vec![Self::HEADINGS.map(str::to_owned).to_vec()];
-        lines.extend(self.ordered().map(|row| [vec![row.name.clone()], row.cells().to_vec()].concat()));
+        let mut lines: Vec<Vec<String>> = vec![self.headings().into_iter().map(str::to_owned).collect()];
+        let converged = self.knows_converged();
+        lines.extend(self.ordered().map(|row| [vec![row.name.clone()], row.cells(converged)].concat()));
         let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..Self::HEADINGS.len()).map(width).collect();
+        let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
         for line in &lines {
             write!(f, "{:<1$}", line[0], widths[0])?;
             for (cell, width) in line.iter().zip(&widths).skip(1) {
@@ -196,6 +220,7 @@ mod tests {
             predicted_speedup: Some(2.5),
             measured_speedup: None,
             quality: Quality { psnr_mean: 31.416, psnr_worst: 100.0, ssim_mean: 0.97, ssim_worst: f64::NAN },
+            converged: None,
             peak_cache_bytes: Some(1536),
         }
     }
@@ -210,6 +235,17 @@ mod tests {
         for part in ["40.0 %", "2.50x", "31.42", "equal", "0.9700", "1.5 KiB"] {
             assert!(lines[1].contains(part), "{part} not in {}", lines[1]);
         }
+    }
+
+    #[test]
+    fn the_converged_trajectory_has_columns_where_it_is_known() {
+        let mut known = row("full", Group::Reference);
+        known.converged = Some(Quality { psnr_mean: 39.5, psnr_worst: 33.81, ..known.quality });
+        let table = Table { rows: vec![known, row("uniform", Group::OtherPlan)] };
+        let text = table.to_string();
+        assert!(text.lines().next().unwrap().contains("converged worst") && text.contains("33.81"), "{text}");
+        assert!(!Table { rows: vec![row("full", Group::Reference)] }.to_string().contains("converged"));
+        assert!(table.csv().lines().nth(1).unwrap().contains(",39.5,33.81,1536"));
     }
 
     #[test]

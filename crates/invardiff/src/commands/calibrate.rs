@@ -9,10 +9,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use invardiff_plan::{AuthorBook, BookLayout, BookName, BookVersion, CachePlan, Kind};
+use invardiff_plan::{
+    AuthorBook, BookLayout, BookName, BookVersion, CachePlan, Kind, Phases, Settings, Variant, WarmUp,
+};
+use invardiff_runtime::Denoiser;
 
 use crate::stdout::say;
-use crate::{ClassToImage, DeviceChoice, SamplerKind, SamplingOptions};
+use crate::{ClassToImage, DeviceChoice, Pipeline, SamplerKind, SamplingOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,9 +44,9 @@ pub struct Args {
     /// The sampler
     #[arg(long, value_enum, default_value_t)]
     sampler: SamplerKind,
-    /// Trajectories to measure; run r is of class r modulo the number of classes
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    runs: u32,
+    /// Trajectories to measure, of the classes or prompts in turn; by default as published: 16 for DiT, 5 for FLUX
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    runs: Option<u32>,
     /// The published thresholds to start from
     #[arg(long, value_enum, default_value_t)]
     preset: Preset,
@@ -55,9 +58,9 @@ pub struct Args {
     quantiles: Vec<(Kind, f64)>,
     #[command(flatten)]
     goal: least_error::Goal,
-    /// Steps at the start that are always computed
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    warm_up: usize,
+    /// Steps at the start that are always computed, instead of the preset's
+    #[arg(long, value_name = "N")]
+    warm_up: Option<usize>,
     /// Guidance scale (1: none); by default the model's own
     #[arg(long, value_name = "SCALE")]
     guidance_scale: Option<f32>,
@@ -70,6 +73,9 @@ pub struct Args {
     /// Held-out pictures to compare on
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pictures: u32,
+    /// Steps of the converged pictures that every row is also compared with (0: draw none)
+    #[arg(long, default_value_t = 250, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    converged_steps: u32,
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
@@ -81,23 +87,47 @@ pub struct Args {
     json: bool,
 }
 
-/// Thresholds that the authors published for DiT-XL/2 and 50 steps.
+impl Args {
+    /// How many trajectories are measured.
+    fn runs(&self, variant: Variant) -> usize {
+        let published = match variant {
+            Variant::Dit => 16,
+            Variant::Flux => 5,
+            Variant::Wan => 1,
+        };
+        self.runs.map_or(published, |runs| runs as usize)
+    }
+}
+
+/// Thresholds that the authors published for DiT-XL/2 (50 steps) and FLUX.1-dev (28 steps).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Preset {
-    /// Step quantile 0.63, modules 0.22.
+    /// DiT: step quantile 0.63, modules 0.22. FLUX: 0.7 and 0.68, a tenth of the steps as warm-up.
     #[default]
     PaperFast,
-    /// Step quantile 0.61, modules 0.20.
+    /// DiT: 0.61 and 0.20. FLUX: 0.72, attention 0.68, feed-forward 0.66, single mlp 0.62, context feed-forward computed, 0.22
+    /// of the steps as warm-up.
     PaperSlow,
 }
 
 impl Preset {
-    /// (quantile of the step gate, quantile of every module kind)
-    fn quantiles(self) -> (f64, f64) {
-        match self {
-            Self::PaperFast => (0.63, 0.22),
-            Self::PaperSlow => (0.61, 0.20),
+    /// The quantile of the step gate, that of a stream, and the warm-up.
+    fn thresholds(self, variant: Variant) -> (f64, fn(Kind) -> f64, WarmUp) {
+        match (variant, self) {
+            (Variant::Dit | Variant::Wan, Self::PaperFast) => (0.63, |_| 0.22, WarmUp::Steps(1)),
+            (Variant::Dit | Variant::Wan, Self::PaperSlow) => (0.61, |_| 0.20, WarmUp::Steps(1)),
+            (Variant::Flux, Self::PaperFast) => (0.7, |_| 0.68, WarmUp::Rate(0.1)),
+            (Variant::Flux, Self::PaperSlow) => (0.72, flux_slow, WarmUp::Rate(0.22)),
         }
+    }
+}
+
+fn flux_slow(stream: Kind) -> f64 {
+    match stream {
+        Kind::FF => 0.66,
+        Kind::CONTEXT_FF => 0.0,
+        Kind::SINGLE_MLP => 0.62,
+        _ => 0.68,
     }
 }
 
@@ -120,20 +150,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         guidance_scale: args.guidance_scale,
         eta: 0.0,
     };
-    let full = ClassToImage::from_pretrained(&args.model, options, &device)?;
-    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(&full.model().name));
+    run_on(args, &ClassToImage::from_pretrained(&args.model, options, &device)?)
+}
+
+fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<ExitCode> {
+    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(full.name()));
     std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
 
-    let measured = measure::measure(args, &full)?;
-    write_book(&measured.paper.plan, &folder)?;
+    let measured = measure::measure(args, full)?;
+    write_book(&measured.paper.plan, full.variant(), &folder)?;
     measured.least.plan.write(folder.join("least-error.json"))?;
     measured.least.atlas.write(folder.join("skips.atlas"))?;
     measured.paper.plan.write(folder.join("paper.json"))?;
     measured.plan().write(folder.join("plan.json"))?;
     measured.plan().write(folder.join("plan.bin"))?;
 
-    let comparison = rivals::compare(args, &full, &measured)?;
-    let report = present::report(args, &full, &measured, &comparison)?;
+    let comparison = rivals::compare(args, full, &measured)?;
+    let report = present::report(args, full, &measured, &comparison)?;
     let page = report.write(&folder)?;
     if args.json {
         say(present::json(&report, &measured, &folder)?)?;
@@ -144,30 +177,36 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The plan as the authors' scripts would read it, under the name they would give it.
-fn write_book(plan: &CachePlan, folder: &std::path::Path) -> Result<()> {
-    let book = AuthorBook::from_plan(plan, BookLayout::Dit, BookVersion::V1)?;
-    let name =
-        BookName::of(plan, BookLayout::Dit, "").map_or_else(|| "book.json".into(), |name| name.to_string());
+fn write_book(plan: &CachePlan, variant: Variant, folder: &std::path::Path) -> Result<()> {
+    let layout = match variant {
+        Variant::Dit => BookLayout::Dit,
+        Variant::Flux => BookLayout::Flux,
+        Variant::Wan => BookLayout::Wan,
+    };
+    let book = AuthorBook::from_plan(plan, layout, BookVersion::V1)?;
+    let name = BookName::of(plan, layout, "").map_or_else(|| "book.json".into(), |name| name.to_string());
     crate::files::write(&folder.join(name), book.to_json().as_bytes())
 }
 
-/// One quantile for every stream of the model: the preset's, or the one given for it.
-fn quantiles(args: &Args, full: &ClassToImage) -> Result<(f64, std::collections::BTreeMap<Kind, f64>)> {
-    use invardiff_runtime::Denoiser;
-    let topology = full.denoiser().topology();
-    let (gate, modules) = args.preset.quantiles();
-    let mut all: std::collections::BTreeMap<Kind, f64> =
-        topology.streams().into_iter().map(|(stream, _)| (stream, modules)).collect();
+/// What the published rule is asked: one quantile for every stream of the model, the preset's or the one given for it.
+fn settings<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Settings> {
+    let variant = full.variant();
+    let (gate, modules, warm_up) = args.preset.thresholds(variant);
+    let streams = full.denoiser().topology().streams();
+    let mut quantiles: std::collections::BTreeMap<Kind, f64> =
+        streams.into_iter().map(|(stream, _)| (stream, modules(stream))).collect();
     for (kind, quantile) in &args.quantiles {
-        let known = all.keys().map(Kind::as_str).collect::<Vec<_>>().join(", ");
-        let slot = all.get_mut(kind).with_context(|| format!("--quantile {kind}: the model has {known}"))?;
+        let known = quantiles.keys().map(Kind::as_str).collect::<Vec<_>>().join(", ");
+        let slot =
+            quantiles.get_mut(kind).with_context(|| format!("--quantile {kind}: the model has {known}"))?;
         *slot = *quantile;
     }
-    let gate = args.step_quantile.unwrap_or(gate);
-    for (flag, quantile) in std::iter::once(("--step-quantile".to_owned(), gate))
-        .chain(all.iter().map(|(kind, quantile)| (format!("--quantile {kind}"), *quantile)))
+    let gate_quantile = args.step_quantile.unwrap_or(gate);
+    for (flag, quantile) in std::iter::once(("--step-quantile".to_owned(), gate_quantile))
+        .chain(quantiles.iter().map(|(kind, quantile)| (format!("--quantile {kind}"), *quantile)))
     {
         ensure!((0.0..=1.0).contains(&quantile), "{flag} is {quantile}, expected a number from 0 to 1");
     }
-    Ok((gate, all))
+    let warm_up = args.warm_up.map_or(warm_up, WarmUp::Steps);
+    Ok(Settings { variant, gate_quantile, quantiles, warm_up, phases: Phases::Two })
 }

@@ -16,7 +16,7 @@ use ndarray::{Array4, Axis};
 use serde_json::json;
 
 use crate::stdout::say;
-use crate::{ClassToImage, DeviceChoice, SamplerKind, SamplingOptions, bar, files, to_array};
+use crate::{ClassToImage, DeviceChoice, Pipeline, SamplerKind, SamplingOptions, bar, files, to_array};
 use output::{Facts, Format};
 use wanted::Wanted;
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::generate::labels;
 use super::generate::wanted::Wanted;
 use crate::stdout::say;
-use crate::{DeviceChoice, SamplerKind};
+use crate::{DeviceChoice, Pipeline, SamplerKind};
 use checks::{Bench, Check};
 
 const HELP: &str = "\

@@ -41,6 +41,8 @@ pub(super) fn results(report: &Report, drawings: &Drawings) -> Option<Section> {
 }
 
 fn table(table: &Table) -> Markup {
+    let converged = table.knows_converged();
+    let columns = table.headings().len();
     html! {
         table.results {
             thead {
@@ -50,24 +52,27 @@ fn table(table: &Table) -> Markup {
                     th colspan="2" scope="colgroup" { "Speed-up" }
                     th colspan="2" scope="colgroup" { "PSNR, dB" }
                     th colspan="2" scope="colgroup" { "SSIM" }
+                    @if converged { th colspan="2" scope="colgroup" { "PSNR to converged, dB" } }
                     th rowspan="2" scope="col" { "Peak cache" }
                 }
                 tr {
                     @for name in ["predicted", "measured", "mean", "worst", "mean", "worst"] { th scope="col" { (name) } }
+                    @if converged { @for name in ["mean", "worst"] { th scope="col" { (name) } } }
                 }
             }
             @for (group, rows) in table.groups() {
                 tbody class=(if group == crate::report::Group::Plan { "ours" } else { "" }) {
-                    tr.group { th colspan="9" scope="rowgroup" { (group.title()) } }
-                    @for row in rows { (table_row(row)) }
+                    tr.group { th colspan=(columns) scope="rowgroup" { (group.title()) } }
+                    @for row in rows { (table_row(row, converged)) }
                 }
             }
         }
     }
 }
 
-fn table_row(row: &Row) -> Markup {
-    let [compute, rest @ ..] = row.cells();
+fn table_row(row: &Row, converged: bool) -> Markup {
+    let mut cells = row.cells(converged).into_iter();
+    let compute = cells.next().unwrap_or_default();
     let part = format!("--part: {:.1}%", (row.compute_fraction * 100.0).clamp(0.0, 100.0));
     html! {
         tr {
@@ -76,7 +81,7 @@ fn table_row(row: &Row) -> Markup {
                 @if !row.description.is_empty() { span.description { (row.description) } }
             }
             td { span.bar style=(part) aria-hidden="true" {} (compute) }
-            @for cell in rest { td { (cell) } }
+            @for cell in cells { td { (cell) } }
         }
     }
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use burn::tensor::{Int, Tensor};
 use invardiff_calib::{AtlasOptions, ClosedLoop, Run, measure_atlas};
 use invardiff_plan::{CachePlan, ErrorAtlas, FrontPoint, PlannerOptions, Provenance, front};
 use invardiff_runtime::{Denoiser, Sampler};
 
 use super::Args;
-use super::measure::{classes, seeds};
-use crate::{ClassToImage, bar};
+use super::measure;
+use crate::{Pipeline, bar};
 
 /// Runs that the atlas is measured and checked on, at most.
 const RUNS: usize = 8;
@@ -60,16 +59,21 @@ pub(super) struct LeastError {
 }
 
 /// Everything that a point of the front needs to become a plan and to be checked.
-struct Bench<'a> {
-    full: &'a ClassToImage,
-    runs: Vec<Run<4, Tensor<1, Int>>>,
+struct Bench<'a, const D: usize, P: Pipeline<D>> {
+    full: &'a P,
+    runs: Vec<Run<D, P::Cond>>,
     atlas: ErrorAtlas,
     options: PlannerOptions,
-    closed: ClosedLoop<4>,
+    closed: ClosedLoop<D>,
 }
 
 /// Measures the atlas, plans the front and chooses: by the goal, or without one at most `compute` of the full run.
-pub(super) fn plan(args: &Args, full: &ClassToImage, compute: f64, like: &Provenance) -> Result<LeastError> {
+pub(super) fn plan<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    compute: f64,
+    like: &Provenance,
+) -> Result<LeastError> {
     let steps = full.sampler().steps();
     let bench = Bench::new(args, full, like)?;
     let points = front(&bench.atlas, &bench.options)?;
@@ -103,21 +107,17 @@ pub(super) fn plan(args: &Args, full: &ClassToImage, compute: f64, like: &Proven
     Ok(LeastError { checked, plan, atlas: bench.atlas })
 }
 
-impl<'a> Bench<'a> {
-    fn new(args: &Args, full: &'a ClassToImage, like: &Provenance) -> Result<Self> {
-        let runs = classes(args, full)
-            .into_iter()
-            .zip(seeds(args))
-            .take(RUNS)
-            .map(|(class, seed)| Ok(Run { noise: full.noise(&[seed]), cond: full.condition(&[class])? }))
-            .collect::<Result<Vec<_>>>()?;
+impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
+    fn new(args: &Args, full: &'a P, like: &Provenance) -> Result<Self> {
+        let mut runs = measure::runs(args, full)?;
+        runs.truncate(RUNS);
         let progress = bar(runs.len(), "pricing skips (runs)");
         let options = AtlasOptions::default();
         let mut atlas = measure_atlas(full.denoiser(), full.sampler(), &runs, &options, &|| progress.inc(1))?;
         progress.finish_and_clear();
         let closed = ClosedLoop::new(full.denoiser(), full.sampler(), &runs, true)?;
         atlas.provenance = Provenance { thresholds: Vec::new(), ..like.clone() };
-        let warm_up = args.warm_up.max(PlannerOptions::default().warm_up);
+        let warm_up = args.warm_up.unwrap_or_default().max(PlannerOptions::default().warm_up);
         Ok(Self {
             full,
             runs,
@@ -135,8 +135,7 @@ impl<'a> Bench<'a> {
     fn psnr(&self, point: &FrontPoint) -> Result<f64> {
         let schedule = Arc::new(self.plan(point)?.schedule(&self.full.denoiser().topology())?);
         let errors = self.closed.errors(self.full.denoiser(), self.full.sampler(), &self.runs, &schedule);
-        let [low, high] = self.full.model().config().pixel_range.unwrap_or([-1.0, 1.0]);
-        let range = f64::from(high - low);
+        let range = self.full.sample_span();
         let decibels = errors.iter().map(|error| 10.0 * (range * range / error.max(1e-10)).log10());
         Ok(decibels.sum::<f64>() / errors.len() as f64)
     }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
-use burn::tensor::{Int, Tensor};
+use anyhow::{Context, Result};
+use burn::tensor::Tensor;
 use invardiff_calib::{Outcome, RecordOptions, Run, calibrate};
-use invardiff_plan::{CachePlan, Calibration, Cost, Phases, Schedule, Settings, Variant, WarmUp};
+use invardiff_plan::{CachePlan, Calibration, Cost, Schedule, Settings, Variant};
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 
 use super::least_error::{self, LeastError};
-use super::{Args, quantiles};
-use crate::{ClassToImage, bar};
+use super::{Args, settings};
+use crate::{Pipeline, bar};
 
 /// What was measured.
 pub(super) struct Measured {
@@ -49,15 +49,8 @@ impl Measured {
 }
 
 /// Calibrates and traces.
-pub(super) fn measure(args: &Args, full: &ClassToImage) -> Result<Measured> {
-    let (gate_quantile, quantiles) = quantiles(args, full)?;
-    let settings = Settings {
-        variant: Variant::Dit,
-        gate_quantile,
-        quantiles,
-        warm_up: WarmUp::Steps(args.warm_up),
-        phases: Phases::Two,
-    };
+pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Measured> {
+    let settings = settings(args, full)?;
     let start = Instant::now();
     let mut paper = calibrate_on(args, full, &settings)?;
     let seconds = start.elapsed().as_secs_f64();
@@ -65,8 +58,8 @@ pub(super) fn measure(args: &Args, full: &ClassToImage) -> Result<Measured> {
     provenance.tool = concat!("invardiff ", env!("CARGO_PKG_VERSION")).into();
     provenance.execution = Some(full.execution());
     provenance.calibration = Some(Calibration {
-        conditions: classes(args, full).iter().map(|label| format!("class {label}")).collect(),
-        seeds: seeds(args),
+        conditions: subjects(args, full).iter().map(|subject| full.describe(subject)).collect(),
+        seeds: seeds(args, full),
         guidance_scale: full.guidance_scale().filter(|_| !args.calibrate_unguided),
     });
     let topology = full.denoiser().topology();
@@ -80,25 +73,43 @@ pub(super) fn measure(args: &Args, full: &ClassToImage) -> Result<Measured> {
     Ok(measured)
 }
 
-/// The class of every calibration run.
-pub(super) fn classes(args: &Args, full: &ClassToImage) -> Vec<usize> {
-    (0..args.runs as usize).map(|run| run % full.model().config().num_classes).collect()
+/// The subject of every calibration run.
+pub(super) fn subjects<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Vec<P::Subject> {
+    (0..args.runs(full.variant())).map(|run| full.subject(run)).collect()
 }
 
-/// The seed of every calibration run.
-pub(super) fn seeds(args: &Args) -> Vec<u64> {
-    (0..u64::from(args.runs)).map(|run| args.seed.wrapping_add(run)).collect()
+/// The seed of every calibration run: the authors' FLUX script starts every prompt from the same noise.
+pub(super) fn seeds<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Vec<u64> {
+    let variant = full.variant();
+    let seed = |run| match variant {
+        Variant::Dit | Variant::Wan => args.seed.wrapping_add(run),
+        Variant::Flux => args.seed,
+    };
+    (0..args.runs(variant) as u64).map(seed).collect()
 }
 
-fn calibrate_on(args: &Args, full: &ClassToImage, settings: &Settings) -> Result<Outcome> {
-    let pipeline = if args.calibrate_unguided { full.unguided() } else { full.clone() };
-    let runs = classes(args, full)
-        .into_iter()
-        .zip(seeds(args))
-        .map(|(class, seed)| Ok(Run { noise: pipeline.noise(&[seed]), cond: pipeline.condition(&[class])? }))
-        .collect::<Result<Vec<Run<4, Tensor<1, Int>>>>>()?;
+/// The starting noise and the condition of every calibration run.
+pub(super) fn runs<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Vec<Run<D, P::Cond>>> {
+    let run = |(subject, seed)| Ok(Run { noise: full.noise(&[seed]), cond: full.condition(&[subject])? });
+    subjects(args, full).into_iter().zip(seeds(args, full)).map(run).collect()
+}
+
+fn calibrate_on<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    settings: &Settings,
+) -> Result<Outcome> {
+    let pipeline = if args.calibrate_unguided {
+        full.unguided().with_context(|| {
+            format!("--calibrate-unguided: the guidance of {} is part of the network", full.name())
+        })?
+    } else {
+        full.clone()
+    };
+    let runs = runs(args, &pipeline)?;
     let progress = bar(runs.len(), "calibrating (runs)");
-    let options = RecordOptions::default();
+    // The authors' FLUX script measures the single blocks before their projection; the projected values are cached.
+    let options = RecordOptions { witness: full.variant() == Variant::Flux, ..RecordOptions::default() };
     let found =
         calibrate(pipeline.denoiser(), pipeline.sampler(), &runs, settings, &options, &|| progress.inc(1));
     progress.finish_and_clear();
@@ -106,10 +117,14 @@ fn calibrate_on(args: &Args, full: &ClassToImage, settings: &Settings) -> Result
 }
 
 /// Times every step of one picture, full and cached in turns, and notes what the store holds.
-fn trace(args: &Args, full: &ClassToImage, schedule: &Arc<Schedule>) -> Result<([Vec<f64>; 2], Vec<f64>)> {
+fn trace<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    schedule: &Arc<Schedule>,
+) -> Result<([Vec<f64>; 2], Vec<f64>)> {
     const ROUNDS: usize = 3;
-    let seed = args.seed.wrapping_add(u64::from(args.runs));
-    let (noise, cond) = (full.noise(&[seed]), full.condition(&[0])?);
+    let seed = args.seed.wrapping_add(args.runs(full.variant()) as u64);
+    let (noise, cond) = (full.noise(&[seed]), full.condition(&[full.subject(0)])?);
     let (mut rounds, mut bytes) = ([Vec::new(), Vec::new()], Vec::new());
     for _ in 0..ROUNDS {
         rounds[0].push(timed(full, &mut Full, &noise, &cond, |_| {}));
@@ -122,12 +137,12 @@ fn trace(args: &Args, full: &ClassToImage, schedule: &Arc<Schedule>) -> Result<(
 }
 
 /// Milliseconds of every step.
-fn timed<P: Policy>(
-    full: &ClassToImage,
-    policy: &mut P,
-    noise: &Tensor<4>,
-    cond: &Tensor<1, Int>,
-    mut look: impl FnMut(&P),
+fn timed<const D: usize, P: Pipeline<D>, Q: Policy>(
+    full: &P,
+    policy: &mut Q,
+    noise: &Tensor<D>,
+    cond: &P::Cond,
+    mut look: impl FnMut(&Q),
 ) -> Vec<f64> {
     let mut times = Vec::with_capacity(full.sampler().steps());
     let mut last = Instant::now();

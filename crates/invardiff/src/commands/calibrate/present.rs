@@ -16,31 +16,31 @@ use ndarray::{Array2, Axis, Slice};
 use super::Args;
 use super::measure::Measured;
 use super::rivals::Comparison;
-use crate::{ClassToImage, Contender, Judged};
+use crate::{Contender, Judged, Pipeline};
 
 /// Columns of a picture grid.
 const COLUMNS: usize = 10;
 
 /// Assembles the report.
-pub(super) fn report(
+pub(super) fn report<const D: usize, P: Pipeline<D>>(
     args: &Args,
-    full: &ClassToImage,
+    full: &P,
     measured: &Measured,
-    comparison: &Comparison,
+    comparison: &Comparison<P>,
 ) -> Result<Report> {
     let plan = measured.plan();
     let topology = full.denoiser().topology();
     let cost = Cost::of(plan, &topology)?;
     let table = Table { rows: rows(comparison) };
-    let [reference, own] = [&comparison.judged[0], &comparison.judged[1]];
+    let own = &comparison.judged[1];
     Ok(Report {
-        title: format!("InvarDiff on {}", full.model().name),
+        title: format!("InvarDiff on {}", full.name()),
         subtitle: format!(
             "{} steps of {}, {}, {} calibration runs",
             full.sampler().steps(),
             full.sampler().name(),
             full.guidance_scale().map_or("no guidance".into(), |scale| format!("guidance {scale}")),
-            args.runs
+            args.runs(full.variant())
         ),
         highlights: vec![
             Highlight {
@@ -64,14 +64,15 @@ pub(super) fn report(
                 detail: format!("a picture; the schedule predicts {} KiB", plan.schedule(&topology)?.peak_bytes(1, 4) / 1024),
             },
         ],
-        facts: facts(args, full, measured, reference),
+        facts: facts(args, full, measured, comparison),
         notes: vec![
             "PSNR and SSIM compare with the full run from the same noise, on values clamped to their range and not \
              rounded to bytes. Speed-ups are medians over batches drawn in turns in one process; FLOPs are those of \
              matrix products."
                 .into(),
             "Rows at the same compute are what a user could have done instead: skipping a step of a deterministic \
-             sampler is nearly a coarser time grid."
+             sampler is nearly a coarser time grid. The converged pictures are where all solvers lead from the same noise: \
+             near them, another picture than the full run's is no worse."
                 .into(),
         ],
         thresholds: plan.provenance.thresholds.clone(),
@@ -111,16 +112,23 @@ pub(super) fn report(
     })
 }
 
-fn facts(args: &Args, full: &ClassToImage, measured: &Measured, reference: &Judged) -> Vec<(String, String)> {
-    let loaded = &full.model().loaded;
+fn facts<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    measured: &Measured,
+    comparison: &Comparison<P>,
+) -> Vec<(String, String)> {
+    let reference = &comparison.judged[0];
     let mut facts = vec![
-        ("model".into(), full.model().name.clone()),
-        ("weights SHA-256".into(), loaded.sha256.clone()),
+        ("model".into(), full.name().to_owned()),
+        ("weights SHA-256".into(), full.weights_sha256().to_owned()),
         ("calibration".into(), {
             let guided = if args.calibrate_unguided { "conditional half alone" } else { "with guidance" };
             format!(
                 "{} runs, {guided}, {:.1} s, {} pass(es)",
-                args.runs, measured.seconds, measured.paper.passes
+                args.runs(full.variant()),
+                measured.seconds,
+                measured.paper.passes
             )
         }),
         (
@@ -132,14 +140,17 @@ fn facts(args: &Args, full: &ClassToImage, measured: &Measured, reference: &Judg
         ("plan".into(), measured.plan().fingerprint().unwrap_or_default()),
         ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
     ];
+    if let Some(converged) = &comparison.converged {
+        facts.push(("converged pictures".into(), converged.clone()));
+    }
     if let Some(bytes) = peak_rss() {
         facts.push(("peak resident memory".into(), format!("{} MiB", bytes >> 20)));
     }
     facts
 }
 
-fn rows(comparison: &Comparison) -> Vec<Row> {
-    let row = |((group, contender), judged): (&(_, Contender), &Judged)| Row {
+fn rows<P>(comparison: &Comparison<P>) -> Vec<Row> {
+    let row = |((group, contender), judged): (&(_, Contender<P>), &Judged)| Row {
         name: contender.name.clone(),
         description: contender.description.clone(),
         group: *group,
@@ -147,19 +158,19 @@ fn rows(comparison: &Comparison) -> Vec<Row> {
         predicted_speedup: Some(1.0 / contender.compute_fraction),
         measured_speedup: Some(judged.speedup),
         quality: judged.quality,
+        converged: judged.converged,
         peak_cache_bytes: Some(judged.peak_bytes_per_picture as u64),
     };
     comparison.contenders.iter().zip(&comparison.judged).map(row).collect()
 }
 
 /// Full, cached and their difference for the plan; then every contender's pictures below each other.
-fn grids(full: &ClassToImage, comparison: &Comparison) -> Result<Vec<PictureGrid>> {
-    if full.model().config().pixel_range.is_none() {
+fn grids<const D: usize, P: Pipeline<D>>(full: &P, comparison: &Comparison<P>) -> Result<Vec<PictureGrid>> {
+    if !full.shows_pictures() {
         return Ok(Vec::new());
     }
-    let shown = comparison.labels.len().min(COLUMNS);
-    let names: Vec<String> =
-        comparison.labels[..shown].iter().map(|label| full.model().class_name(*label)).collect();
+    let shown = comparison.names.len().min(COLUMNS);
+    let names = comparison.names[..shown].to_vec();
     let first = |judged: &Judged| judged.pictures.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
     let pictures: Vec<_> = comparison.judged.iter().map(first).collect();
     let compared = PictureGrid::compare(

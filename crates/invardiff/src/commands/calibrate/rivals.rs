@@ -1,44 +1,72 @@
 //! The plan, its parts, and what a user could have done instead at the same compute.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use invardiff_eval::report::Group;
 use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule, random_plan, uniform_gate};
 use invardiff_runtime::{Denoiser, Sampler};
 
 use super::Args;
 use super::measure::{Measured, Wanted};
-use crate::{ClassToImage, Contender, Judged, SamplerKind, bar, compare as judge};
+use crate::{Contender, Judged, Pictures, Pipeline, bar, compare as judge, draw};
 
 /// The contenders and what became of them, the full run first.
-pub(super) struct Comparison {
+pub(super) struct Comparison<P> {
     /// Who, and in which group of the table.
-    pub(super) contenders: Vec<(Group, Contender)>,
+    pub(super) contenders: Vec<(Group, Contender<P>)>,
     /// How it went, one each.
     pub(super) judged: Vec<Judged>,
-    /// The classes of the pictures.
-    pub(super) labels: Vec<usize>,
+    /// What the pictures show.
+    pub(super) names: Vec<String>,
+    /// What drew the converged pictures, where any were drawn.
+    pub(super) converged: Option<String>,
 }
 
 /// Pictures that are drawn in one batch.
 const BATCH: usize = 5;
 
 /// Draws held-out pictures by every contender.
-pub(super) fn compare(args: &Args, full: &ClassToImage, measured: &Measured) -> Result<Comparison> {
+pub(super) fn compare<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    measured: &Measured,
+) -> Result<Comparison<P>> {
     let contenders = contenders(args, full, measured)?;
     let pictures = args.pictures as usize;
-    let labels: Vec<usize> =
-        (0..pictures).map(|picture| picture % full.model().config().num_classes).collect();
+    let subjects: Vec<P::Subject> = (0..pictures).map(|picture| full.subject(picture)).collect();
     let first = args.seed.wrapping_add(1_000_000);
     let seeds: Vec<u64> = (0..pictures as u64).map(|picture| first.wrapping_add(picture)).collect();
     let batch = if pictures.is_multiple_of(BATCH) { BATCH } else { 1 };
+    let wanted = Pictures { subjects: &subjects, seeds: &seeds, batch };
+    let exact = converged(args, full)?;
+    let reference = exact
+        .as_ref()
+        .map(|(_, pipeline)| {
+            let progress = bar(pictures / batch, "drawing the converged pictures (batches)");
+            draw(pipeline, &wanted, &|| progress.inc(1)).inspect(|_| progress.finish_and_clear())
+        })
+        .transpose()?;
     let progress = bar(contenders.len() * (pictures / batch), "comparing (batches)");
-    let who: Vec<Contender> = contenders.iter().map(|(_, contender)| contender.clone()).collect();
-    let judged = judge(&who, &labels, &seeds, batch, &|| progress.inc(1))?;
+    let who: Vec<Contender<P>> = contenders.iter().map(|(_, contender)| contender.clone()).collect();
+    let judged = judge(&who, &wanted, reference.as_ref(), &|| progress.inc(1))?;
     progress.finish_and_clear();
-    Ok(Comparison { contenders, judged, labels })
+    let names = subjects.iter().map(|subject| full.describe(subject)).collect();
+    Ok(Comparison { contenders, judged, names, converged: exact.map(|(name, _)| name) })
 }
 
-fn contenders(args: &Args, full: &ClassToImage, measured: &Measured) -> Result<Vec<(Group, Contender)>> {
+/// Many steps of the best solver that the model has: where all of its solvers lead.
+fn converged<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Option<(String, P)>> {
+    let steps = args.converged_steps as usize;
+    let Some(solver) = full.solvers().last().filter(|_| steps > 0) else { return Ok(None) };
+    let pipeline = full.resampled(*solver, steps).context("--converged-steps")?;
+    let name = format!("{steps} steps of {}", pipeline.sampler().name());
+    Ok(Some((name, pipeline)))
+}
+
+fn contenders<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    measured: &Measured,
+) -> Result<Vec<(Group, Contender<P>)>> {
     let steps = full.sampler().steps();
     let topology = full.denoiser().topology();
     let paper = Contender::plan(
@@ -86,8 +114,8 @@ fn contenders(args: &Args, full: &ClassToImage, measured: &Measured) -> Result<V
     contenders.push((Group::OtherPlan, Contender::plan(full, "uniform, extrapolated", &spread, &stretched)?));
     let places = "as many skips and reuses as the plan, at random places";
     contenders.push((Group::OtherPlan, Contender::plan(full, "random plan", places, &random)?));
-    for sampler in [SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus] {
-        contenders.push((Group::FewerSteps, Contender::fewer_steps(full, sampler, compute)?));
+    for sampler in full.solvers() {
+        contenders.push((Group::FewerSteps, Contender::fewer_steps(full, *sampler, compute)?));
     }
     Ok(contenders)
 }

@@ -15,7 +15,7 @@ use ndarray::Array2;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{ClassToImage, to_array};
+use crate::{ClassToImage, Pipeline, to_array};
 
 /// A check with what it expected and found: hashes, or numbers of bytes.
 #[derive(Clone, Debug, Serialize)]

@@ -1,0 +1,216 @@
+//! Class-conditional pictures from a DiT.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::{Device, Int, Tensor};
+use invardiff_models::Dit;
+use invardiff_plan::{Execution, Schedule, Topology, Variant};
+use invardiff_runtime::{BatchedGuidance, Denoiser, Executor, GaussianNoise, Sampler};
+use ndarray::Array4;
+
+use crate::{DitSampler, NamedDit, Pipeline, SamplerKind, SamplingOptions, to_array};
+
+/// A DiT with or without classifier-free guidance.
+#[derive(Clone, Debug)]
+pub enum GuidedDit {
+    /// The conditional prediction alone.
+    Plain(Dit),
+    /// Both halves in one batch.
+    Guided(BatchedGuidance<Dit>),
+}
+
+impl Denoiser<4> for GuidedDit {
+    type Cond = Tensor<1, Int>;
+
+    fn topology(&self) -> Topology {
+        match self {
+            Self::Plain(model) => model.topology(),
+            Self::Guided(model) => model.topology(),
+        }
+    }
+
+    fn predict<E: Executor>(&self, exec: &mut E, x: Tensor<4>, t: f32, cond: &Self::Cond) -> Tensor<4> {
+        match self {
+            Self::Plain(model) => model.predict(exec, x, t, cond),
+            Self::Guided(model) => model.predict(exec, x, t, cond),
+        }
+    }
+}
+
+/// Class-conditional sampling with a DiT, cached by a plan or not.
+///
+/// ```no_run
+/// use invardiff::{ClassToImage, Pipeline, SamplingOptions};
+/// use invardiff_plan::CachePlan;
+///
+/// let device = burn::tensor::Device::flex();
+/// let mut pipeline = ClassToImage::from_pretrained("fashion", SamplingOptions::default(), &device)?;
+/// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
+/// let pictures = pipeline.generate(&[3, 5], &[0, 1])?; // [2, channels, height, width]
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClassToImage {
+    model: NamedDit,
+    denoiser: GuidedDit,
+    sampler: DitSampler,
+    guidance_scale: Option<f32>,
+    schedule: Option<Arc<Schedule>>,
+    device: Device,
+}
+
+impl ClassToImage {
+    /// A pipeline for an embedded model (`fashion`, `emoji`) or the weights at a path.
+    ///
+    /// # Errors
+    /// When the model cannot be loaded or the options do not fit it.
+    pub fn from_pretrained(model: &str, options: SamplingOptions, device: &Device) -> Result<Self> {
+        Self::new(NamedDit::open(model, device)?, options, device)
+    }
+
+    /// A pipeline for a loaded model.
+    ///
+    /// # Errors
+    /// When the options do not fit the model.
+    pub fn new(model: NamedDit, options: SamplingOptions, device: &Device) -> Result<Self> {
+        let config = model.config();
+        let sampler = DitSampler::new(options.sampler, config, options.num_inference_steps, options.eta)?;
+        let scale = options.guidance_scale.or(config.guidance_scale).unwrap_or(4.0);
+        ensure!(scale.is_finite(), "--guidance-scale is {scale}, expected a finite number");
+        // The authors guide three of the four latent channels; models of pixels are guided whole.
+        let channels = (config.pixel_range.is_none() && config.in_channels == 4).then_some(3);
+        let dit = model.loaded.dit.clone();
+        let (denoiser, guidance_scale) = if scale == 1.0 {
+            (GuidedDit::Plain(dit), None)
+        } else {
+            (GuidedDit::Guided(BatchedGuidance { model: dit, scale, channels }), Some(scale))
+        };
+        Ok(Self { model, denoiser, sampler, guidance_scale, schedule: None, device: device.clone() })
+    }
+
+    /// The same pipeline, uncached, with a share `eta` of fresh noise at every step. The noise is that of `seed`, and another
+    /// than the starting noise of the same seed.
+    ///
+    /// # Errors
+    /// When `eta` is not in `[0, 1]`, or not 0 and the sampler draws no noise.
+    pub fn with_eta(&self, eta: f64, seed: u64) -> Result<Self> {
+        let sampler = self.sampler.clone().with_eta(eta, !seed)?;
+        Ok(Self { sampler, schedule: None, ..self.clone() })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &NamedDit {
+        &self.model
+    }
+}
+
+impl Pipeline<4> for ClassToImage {
+    type Model = GuidedDit;
+    type Cond = Tensor<1, Int>;
+    type Sampler = DitSampler;
+    type Subject = usize;
+
+    fn name(&self) -> &str {
+        &self.model.name
+    }
+
+    fn weights_sha256(&self) -> &str {
+        &self.model.loaded.sha256
+    }
+
+    fn denoiser(&self) -> &GuidedDit {
+        &self.denoiser
+    }
+
+    fn sampler(&self) -> &DitSampler {
+        &self.sampler
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn guidance_scale(&self) -> Option<f32> {
+        self.guidance_scale
+    }
+
+    fn variant(&self) -> Variant {
+        Variant::Dit
+    }
+
+    fn execution(&self) -> Execution {
+        let size = self.model.config().input_size;
+        Execution {
+            model: self.model.name.clone(),
+            weights_sha256: Some(self.model.loaded.sha256.clone()),
+            sampler: self.sampler.name().to_owned(),
+            timesteps: (0..self.sampler.steps()).map(|step| self.sampler.time(step)).collect(),
+            height: size,
+            width: size,
+            guidance_scale: self.guidance_scale,
+            dtype: "f32".to_owned(),
+        }
+    }
+
+    fn unguided(&self) -> Option<Self> {
+        let denoiser = GuidedDit::Plain(self.model.loaded.dit.clone());
+        Some(Self { denoiser, guidance_scale: None, schedule: None, ..self.clone() })
+    }
+
+    fn solvers(&self) -> &'static [SamplerKind] {
+        &[SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus]
+    }
+
+    fn resampled(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
+        let sampler = DitSampler::new(sampler, self.model.config(), num_inference_steps, 0.0)?;
+        Ok(Self { sampler, schedule: None, ..self.clone() })
+    }
+
+    fn subject(&self, index: usize) -> usize {
+        index % self.model.config().num_classes
+    }
+
+    fn describe(&self, subject: &usize) -> String {
+        self.model.class_name(*subject)
+    }
+
+    fn noise(&self, seeds: &[u64]) -> Tensor<4> {
+        let config = self.model.config();
+        let shape = [1, config.in_channels, config.input_size, config.input_size];
+        let each = seeds.iter().map(|seed| GaussianNoise::seeded(*seed).draw(shape, &self.device));
+        Tensor::cat(each.collect(), 0)
+    }
+
+    fn condition(&self, labels: &[usize]) -> Result<Tensor<1, Int>> {
+        let dit = &self.model.loaded.dit;
+        let wanted = dit.labels(labels, &self.device).context("--class-labels")?;
+        Ok(match self.denoiser {
+            GuidedDit::Plain(_) => wanted,
+            GuidedDit::Guided(_) => Tensor::cat(vec![wanted, dit.null_labels(labels.len(), &self.device)], 0),
+        })
+    }
+
+    fn pictures(&self, samples: Tensor<4>) -> Result<Array4<f32>> {
+        let [low, high] = self.model.config().pixel_range.unwrap_or([-1.0, 1.0]);
+        Ok(to_array(samples)?.mapv_into(|value| (value - low) / (high - low) * 2.0 - 1.0))
+    }
+
+    fn shows_pictures(&self) -> bool {
+        let config = self.model.config();
+        config.pixel_range.is_some() && matches!(config.in_channels, 1 | 3)
+    }
+
+    fn sample_span(&self) -> f64 {
+        let [low, high] = self.model.config().pixel_range.unwrap_or([-1.0, 1.0]);
+        f64::from(high - low)
+    }
+
+    fn schedule(&self) -> Option<&Arc<Schedule>> {
+        self.schedule.as_ref()
+    }
+
+    fn set_schedule(&mut self, schedule: Option<Arc<Schedule>>) {
+        self.schedule = schedule;
+    }
+}
