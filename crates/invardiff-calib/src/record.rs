@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::{DistanceTable, EPSILON, Site, StepPair};
-use invardiff_runtime::{Executor, Feature, Policy};
+use invardiff_runtime::{Executor, Feature, Pass, Policy};
 
 use crate::readings::Readings;
 use crate::similarity::likeness;
@@ -46,7 +46,8 @@ impl Pairs {
 
 /// One recorded trajectory. Computes everything, so that what it sees is the uncached run; holds each feature as long as a
 /// later step will be compared with it, and what it measures on the device until [`Record::finish`]. Sites that the
-/// topology does not list are computed and not looked at.
+/// topology does not list are computed and not looked at, and so is the unconditional pass of guidance in two passes, as in
+/// the authors' scripts.
 pub struct Record<'a> {
     streams: &'a Streams,
     pairs: &'a Pairs,
@@ -148,7 +149,7 @@ impl<'r> Policy for Record<'r> {
         Self: 'a;
 
     fn step(&mut self, step: usize) -> RecordStep<'_, 'r> {
-        RecordStep { record: self, step, witnessed: None }
+        RecordStep { record: self, step, pass: Pass::default(), witnessed: None }
     }
 }
 
@@ -156,13 +157,14 @@ impl<'r> Policy for Record<'r> {
 pub struct RecordStep<'a, 'r> {
     record: &'a mut Record<'r>,
     step: usize,
+    pass: Pass,
     /// The site that was measured on the way, until it settles.
     witnessed: Option<Site>,
 }
 
 impl RecordStep<'_, '_> {
     fn measure(&mut self, site: Site, values: &[Tensor<3>]) {
-        let Some(streams) = self.record.streams.at(site) else {
+        let Some(streams) = self.record.streams.at(site).filter(|_| self.pass == Pass::Conditional) else {
             return;
         };
         if streams.len() != values.len() {
@@ -191,6 +193,10 @@ impl Executor for RecordStep<'_, '_> {
             self.measure(site, value);
             self.witnessed = Some(site);
         }
+    }
+
+    fn enter(&mut self, pass: Pass) {
+        self.pass = pass;
     }
 }
 

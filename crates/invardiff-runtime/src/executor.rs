@@ -6,6 +6,17 @@ use invardiff_plan::{OutputForm, Site};
 /// What stands at a site: `N` tensors of shape `[batch, tokens, dim]`.
 pub type Feature<const N: usize> = [Tensor<3>; N];
 
+/// Which forward of a step the model is in. Where guidance takes two forwards, the same sites are passed twice, and their
+/// values are not to be mixed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// The only one, or the one with the condition.
+    #[default]
+    Conditional,
+    /// The one without it, or with a negative one.
+    Unconditional,
+}
+
 /// Decides, at every site of one step, whether the model computes.
 ///
 /// Two small verbs, so that executors compose. The provided [`Executor::at`] is what a model calls.
@@ -21,6 +32,20 @@ pub trait Executor: Sized {
     /// [`Executor::settle`] of the site, and only where it is computed.
     #[inline]
     fn witness(&mut self, _site: Site, _value: &[Tensor<3>]) {}
+
+    /// From here on the sites are those of `pass`. An executor that keeps or compares values does it for each pass apart;
+    /// by default there is nothing to keep apart. A step begins in the conditional pass.
+    #[inline]
+    fn enter(&mut self, _pass: Pass) {}
+
+    /// What `compute` gives, its sites being those of `pass`; afterwards they are those of the conditional pass again.
+    #[inline]
+    fn within<T>(&mut self, pass: Pass, compute: impl FnOnce(&mut Self) -> T) -> T {
+        self.enter(pass);
+        let value = compute(self);
+        self.enter(Pass::Conditional);
+        value
+    }
 
     /// The value at `site`: recalled, or computed and settled. The closure receives the outermost executor.
     #[inline]

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use invardiff_plan::Topology;
 
-use crate::{Denoiser, Executor};
+use crate::{Denoiser, Executor, Pass};
 
 /// Both halves in one batch: the sample goes in twice (conditional rows first), and the prediction is
 /// `u + scale * (c - u)` on the first `channels` channels, the conditional half's own on the rest.
@@ -48,5 +48,43 @@ impl<M: Denoiser<4>> Denoiser<4> for BatchedGuidance<M> {
         let (c_guided, u) = (c.clone().narrow(1, 0, guided), u.narrow(1, 0, guided));
         let rest = c.narrow(1, guided, channels - guided);
         Tensor::cat(vec![u.clone() + (c_guided - u) * self.scale, rest], 1)
+    }
+}
+
+/// Two forwards a step, one with the condition and one with a negative one (or none): `u + scale * (c - u)`. This is how
+/// FLUX takes a negative prompt ("true" classifier-free guidance). Both passes follow one plan with features of their own.
+#[derive(Clone, Debug)]
+pub struct TwoPassGuidance<M> {
+    /// The model.
+    pub model: M,
+    /// The guidance scale; 1 is the conditional prediction.
+    pub scale: f32,
+}
+
+/// The conditions of both passes.
+#[derive(Clone, Debug)]
+pub struct TwoPassCond<C> {
+    /// What is wanted.
+    pub conditional: C,
+    /// What is not.
+    pub unconditional: C,
+}
+
+impl<const D: usize, M: Denoiser<D>> Denoiser<D> for TwoPassGuidance<M> {
+    type Cond = TwoPassCond<M::Cond>;
+
+    /// Sizes and costs of both passes together. A schedule's peak is then an upper bound: the conditional pass lets go of
+    /// what it has read before the other one keeps anything.
+    fn topology(&self) -> Topology {
+        self.model.topology().batched(2)
+    }
+
+    /// # Shapes
+    /// - `x`, result: the model's
+    fn predict<E: Executor>(&self, exec: &mut E, x: Tensor<D>, t: f32, cond: &Self::Cond) -> Tensor<D> {
+        let TwoPassCond { conditional, unconditional } = cond;
+        let c = exec.within(Pass::Conditional, |exec| self.model.predict(exec, x.clone(), t, conditional));
+        let u = exec.within(Pass::Unconditional, |exec| self.model.predict(exec, x, t, unconditional));
+        u.clone() + (c - u) * self.scale
     }
 }

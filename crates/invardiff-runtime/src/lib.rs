@@ -21,9 +21,9 @@ mod store;
 
 pub use denoiser::Denoiser;
 pub use error::RuntimeError;
-pub use executor::{Executor, Feature, Policy};
+pub use executor::{Executor, Feature, Pass, Policy};
 pub use full::Full;
-pub use guidance::BatchedGuidance;
+pub use guidance::{BatchedGuidance, TwoPassCond, TwoPassGuidance};
 pub use observe::{Event, Observed, ObservedStep};
 pub use replay::{Replay, ReplayStep};
 pub use sample::{sample, sample_with};

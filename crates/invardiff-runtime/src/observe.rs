@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use invardiff_plan::{OutputForm, Site};
 
-use crate::{Executor, Feature, Policy};
+use crate::{Executor, Feature, Pass, Policy};
 
 /// What an observer sees at a site.
 #[derive(Debug)]
@@ -71,5 +71,9 @@ impl<E: Executor, F: FnMut(usize, Site, Event<'_>)> Executor for ObservedStep<'_
 
     fn witness(&mut self, site: Site, value: &[Tensor<3>]) {
         self.inner.witness(site, value);
+    }
+
+    fn enter(&mut self, pass: Pass) {
+        self.inner.enter(pass);
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use invardiff_plan::{Action, GateSite, OutputForm, Schedule, Site, Source};
 
-use crate::{Executor, Feature, FeatureStore, Policy};
+use crate::{Executor, Feature, FeatureStore, Pass, Policy};
 
-/// One trajectory under a schedule. Holds the features that later steps read and nothing else; empty when it ends.
+/// One trajectory under a schedule. Holds the features that later steps read and nothing else; empty when it ends. Under
+/// guidance in two passes each pass follows the schedule with features of its own.
 #[derive(Debug)]
 pub struct Replay {
     schedule: Arc<Schedule>,
@@ -30,7 +31,7 @@ impl Policy for Replay {
     type Step<'a> = ReplayStep<'a>;
 
     fn step(&mut self, step: usize) -> ReplayStep<'_> {
-        ReplayStep { schedule: &self.schedule, store: &mut self.store, step }
+        ReplayStep { schedule: &self.schedule, store: &mut self.store, step, pass: Pass::default() }
     }
 
     fn output_form(&self) -> Option<OutputForm> {
@@ -47,12 +48,25 @@ pub struct ReplayStep<'a> {
     schedule: &'a Schedule,
     store: &'a mut FeatureStore,
     step: usize,
+    pass: Pass,
 }
 
 impl ReplayStep<'_> {
+    /// Where the value of a slot is kept: each pass has places of its own.
+    fn place(&self, slot: usize) -> usize {
+        match self.pass {
+            Pass::Conditional => slot,
+            Pass::Unconditional => self.schedule.slots().len() + slot,
+        }
+    }
+
     fn read(&mut self, slot: usize, source: &Source) -> Vec<Tensor<3>> {
-        let kept =
-            if source.last { self.store.take(slot, source.step) } else { self.store.get(slot, source.step) };
+        let place = self.place(slot);
+        let kept = if source.last {
+            self.store.take(place, source.step)
+        } else {
+            self.store.get(place, source.step)
+        };
         kept.unwrap_or_else(|| {
             let site = self.schedule.slots()[slot].site;
             panic!(
@@ -86,8 +100,12 @@ impl Executor for ReplayStep<'_> {
         if let Some(slot) = self.schedule.slot(site)
             && *self.schedule.action(self.step, slot) == Action::Keep
         {
-            self.store.put(slot, self.step, &fresh);
+            self.store.put(self.place(slot), self.step, &fresh);
         }
         fresh
+    }
+
+    fn enter(&mut self, pass: Pass) {
+        self.pass = pass;
     }
 }

@@ -5,7 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use burn::tensor::Tensor;
 use invardiff_calib::{CalibError, Pairs, Record, Similarity, Streams, record};
 use invardiff_plan::{DistanceTable, Precision, StepPair, StreamSpec, distance};
-use invardiff_runtime::{Denoiser, Event, Executor, Full, Kind, Observed, Site, SiteSpec, Topology, sample};
+use invardiff_runtime::{
+    Denoiser, Event, Executor, Full, Kind, Observed, Site, SiteSpec, Topology, TwoPassCond, TwoPassGuidance,
+    sample,
+};
 
 use crate::toy::{EXTRA, JOINT, MIX, Toy, features, options, runs, solver, trajectory};
 
@@ -43,6 +46,25 @@ fn recording_changes_no_bit() {
             let mut record = Record::new(&streams, &pairs, similar);
             assert_eq!(trajectory(&toy, STEPS, &mut record, run), full, "{pairs:?}");
         }
+    }
+}
+
+/// With one condition for both passes the guided prediction is the conditional one, so the trajectory is the plain one's.
+#[test]
+fn of_two_passes_the_conditional_one_is_recorded() {
+    let pairs = Pairs::Window { modules: STEPS, trunk: STEPS };
+    let model = TwoPassGuidance { model: Toy::seeded(1), scale: 3.0 };
+    let run = &runs(1)[0];
+    let cond = TwoPassCond { conditional: run.cond.clone(), unconditional: run.cond.clone() };
+    let streams = Streams::new(model.topology());
+    let mut table = streams.table(STEPS, 2).unwrap();
+    let mut record = Record::new(&streams, &pairs, true);
+    sample(&model, &solver(STEPS), &mut record, run.noise.clone(), &cond);
+    let similarities = record.finish(&mut table).unwrap();
+    let (plain, of_plain) = recorded(&pairs, true);
+    assert_eq!(similarities, of_plain);
+    for StepPair { stream, from, to } in some_pairs(8) {
+        assert_eq!(table.get(stream, from, to).unwrap(), plain.get(stream, from, to).unwrap());
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod guidance;
 mod toy;
+mod two_pass;
 
 use std::sync::Arc;
 
