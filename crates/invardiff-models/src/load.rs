@@ -8,6 +8,7 @@ mod infer;
 mod layout;
 mod safe;
 mod shards;
+mod text;
 mod weights;
 
 pub use error::{FoundTensor, KeyProblems, LoadError, Misshapen};
@@ -22,6 +23,7 @@ use checkpoint::Checkpoint;
 use layout::{DIT_SECTIONS, Source};
 use weights::{Reader, Survey};
 
+use crate::build::Build;
 use crate::{Dit, DitConfig, Numerics};
 
 /// A model with what is known of its weights.
@@ -127,6 +129,22 @@ fn assemble(
     let mut reader = Reader { checkpoint: &checkpoint, source: &source, dtype, device };
     let dit = Dit::build(&config, &mut reader, dtype, device)?;
     Ok(LoadedDit { dit, file: None, sha256: checkpoint.sha256()?, layout, section })
+}
+
+/// Checks every key, then reads: a model of a valid configuration from a file that fits, or none at all. `name` is the
+/// model's, for errors.
+fn assembled<M: Build>(
+    checkpoint: &Checkpoint,
+    source: &dyn Fn(&str) -> Source,
+    config: &M::Config,
+    name: String,
+    dtype: DType,
+    device: &Device,
+) -> Result<M, LoadError> {
+    survey(checkpoint, source, name, device, |weights| {
+        M::build(config, weights, DType::F32, device).map(drop)
+    })?;
+    M::build(config, &mut Reader { checkpoint, source, dtype, device }, dtype, device)
 }
 
 /// Refuses a file whose keys are not those that `build` asks for.

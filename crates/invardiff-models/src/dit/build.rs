@@ -25,6 +25,12 @@ pub(crate) trait Weights {
         self.linear_of(key, weight)
     }
 
+    /// The linear map of this name without bias, its weight kept in PyTorch's order and seen transposed.
+    fn matrix(&mut self, key: &str, d_input: usize, d_output: usize) -> Result<Linear, Self::Error> {
+        let weight = self.tensor::<2>(&format!("{key}.weight"), [d_output, d_input])?;
+        Ok(Linear { weight: Param::from_tensor(weight.transpose()), bias: None })
+    }
+
     /// The linear map of this name with a weight `[d_output, d_input]`.
     fn linear_of(&mut self, key: &str, weight: Tensor<2>) -> Result<Linear, Self::Error> {
         let [d_output, _] = weight.dims();

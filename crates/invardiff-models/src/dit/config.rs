@@ -138,6 +138,19 @@ impl ConfigError {
         Self::Json(format!("DiT configuration: {error}"))
     }
 
+    /// Parses a configuration of `what`; the error names the key.
+    pub(crate) fn parse<C: serde::de::DeserializeOwned>(
+        what: &str,
+        value: Result<serde_json::Value, serde_json::Error>,
+    ) -> Result<C, Self> {
+        let no = |detail: String| Self::Json(format!("{what} configuration: {detail}"));
+        let value = value.map_err(|error| no(error.to_string()))?;
+        serde_path_to_error::deserialize(value).map_err(|error| match error.path().iter().next() {
+            Some(_) => no(error.to_string()),
+            None => no(error.into_inner().to_string()),
+        })
+    }
+
     pub(crate) fn no_flux(error: serde_json::Error) -> Self {
         Self::Json(format!("FLUX configuration: {error}"))
     }

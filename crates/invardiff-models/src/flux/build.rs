@@ -1,7 +1,6 @@
 //! A FLUX transformer from named weights, whatever they come from.
 
 use burn::module::Param;
-use burn::nn::Linear;
 use burn::tensor::{DType, Device};
 
 use super::Flux;
@@ -101,9 +100,9 @@ impl Parts<'_> {
             modulation: weights.linear(&name("modulation.lin"), dim, 3 * dim)?,
             norm: self.norm(),
             qkv: self.qkv(weights, &name("qkv"), &name("norm"))?,
-            attn_out: columns(weights, &name("attn_out"), dim, dim)?,
+            attn_out: weights.matrix(&name("attn_out"), dim, dim)?,
             mlp_in: weights.linear(&name("mlp_in"), dim, wide)?,
-            mlp_out: columns(weights, &name("mlp_out"), wide, dim)?,
+            mlp_out: weights.matrix(&name("mlp_out"), wide, dim)?,
             bias: Param::from_tensor(weights.tensor(&name("out.bias"), [dim])?),
         })
     }
@@ -118,15 +117,4 @@ impl Parts<'_> {
         let linear = weights.linear(key, dim, 3 * dim)?;
         Ok(Qkv { linear, query_norm, key_norm, heads: self.config.num_attention_heads })
     }
-}
-
-/// A linear map without bias, its weight kept in PyTorch's order and seen transposed.
-fn columns<W: Weights>(
-    weights: &mut W,
-    key: &str,
-    d_input: usize,
-    d_output: usize,
-) -> Result<Linear, W::Error> {
-    let weight = weights.tensor::<2>(&format!("{key}.weight"), [d_output, d_input])?;
-    Ok(Linear { weight: Param::from_tensor(weight.transpose()), bias: None })
 }

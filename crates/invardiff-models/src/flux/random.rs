@@ -1,12 +1,11 @@
 //! Seeded random weights, for benches and tests.
 
-use std::convert::Infallible;
-
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device};
 
 use super::Flux;
 use super::config::FluxConfig;
-use crate::dit::{ConfigError, Weights, uniform};
+use crate::dit::ConfigError;
+use crate::random::Random;
 
 impl Flux {
     /// A FLUX transformer with random f32 weights, the same on every machine for the same seed. Activations keep a scale of
@@ -29,29 +28,9 @@ impl Flux {
         device: &Device,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
-        let Ok(flux) = Self::build(config, &mut Random { seed, dtype, device }, dtype, device);
+        let is_norm = |key: &str| key.ends_with("_norm.scale");
+        let Ok(flux) =
+            Self::build(config, &mut Random { seed, dtype, device, is_norm: &is_norm }, dtype, device);
         Ok(flux)
-    }
-}
-
-struct Random<'a> {
-    seed: u64,
-    dtype: DType,
-    device: &'a Device,
-}
-
-impl Weights for Random<'_> {
-    type Error = Infallible;
-
-    /// Uniform values; variance `1 / fan_in` for matrices, 0.01 for biases and, about one, for the scales of norms.
-    fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, Infallible> {
-        let (deviation, mean) = match (D, key.ends_with("_norm.scale")) {
-            (1, scale) => (0.1, if scale { 1.0 } else { 0.0 }),
-            _ => ((shape[D - 1] as f32).sqrt().recip(), 0.0),
-        };
-        let values = uniform(self.seed, key, shape.iter().product(), deviation);
-        let values: Vec<f32> = values.map(|value| mean + value).collect();
-        let data = TensorData::new(values, shape).convert_dtype(self.dtype);
-        Ok(Tensor::from_data(data, (self.device, self.dtype)))
     }
 }

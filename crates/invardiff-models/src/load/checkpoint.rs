@@ -88,6 +88,11 @@ impl Checkpoint {
             .collect();
     }
 
+    /// Leaves out the tensors that this says so of.
+    pub(crate) fn leave(&mut self, out: impl Fn(&str) -> bool) {
+        self.entries.retain(|key, _| !out(key));
+    }
+
     /// The keys in order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)

@@ -23,7 +23,7 @@ pub(crate) fn beside<C>(directory: &Path, parse: Parse<C>) -> Result<Option<C>, 
 }
 
 /// Makes a configuration of a document. Text that is no JSON arrives as the error.
-type Parse<C> = fn(Result<Value, serde_json::Error>) -> Result<C, ConfigError>;
+pub(super) type Parse<C> = fn(Result<Value, serde_json::Error>) -> Result<C, ConfigError>;
 
 fn read<C>(
     path: &Path,

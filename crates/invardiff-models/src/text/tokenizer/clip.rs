@@ -1,0 +1,105 @@
+//! The tokenizer of CLIP.
+
+use std::path::Path;
+
+use tokenizers::models::bpe::BPE;
+use tokenizers::normalizers::replace::ReplacePattern;
+use tokenizers::normalizers::{Lowercase, NFC, NormalizerWrapper, Replace, Sequence};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as PreSequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::processors::roberta::RobertaProcessing;
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
+
+use super::fit::{self, Fit};
+use super::settings::Settings;
+use super::{Encoded, TokenizerError};
+
+/// What CLIP's words are: contractions, runs of letters, single digits, runs of anything else.
+const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+/// What the last token of a word ends with.
+const WORD_END: &str = "</w>";
+const START: &str = "<|startoftext|>";
+const END: &str = "<|endoftext|>";
+/// Tokens of a prompt where nothing else is said.
+const LENGTH: usize = 77;
+
+/// The tokens of a CLIP text model: byte pairs of the lower-cased prompt, from a `tokenizer.json` or from `vocab.json` and
+/// `merges.txt`.
+#[derive(Clone, Debug)]
+pub struct ClipTokenizer(Fit);
+
+impl ClipTokenizer {
+    /// Opens a `tokenizer.json`, or what is in a folder (`tokenizer` of FLUX.1): that, or `vocab.json` with `merges.txt`.
+    /// Prompts are cut and padded to the `model_max_length` in the `tokenizer_config.json` beside it, or 77 tokens.
+    ///
+    /// # Errors
+    /// [`TokenizerError`] names the file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
+        let path = path.as_ref();
+        let whole = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
+        let folder = whole.parent().unwrap_or(Path::new(""));
+        let (vocab, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
+        let settings = Settings::beside(folder)?;
+        let (tokenizer, file) = if whole.is_file() {
+            (fit::open(&whole)?, whole)
+        } else if path.is_dir() && vocab.is_file() && merges.is_file() {
+            (assemble(&vocab, &merges, &settings)?, vocab)
+        } else {
+            let detail = "there is neither a tokenizer.json nor a vocab.json with merges.txt".into();
+            return Err(TokenizerError::NotFound { path: path.display().to_string(), detail });
+        };
+        let (pad, length) = (settings.pad().unwrap_or(END), settings.max_length().unwrap_or(LENGTH));
+        Ok(Self(Fit::new(tokenizer, file.display().to_string(), 2, pad, length)?))
+    }
+
+    /// The ids of a prompt: one that begins it, its tokens, one that ends it, and padding.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Prompt`] when the tokenizer refuses it.
+    pub fn encode(&self, prompt: &str) -> Result<Encoded, TokenizerError> {
+        let encoded = self.0.encode(prompt)?;
+        let cut = encoded.cut.map(|cut| cut.replace(WORD_END, " ").trim().to_owned());
+        Ok(Encoded { cut, ..encoded })
+    }
+
+    /// The number of ids of every prompt.
+    pub fn max_length(&self) -> usize {
+        self.0.length()
+    }
+}
+
+/// A tokenizer of a vocabulary and its merges, put together as the transformers library does.
+fn assemble(vocab: &Path, merges: &Path, settings: &Settings) -> Result<Tokenizer, TokenizerError> {
+    let file = format!("{} and merges.txt", vocab.display());
+    let refuse = |detail: String| TokenizerError::Format { file: file.clone(), detail };
+    let no_tokenizer = |error: tokenizers::Error| refuse(format!("no tokenizer: {error}"));
+    let [start, end, unknown] =
+        [settings.bos().unwrap_or(START), settings.eos().unwrap_or(END), settings.unk().unwrap_or(END)];
+    let (Some(vocab), Some(merges)) = (vocab.to_str(), merges.to_str()) else {
+        return Err(refuse("a path that is not UTF-8 cannot be read".into()));
+    };
+    let model = BPE::from_file(vocab, merges)
+        .unk_token(unknown.to_owned())
+        .end_of_word_suffix(WORD_END.to_owned())
+        .build()
+        .map_err(no_tokenizer)?;
+    let mut tokenizer = Tokenizer::new(model);
+    let spaces = Replace::new(ReplacePattern::Regex(r"\s+".into()), " ").map_err(no_tokenizer)?;
+    let normalizers: Vec<NormalizerWrapper> = vec![NFC.into(), spaces.into(), Lowercase.into()];
+    tokenizer.with_normalizer(Some(Sequence::new(normalizers)));
+    let words = Split::new(SplitPattern::Regex(WORDS.into()), SplitDelimiterBehavior::Removed, true)
+        .map_err(no_tokenizer)?;
+    let bytes = ByteLevel::new(false, true, true);
+    let steps: Vec<PreTokenizerWrapper> = vec![words.into(), bytes.into()];
+    tokenizer.with_pre_tokenizer(Some(PreSequence::new(steps)));
+    tokenizer.with_decoder(Some(bytes));
+    let id = |token: &str| {
+        tokenizer.token_to_id(token).ok_or_else(|| refuse(format!("the vocabulary does not have '{token}'")))
+    };
+    let frame = RobertaProcessing::new((end.to_owned(), id(end)?), (start.to_owned(), id(start)?));
+    tokenizer.with_post_processor(Some(frame.trim_offsets(false).add_prefix_space(false)));
+    tokenizer.add_special_tokens(&[start, end].map(|token| AddedToken::from(token, true)));
+    Ok(tokenizer)
+}

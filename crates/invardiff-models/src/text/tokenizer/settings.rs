@@ -1,0 +1,74 @@
+//! What stands beside a tokenizer about the tokens that are not the prompt's.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::TokenizerError;
+
+/// The `tokenizer_config.json` of the transformers library; absent, nothing is known.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Settings {
+    bos_token: Option<Special>,
+    eos_token: Option<Special>,
+    unk_token: Option<Special>,
+    pad_token: Option<Special>,
+    /// Some tokenizers that have no limit say 1e30.
+    model_max_length: Option<f64>,
+}
+
+/// A token as its text, or as an object around it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Special {
+    Text(String),
+    Object { content: String },
+}
+
+/// The longest limit that is one.
+const LONGEST: f64 = 1e6;
+
+impl Settings {
+    pub(super) fn beside(folder: &Path) -> Result<Self, TokenizerError> {
+        let path = folder.join("tokenizer_config.json");
+        if !path.is_file() {
+            return Ok(Self::default());
+        }
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| TokenizerError::Io { file: file.clone(), source })?;
+        serde_json::from_str(&text).map_err(|error| TokenizerError::Format {
+            file,
+            detail: format!("no settings of a tokenizer: {error}"),
+        })
+    }
+
+    pub(super) fn bos(&self) -> Option<&str> {
+        self.bos_token.as_ref().map(Special::text)
+    }
+
+    pub(super) fn eos(&self) -> Option<&str> {
+        self.eos_token.as_ref().map(Special::text)
+    }
+
+    pub(super) fn unk(&self) -> Option<&str> {
+        self.unk_token.as_ref().map(Special::text)
+    }
+
+    pub(super) fn pad(&self) -> Option<&str> {
+        self.pad_token.as_ref().map(Special::text)
+    }
+
+    /// The most tokens of a prompt, where there is a limit.
+    pub(super) fn max_length(&self) -> Option<usize> {
+        self.model_max_length.filter(|length| (1.0..LONGEST).contains(length)).map(|length| length as usize)
+    }
+}
+
+impl Special {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Object { content: text } => text,
+        }
+    }
+}
