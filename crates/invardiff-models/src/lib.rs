@@ -2,7 +2,7 @@
 //!
 //! A model here is a burn module whose forward takes an [`Executor`](invardiff_runtime::Executor): it names each cacheable
 //! value where it computes it. There is no second forward for caching, no hook and no state. What runs once a picture takes
-//! none: the text encoders with their tokenizers ([`text`]).
+//! none: the text encoders with their tokenizers ([`text`]) and the autoencoder ([`vae`]).
 //!
 //! ```no_run
 //! use burn::tensor::Device;
@@ -20,6 +20,7 @@ mod golden;
 mod load;
 mod random;
 pub mod text;
+pub mod vae;
 
 pub use dit::{ConfigError, Dit, DitConfig, LabelError, NoiseName, Numerics};
 pub use flux::{Canvas, CondError, Flux, FluxCond, FluxConfig};
@@ -29,3 +30,4 @@ pub use text::{
     ClipActivation, ClipConfig, ClipOutput, ClipText, ClipTokenizer, Encoded, IdsError, T5Activation,
     T5Config, T5Encoder, T5Tokenizer, TokenizerError,
 };
+pub use vae::{AutoencoderKl, DecoderStage, LatentDistribution, Tiling, TilingError, VaeConfig};

@@ -9,6 +9,7 @@ mod layout;
 mod safe;
 mod shards;
 mod text;
+mod vae;
 mod weights;
 
 pub use error::{FoundTensor, KeyProblems, LoadError, Misshapen};

@@ -11,25 +11,28 @@ use crate::{ConfigError, DitConfig, FluxConfig, Numerics};
 /// The configuration in `directory`, read by `parse`: its `config.json` (this project's or diffusers'), or the `config`
 /// object of its `manifest.json`. `None` where there is neither.
 pub(crate) fn beside<C>(directory: &Path, parse: Parse<C>) -> Result<Option<C>, LoadError> {
-    let path = directory.join("config.json");
-    if path.is_file() {
-        return read(&path, Some, parse);
+    match read(&directory.join("config.json"), Some, parse)? {
+        Some(config) => Ok(Some(config)),
+        None => read(
+            &directory.join("manifest.json"),
+            |mut value| value.get_mut("config").map(Value::take),
+            parse,
+        ),
     }
-    let path = directory.join("manifest.json");
-    if path.is_file() {
-        return read(&path, |mut value| value.get_mut("config").map(Value::take), parse);
-    }
-    Ok(None)
 }
 
 /// Makes a configuration of a document. Text that is no JSON arrives as the error.
 pub(super) type Parse<C> = fn(Result<Value, serde_json::Error>) -> Result<C, ConfigError>;
 
-fn read<C>(
+/// The configuration in a file, in the part of its document that `pick` gives; `None` where there is neither.
+pub(super) fn read<C>(
     path: &Path,
     pick: impl FnOnce(Value) -> Option<Value>,
     parse: Parse<C>,
 ) -> Result<Option<C>, LoadError> {
+    if !path.is_file() {
+        return Ok(None);
+    }
     let file = path.display().to_string();
     let text =
         std::fs::read_to_string(path).map_err(|source| LoadError::Io { file: file.clone(), source })?;

@@ -78,6 +78,8 @@ pub(crate) enum Source {
     },
     /// One tensor, its upper and lower half of rows exchanged.
     Swapped(String),
+    /// One tensor, a convolution of single pixels, as the matrix that it is.
+    Pointwise(String),
     /// Values that the file does not hold.
     Values(Vec<f32>),
 }

@@ -86,6 +86,7 @@ impl Weights for Survey<'_> {
                 uncut[axis] = whole;
                 self.check(key, uncut.into());
             }
+            Source::Pointwise(key) => self.check(key, [&shape[..], &[1, 1]].concat()),
             Source::Values(_) => {}
         }
         Ok(Tensor::<D>::zeros([1; D], self.device).expand(shape))
@@ -141,6 +142,7 @@ impl Weights for Reader<'_> {
                 let halves = [half..rows, 0..half].map(|range| self.give(cut(&data, 0, range)));
                 Ok(Tensor::cat(halves.into(), 0))
             }
+            Source::Pointwise(key) => Ok(self.read::<4>(&key)?.reshape(shape)),
             Source::Values(values) => Ok(self.give(TensorData::new(values, shape))),
         }
     }

@@ -1,0 +1,82 @@
+//! Under which names files keep the weights of a KL autoencoder.
+
+use crate::VaeConfig;
+use crate::load::checkpoint::Checkpoint;
+use crate::load::layout::{KeyLayout, Source};
+
+impl KeyLayout {
+    /// The key that tells the layout of a KL autoencoder.
+    pub(crate) fn vae_signature(self) -> &'static str {
+        match self {
+            Self::Original => "decoder.mid.block_1.norm1.weight",
+            Self::Diffusers => "decoder.mid_block.resnets.0.norm1.weight",
+        }
+    }
+
+    /// Where a weight with this name of [`AutoencoderKl`](crate::AutoencoderKl)'s building is to be found.
+    pub(crate) fn vae_source(self, key: &str, checkpoint: &Checkpoint, config: &VaeConfig) -> Source {
+        let name = match self {
+            Self::Original => original(key, config.block_out_channels.len()),
+            Self::Diffusers => older_attention(key)
+                .filter(|older| checkpoint.shape(key).is_none() && checkpoint.shape(older).is_some())
+                .unwrap_or_else(|| key.to_owned()),
+        };
+        // The maps of attention may be stored as convolutions of single pixels.
+        let is_conv = checkpoint.shape(&name).is_some_and(|shape| shape.len() == 4);
+        if is_conv && key.contains(".attentions.") { Source::Pointwise(name) } else { Source::Key(name) }
+    }
+}
+
+/// The name that diffusers had for a map of attention before version 0.12.
+fn older_attention(key: &str) -> Option<String> {
+    let (stem, part) = key.split_once(".attentions.0.")?;
+    let (part, field) = part.rsplit_once('.')?;
+    let part = match part {
+        "to_q" => "query",
+        "to_k" => "key",
+        "to_v" => "value",
+        "to_out.0" => "proj_attn",
+        _ => return None,
+    };
+    Some(format!("{stem}.attentions.0.{part}.{field}"))
+}
+
+/// The original numbers the decoder's resolutions like the encoder's, that of the picture first.
+fn original(key: &str, resolutions: usize) -> String {
+    let parts: Vec<&str> = key.split('.').collect();
+    match parts[..] {
+        [side, "conv_norm_out", field] => format!("{side}.norm_out.{field}"),
+        [side, "mid_block", "resnets", index, part, field] => {
+            let number = if index == "0" { 1 } else { 2 };
+            format!("{side}.mid.block_{number}.{part}.{field}")
+        }
+        [side, "mid_block", "attentions", "0", part, .., field] => {
+            let part = match part {
+                "group_norm" => "norm",
+                "to_q" => "q",
+                "to_k" => "k",
+                "to_v" => "v",
+                _ => "proj_out",
+            };
+            format!("{side}.mid.attn_1.{part}.{field}")
+        }
+        [side, blocks, index, "resnets", layer, part, field] => {
+            let part = if part == "conv_shortcut" { "nin_shortcut" } else { part };
+            format!("{side}.{}.block.{layer}.{part}.{field}", resolution(blocks, index, resolutions))
+        }
+        [side, blocks, index, "downsamplers", "0", "conv", field] => {
+            format!("{side}.{}.downsample.conv.{field}", resolution(blocks, index, resolutions))
+        }
+        [side, blocks, index, "upsamplers", "0", "conv", field] => {
+            format!("{side}.{}.upsample.conv.{field}", resolution(blocks, index, resolutions))
+        }
+        _ => key.to_owned(),
+    }
+}
+
+fn resolution(blocks: &str, index: &str, resolutions: usize) -> String {
+    match (blocks, index.parse::<usize>()) {
+        ("up_blocks", Ok(index)) => format!("up.{}", (resolutions - 1).saturating_sub(index)),
+        _ => format!("down.{index}"),
+    }
+}

@@ -1,0 +1,50 @@
+//! Convolutions of pictures.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::module::{conv2d, interpolate};
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions, PadMode};
+
+/// A convolution.
+#[derive(Module, Debug)]
+pub struct Conv {
+    /// `[channels_out, channels_in, rows, columns]`
+    pub weight: Param<Tensor<4>>,
+    /// `[channels_out]`
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    pub(super) sampling: Sampling,
+}
+
+/// What a convolution does to height and width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// Nothing: zeros are put around the picture.
+    Same,
+    /// Halves both: every second place, with zeros below and to the right.
+    Down,
+    /// Doubles both before it: each pixel is repeated.
+    Up,
+}
+
+impl Conv {
+    /// # Shapes
+    /// - `x`: `[batch, channels_in, height, width]`
+    /// - result: `[batch, channels_out, height, width]`, both doubled or halved as [`Sampling`] says
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.val();
+        let [_, _, rows, columns] = weight.dims();
+        let around = [rows / 2, columns / 2];
+        let (x, stride, padding) = match self.sampling {
+            Sampling::Same => (x, [1, 1], around),
+            Sampling::Down => (x.pad((0, 1, 0, 1), PadMode::Constant(0.0)), [2, 2], [0, 0]),
+            Sampling::Up => (double(x), [1, 1], around),
+        };
+        conv2d(x, weight, Some(self.bias.val()), ConvOptions::new(stride, padding, [1, 1], 1))
+    }
+}
+
+/// Every pixel four times.
+fn double(x: Tensor<4>) -> Tensor<4> {
+    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0, 2.0]))
+}
