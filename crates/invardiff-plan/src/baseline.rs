@@ -1,6 +1,6 @@
 //! Plans that measure nothing: what any measured plan has to beat.
 
-use crate::{CachePlan, PlanError, Site, Topology};
+use crate::{CachePlan, Draws, PlanError, Site, Topology};
 
 /// The gate that computes `computed` of `steps` steps, spread evenly; the first is always computed.
 ///
@@ -29,7 +29,7 @@ pub fn uniform_gate(steps: usize, computed: usize) -> Result<Vec<bool>, PlanErro
 /// # Errors
 /// As [`CachePlan::new`]; it cannot happen for a plan that exists.
 pub fn random_plan(topology: &Topology, like: &CachePlan, seed: u64) -> Result<CachePlan, PlanError> {
-    let mut draw = Draw(seed);
+    let mut draw = Draws::seeded(seed);
     let steps = like.steps();
     let mut gate = vec![false; steps];
     let mut free: Vec<usize> = (1..steps).collect();
@@ -47,19 +47,6 @@ pub fn random_plan(topology: &Topology, like: &CachePlan, seed: u64) -> Result<C
     let mut plan = CachePlan::new(sites, gate, reuse)?;
     plan.provenance.method = format!("random-{seed}");
     Ok(plan)
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): a plan depends on its seed and on nothing else, whatever library comes later.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((u128::from(z ^ (z >> 31)) * bound as u128) >> 64) as usize
-    }
 }
 
 #[cfg(test)]
