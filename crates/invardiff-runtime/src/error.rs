@@ -35,4 +35,16 @@ pub enum RuntimeError {
         /// Steps of the sampler.
         sampler: usize,
     },
+    /// A scale-shift adjustment that does not fit the schedule or the model.
+    #[error(
+        "the adjustment of {site} at step {step}: {detail}; adjustments belong to the plan that they were trained for"
+    )]
+    Adjustment {
+        /// The step that it is for.
+        step: usize,
+        /// The module that it is for.
+        site: invardiff_plan::Site,
+        /// What does not fit.
+        detail: String,
+    },
 }

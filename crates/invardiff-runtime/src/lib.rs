@@ -17,6 +17,7 @@ mod observe;
 mod replay;
 mod sample;
 mod sampler;
+mod scale_shift;
 mod store;
 
 pub use denoiser::Denoiser;
@@ -31,6 +32,7 @@ pub use sampler::{
     BetaSchedule, Ddim, DdimHistory, DpmHistory, DpmSolverPlusPlus, FlowMatchEuler, GaussianNoise, Marginal,
     NoiseSchedule, ProbabilityPath, Sampler, Shift, Spacing,
 };
+pub use scale_shift::{Affine, ScaleShift};
 pub use store::FeatureStore;
 
 pub use invardiff_plan::OutputForm;

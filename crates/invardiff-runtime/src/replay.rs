@@ -5,20 +5,27 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use invardiff_plan::{Action, GateSite, OutputForm, Schedule, Site, Source};
 
-use crate::{Executor, Feature, FeatureStore, Pass, Policy};
+use crate::{Executor, Feature, FeatureStore, Pass, Policy, ScaleShift};
 
 /// One trajectory under a schedule. Holds the features that later steps read and nothing else; empty when it ends. Under
 /// guidance in two passes each pass follows the schedule with features of its own.
 #[derive(Debug)]
 pub struct Replay {
     schedule: Arc<Schedule>,
+    adjustment: Option<Arc<ScaleShift>>,
     store: FeatureStore,
 }
 
 impl Replay {
     /// A policy for one trajectory (one picture or batch).
     pub fn new(schedule: Arc<Schedule>) -> Self {
-        Self { schedule, store: FeatureStore::default() }
+        Self { schedule, adjustment: None, store: FeatureStore::default() }
+    }
+
+    /// A policy whose reused modules go through the vectors that were made for this schedule. With
+    /// [`ScaleShift::identity`] it does what [`Replay::new`] does, bit for bit.
+    pub fn with_adjustment(schedule: Arc<Schedule>, adjustment: Arc<ScaleShift>) -> Self {
+        Self { adjustment: Some(adjustment), ..Self::new(schedule) }
     }
 
     /// The kept features: bytes now, peak bytes, emptiness.
@@ -31,7 +38,9 @@ impl Policy for Replay {
     type Step<'a> = ReplayStep<'a>;
 
     fn step(&mut self, step: usize) -> ReplayStep<'_> {
-        ReplayStep { schedule: &self.schedule, store: &mut self.store, step, pass: Pass::default() }
+        let adjustment = self.adjustment.as_deref();
+        let store = &mut self.store;
+        ReplayStep { schedule: &self.schedule, adjustment, store, step, pass: Pass::default() }
     }
 
     fn output_form(&self) -> Option<OutputForm> {
@@ -46,6 +55,7 @@ impl Policy for Replay {
 #[derive(Debug)]
 pub struct ReplayStep<'a> {
     schedule: &'a Schedule,
+    adjustment: Option<&'a ScaleShift>,
     store: &'a mut FeatureStore,
     step: usize,
     pass: Pass,
@@ -92,6 +102,10 @@ impl Executor for ReplayStep<'_> {
                     sum.into_iter().zip(kept).map(|(sum, tensor)| sum + tensor * source.weight).collect()
                 }
             });
+        }
+        if let Some(affine) = self.adjustment.and_then(|adjustment| adjustment.get(self.step, site)) {
+            made = made
+                .map(|made| made.into_iter().zip(affine).map(|(tensor, one)| one.apply(tensor)).collect());
         }
         made.map(|tensors| tensors.try_into().expect("a site has as many tensors at every step"))
     }

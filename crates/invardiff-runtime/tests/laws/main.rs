@@ -1,6 +1,7 @@
 //! The laws of the seam, on a toy model.
 
 mod guidance;
+mod scale_shift;
 mod toy;
 mod two_pass;
 
