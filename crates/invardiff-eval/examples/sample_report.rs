@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use invardiff_eval::Quality;
 use invardiff_eval::report::{
     Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Row,
-    Scale, Series, StepChart, Unit,
+    Scale, Series, StepChart, TrainingChart, TrainingLine, Unit,
 };
 use invardiff_plan::{Kind, Threshold};
 use ndarray::{Array2, Array4};
@@ -64,6 +64,13 @@ pub(crate) fn sample() -> Result<Report, Box<dyn std::error::Error>> {
     report.table.rows = rows();
     let (latency, cache_bytes) = charts();
     (report.latency, report.cache_bytes) = (Some(latency), Some(cache_bytes));
+    let losses = (0..300).map(|iteration| 0.02 * (-f64::from(iteration) / 90.0).exp() + 1e-3);
+    report.training = vec![TrainingChart {
+        title: "Distance to full computation".into(),
+        value: "mean square".into(),
+        scale: Scale::Log,
+        lines: vec![TrainingLine::smoothed("router", losses, 10)],
+    }];
     let points = [(0.2, 21.0), (0.4, 28.0), (0.6, 33.0), (0.8, 38.5)];
     let points = points.map(|(compute_fraction, psnr)| CurvePoint { compute_fraction, psnr }).into();
     report.curves = vec![Curve { name: "paper's rule, other quantiles".into(), points }];

@@ -18,6 +18,7 @@ mod series;
 mod svg;
 mod table;
 mod tradeoff;
+mod training;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use plan_picture::PlanPicture;
 pub use series::{Series, StepChart, Unit};
 pub use table::{Group, Row, Table};
 pub use tradeoff::{Curve, CurvePoint};
+pub use training::{TrainingChart, TrainingLine};
 
 use crate::EvalError;
 use svg::Figure;
@@ -74,6 +76,8 @@ pub struct Report {
     pub latency: Option<StepChart>,
     /// Bytes in the feature store over steps.
     pub cache_bytes: Option<StepChart>,
+    /// What trainings did.
+    pub training: Vec<TrainingChart>,
     /// Lines in the chart of compute against quality.
     pub curves: Vec<Curve>,
     /// Anything else for `report.json`, as it is: the plan's provenance, the machine.
@@ -88,13 +92,15 @@ struct Drawings {
     heat_maps: Vec<Figure>,
     latency: Option<Figure>,
     cache_bytes: Option<Figure>,
+    /// One a chart.
+    training: Vec<Figure>,
     /// File names, one a grid.
     grids: Vec<String>,
 }
 
 impl Report {
     /// Writes the report into `folder`, which is made if it is not there: `report.html`, `report.json`, `table.md`,
-    /// `table.csv`, `tradeoff.svg`, `plan.svg`, `heatmap-<kind>-<measure>.svg`, `latency.svg`, `cache-bytes.svg`,
+    /// `table.csv`, `tradeoff.svg`, `plan.svg`, `heatmap-<kind>-<measure>.svg`, `latency.svg`, `cache-bytes.svg`, `training-<n>.svg`,
     /// `grid-<n>.png`, as far as there is something to show. Every file is written beside and renamed, the page last.
     ///
     /// Returns the page's path.
@@ -129,6 +135,7 @@ impl Report {
         self.grids.iter().try_for_each(PictureGrid::check)?;
         self.heat_maps.iter().try_for_each(HeatMap::check)?;
         self.latency.iter().chain(&self.cache_bytes).try_for_each(StepChart::check)?;
+        self.training.iter().try_for_each(TrainingChart::check)?;
         tradeoff::check(&self.curves)
     }
 
@@ -145,6 +152,10 @@ impl Report {
             plan: self.plan.as_ref().map(PlanPicture::figure),
             latency: self.latency.as_ref().map(|chart| chart.figure("latency.svg", gate)),
             cache_bytes: self.cache_bytes.as_ref().map(|chart| chart.figure("cache-bytes.svg", gate)),
+            training: (1..=self.training.len())
+                .zip(&self.training)
+                .map(|(number, chart)| chart.figure(&format!("training-{number}.svg")))
+                .collect(),
             grids: (1..=self.grids.len()).map(|number| format!("grid-{number}.png")).collect(),
         })
     }
@@ -153,7 +164,7 @@ impl Report {
 impl Drawings {
     fn figures(&self) -> impl Iterator<Item = &Figure> {
         let charts = [&self.tradeoff, &self.plan, &self.latency, &self.cache_bytes];
-        charts.into_iter().flatten().chain(&self.heat_maps)
+        charts.into_iter().flatten().chain(&self.training).chain(&self.heat_maps)
     }
 }
 

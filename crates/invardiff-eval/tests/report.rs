@@ -50,6 +50,7 @@ fn a_report_writes_its_page_its_numbers_and_its_figures() {
         "plan.svg",
         "latency.svg",
         "cache-bytes.svg",
+        "training-1.svg",
         "grid-1.png",
         "heatmap-trunk-change-rate.svg",
         "heatmap-msa-change-rate.svg",
@@ -75,7 +76,7 @@ fn the_page_needs_nothing_from_outside() {
     let page = std::fs::read_to_string(report.write(folder.path()).unwrap()).unwrap();
     assert!(page.len() < 3_000_000, "{} bytes", page.len());
     let texts = texts(folder.path());
-    assert_eq!(texts.len(), 12);
+    assert_eq!(texts.len(), 13);
     for (name, text) in texts {
         for address in addresses(&text) {
             let inside = address.starts_with("data:image/png;base64,")
@@ -115,6 +116,7 @@ fn report_json_holds_every_number() {
     assert_eq!(value as f32, report.heat_maps[1].values[[7, 3]]);
     assert_eq!(json["latency"]["series"][1]["values"].as_array().unwrap().len(), 50);
     assert_eq!(json["cache_bytes"]["unit"], "bytes");
+    assert_eq!(json["training"][0]["lines"][0]["points"][29][0], 300.0);
     assert_eq!(json["provenance"]["tool"], "sample_report");
     assert!(folder.path().join(json["grids"][0]["file"].as_str().unwrap()).is_file());
 }
@@ -138,6 +140,9 @@ fn text_from_outside_is_escaped_everywhere() {
         chart.title = attack.into();
         chart.series[0].name = attack.into();
     }
+    report.training[0].title = attack.into();
+    report.training[0].value = attack.into();
+    report.training[0].lines[0].name = attack.into();
     let kind = Kind::new("<b>\"&/../x");
     report.heat_maps[1].kind = kind;
     report.plan.as_mut().unwrap().kinds[0].0 = kind;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use invardiff_plan::{Kind, Threshold};
 
-use super::{Curve, Drawings, Highlight, Measure, Report, Scale, StepChart, Table};
+use super::{Curve, Drawings, Highlight, Measure, Report, Scale, StepChart, Table, TrainingChart};
 
 /// Version of the file's layout.
 const VERSION: u32 = 1;
@@ -25,6 +25,7 @@ struct Document<'a> {
     heat_maps: Vec<Map<'a>>,
     latency: Option<&'a StepChart>,
     cache_bytes: Option<&'a StepChart>,
+    training: &'a [TrainingChart],
     curves: &'a [Curve],
     grids: Vec<Grid<'a>>,
     provenance: &'a serde_json::Value,
@@ -110,6 +111,7 @@ pub(super) fn document(report: &Report, drawings: &Drawings) -> Result<String, s
         heat_maps: heat_maps.collect(),
         latency: report.latency.as_ref(),
         cache_bytes: report.cache_bytes.as_ref(),
+        training: &report.training,
         curves: &report.curves,
         grids: grids.collect(),
         provenance: &report.provenance,

@@ -24,6 +24,7 @@ struct Section {
 pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalError> {
     let sections = [
         sections::results(report, drawings),
+        sections::training(drawings),
         sections::plan(report, drawings),
         sections::pictures(report, drawings)?,
         sections::change(report, drawings),

@@ -86,6 +86,14 @@ fn table_row(row: &Row, converged: bool) -> Markup {
     }
 }
 
+pub(super) fn training(drawings: &Drawings) -> Option<Section> {
+    if drawings.training.is_empty() {
+        return None;
+    }
+    let body = html! { div.panels { @for chart in &drawings.training { (figure(chart, "panel", "")) } } };
+    Some(Section { anchor: "training", heading: "Training", body })
+}
+
 pub(super) fn plan(report: &Report, drawings: &Drawings) -> Option<Section> {
     let picture = report.plan.as_ref().zip(drawings.plan.as_ref());
     if picture.is_none() && report.thresholds.is_empty() {

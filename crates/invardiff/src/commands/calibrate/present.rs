@@ -99,6 +99,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             scale: Scale::Linear,
             series: vec![Series { name: "feature store".into(), values: measured.bytes.clone() }],
         }),
+        training: Vec::new(),
         curves: vec![Curve {
             name: "least error, on the calibration's conditions".into(),
             points: measured
