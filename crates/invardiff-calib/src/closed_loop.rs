@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::Schedule;
-use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample};
+use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, ScaleShift, sample};
 
 use crate::run::each;
 use crate::{CalibError, Run};
@@ -53,12 +53,53 @@ impl<const D: usize> ClosedLoop<D> {
         M::Cond: Sync,
         S: Sampler<D> + Sync,
     {
+        self.errors_by(model, sampler, runs, &|| Replay::new(schedule.clone()))
+    }
+
+    /// [`ClosedLoop::errors`] with adjusted reuse.
+    ///
+    /// # Panics
+    /// As [`ClosedLoop::errors`].
+    pub fn adjusted_errors<M, S>(
+        &self,
+        model: &M,
+        sampler: &S,
+        runs: &[Run<D, M::Cond>],
+        schedule: &Arc<Schedule>,
+        adjustment: &Arc<ScaleShift>,
+    ) -> Vec<f64>
+    where
+        M: Denoiser<D> + Sync,
+        M::Cond: Sync,
+        S: Sampler<D> + Sync,
+    {
+        let policy = || Replay::with_adjustment(schedule.clone(), adjustment.clone());
+        self.errors_by(model, sampler, runs, &policy)
+    }
+
+    /// The mean square error of each final sample under any policy, one a run.
+    ///
+    /// # Panics
+    /// As [`ClosedLoop::errors`].
+    pub fn errors_by<M, S, P>(
+        &self,
+        model: &M,
+        sampler: &S,
+        runs: &[Run<D, M::Cond>],
+        policy: &(dyn Fn() -> P + Sync),
+    ) -> Vec<f64>
+    where
+        M: Denoiser<D> + Sync,
+        M::Cond: Sync,
+        S: Sampler<D> + Sync,
+        P: Policy,
+    {
         assert_eq!(
             runs.len(),
             self.finals.len(),
             "the runs that were sampled in full are the ones to replay"
         );
-        let replay = |run| finish(model, sampler, &mut Replay::new(schedule.clone()), run);
+        let replay = |run| finish(model, sampler, &mut policy(), run);
         let replayed = each(runs.iter().collect(), self.parallel, replay);
         let error = |(replayed, full): (Tensor<D>, &Tensor<D>)| {
             let square = (replayed - full.clone()).square().mean().cast(DType::F32);

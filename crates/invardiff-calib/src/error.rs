@@ -13,6 +13,12 @@ pub enum CalibError {
     /// Nothing to measure.
     #[error("calibration needs at least one run; give --runs 1 or more")]
     NoRuns,
+    /// A training whose loss or gradient is no number.
+    #[error("iteration {iteration}: the loss or its gradient is no finite number; lower the learning rate")]
+    Diverged {
+        /// The iteration, from 0.
+        iteration: usize,
+    },
     /// A model whose forward does not pass the sites of its own topology.
     #[error("the forward of {model} does not do what its topology says: {detail}")]
     Sites {

@@ -7,6 +7,9 @@
 //!   those of a window before it, and only what lies beyond is measured in a second pass.
 //! - [`measure_atlas`] measures what every possible skip would cost, for the planner of least error
 //!   ([`invardiff_plan::front`]); a [`ClosedLoop`] then replays a plan on the same runs.
+//! - [`Mix`] is Learning-to-Cache's blend of fresh and kept values, [`measure_block_changes`] what Block Caching plans from. With
+//!   the feature `autodiff`, `RouterTraining` trains routers through that blend, and `ScaleShiftTraining` the vectors that
+//!   adjust reused values; both leave the model's weights as they are.
 //!
 //! The model below has one module and no weights; `examples/own_model.rs` has two kinds of module with weights of burn.
 //!
@@ -60,23 +63,39 @@
 //! # }
 //! ```
 
+#[cfg(feature = "autodiff")]
+mod adam_w;
 mod atlas;
+mod block_changes;
 mod calibrate;
 mod closed_loop;
 mod error;
+mod mix;
 mod readings;
 mod record;
+#[cfg(feature = "autodiff")]
+mod router;
 mod run;
+#[cfg(feature = "autodiff")]
+mod scale_shift;
 mod similarity;
 mod streams;
 mod substitute;
 
+#[cfg(feature = "autodiff")]
+pub use adam_w::{AdamW, Moments};
 pub use atlas::{AtlasOptions, measure_atlas};
+pub use block_changes::measure_block_changes;
 pub use calibrate::{Outcome, RecordOptions, calibrate, record};
 pub use closed_loop::ClosedLoop;
 pub use error::CalibError;
+pub use mix::{Mix, MixStep};
 pub use record::{Pairs, Record, RecordStep};
+#[cfg(feature = "autodiff")]
+pub use router::{Example, Pair, RouterLoss, RouterSettings, RouterState, RouterTraining};
 pub use run::Run;
+#[cfg(feature = "autodiff")]
+pub use scale_shift::{ScaleShiftLoss, ScaleShiftState, ScaleShiftTraining};
 pub use similarity::Similarity;
 pub use streams::Streams;
 pub use substitute::Substitute;

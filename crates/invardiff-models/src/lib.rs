@@ -25,7 +25,9 @@ pub mod vae;
 pub use dit::{ConfigError, Dit, DitConfig, LabelError, NoiseName, Numerics};
 pub use flux::{Canvas, CondError, Flux, FluxCond, FluxConfig};
 pub use golden::{Difference, Golden};
-pub use load::{FoundTensor, KeyLayout, KeyProblems, LoadError, LoadedDit, LoadedFlux, Misshapen};
+pub use load::{
+    FoundTensor, KeyLayout, KeyProblems, LoadError, LoadedDit, LoadedFlux, Misshapen, read_tensors,
+};
 pub use text::{
     ClipActivation, ClipConfig, ClipOutput, ClipText, ClipTokenizer, Encoded, IdsError, T5Activation,
     T5Config, T5Encoder, T5Tokenizer, TokenizerError,

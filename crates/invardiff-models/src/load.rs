@@ -8,6 +8,7 @@ mod infer;
 mod layout;
 mod safe;
 mod shards;
+mod tensors;
 mod text;
 mod vae;
 mod weights;
@@ -15,6 +16,7 @@ mod weights;
 pub use error::{FoundTensor, KeyProblems, LoadError, Misshapen};
 pub use flux::LoadedFlux;
 pub use layout::KeyLayout;
+pub use tensors::read_tensors;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};

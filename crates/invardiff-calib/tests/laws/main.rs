@@ -1,7 +1,13 @@
 //! The laws of calibration, on a toy model.
 
 mod atlas;
+mod block_changes;
 mod calibrate;
 mod closed_loop;
+mod mix;
 mod record;
+#[cfg(feature = "autodiff")]
+mod router;
+#[cfg(feature = "autodiff")]
+mod scale_shift;
 mod toy;

@@ -1,0 +1,150 @@
+//! How much every module changes from step to step, relative to itself: what Block Caching plans from.
+
+use std::collections::HashMap;
+
+use burn::tensor::{DType, Tensor};
+use invardiff_plan::{ChangeTable, Site};
+use invardiff_runtime::{Denoiser, Executor, Feature, Pass, Policy, Sampler, sample};
+use ndarray::Array2;
+
+use crate::readings::Readings;
+use crate::run::each;
+use crate::{CalibError, Run};
+
+/// Measures the relative L1 change of every module along the uncached trajectories of `runs`:
+/// `||O[k] - O[k-1]||_1 / ||O[k]||_1`, over all elements of all streams of a site (and all pictures of a run). A value that
+/// is zero and was zero has not changed; one that became zero counts as a change by 1e30. Of guidance in two passes the
+/// conditional one is measured.
+///
+/// Runs are measured in parallel where `parallel` is set (for devices that are processors); `progress` is called after each.
+///
+/// # Errors
+/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Plan`] for fewer than two steps;
+/// [`CalibError::Sites`] for a model that does not pass the sites of its topology.
+pub fn measure_block_changes<const D: usize, M, S>(
+    model: &M,
+    sampler: &S,
+    runs: &[Run<D, M::Cond>],
+    parallel: bool,
+    progress: &(dyn Fn() + Sync),
+) -> Result<ChangeTable, CalibError>
+where
+    M: Denoiser<D> + Sync,
+    M::Cond: Sync,
+    S: Sampler<D> + Sync,
+{
+    Run::check(runs, sampler)?;
+    let topology = model.topology();
+    let mut table = ChangeTable::new(&topology, sampler.steps())?;
+    let measured = each(runs.iter().collect(), parallel, |run| {
+        let mut watch = Watch::new(table.sites());
+        sample(model, sampler, &mut watch, run.noise.clone(), &run.cond);
+        watch.finish(&topology.model, sampler.steps()).inspect(|_| progress())
+    });
+    for changes in measured {
+        table.add_run(&changes?)?;
+    }
+    Ok(table)
+}
+
+/// Computes everything, and compares every module with the step before.
+struct Watch {
+    sites: Vec<Site>,
+    columns: HashMap<Site, usize>,
+    last: Vec<Vec<Tensor<3>>>,
+    visits: Vec<usize>,
+    /// L1 of the difference and of the value, by (step, column).
+    readings: Readings<(usize, usize), 2>,
+}
+
+impl Watch {
+    fn new(sites: &[Site]) -> Self {
+        Self {
+            sites: sites.to_vec(),
+            columns: sites.iter().enumerate().map(|(column, site)| (*site, column)).collect(),
+            last: vec![Vec::new(); sites.len()],
+            visits: vec![0; sites.len()],
+            readings: Readings::new(),
+        }
+    }
+
+    /// The changes, `[steps, sites]`.
+    fn finish(self, model: &str, steps: usize) -> Result<Array2<f64>, CalibError> {
+        if let Some(column) = self.visits.iter().position(|visits| *visits != steps) {
+            let detail =
+                format!("{} was passed {} times in {steps} steps", self.sites[column], self.visits[column]);
+            return Err(CalibError::Sites { model: model.into(), detail });
+        }
+        let mut changes = Array2::zeros((steps, self.sites.len()));
+        for (place, [difference, size]) in self.readings.read() {
+            changes[place] = relative(f64::from(difference), f64::from(size));
+        }
+        Ok(changes)
+    }
+}
+
+fn relative(difference: f64, size: f64) -> f64 {
+    if difference == 0.0 { 0.0 } else { (difference / size).min(1e30) }
+}
+
+impl Policy for Watch {
+    type Step<'a> = WatchStep<'a>;
+
+    fn step(&mut self, step: usize) -> WatchStep<'_> {
+        WatchStep { watch: self, step, pass: Pass::default() }
+    }
+}
+
+/// The executor of one watched step.
+struct WatchStep<'a> {
+    watch: &'a mut Watch,
+    step: usize,
+    pass: Pass,
+}
+
+impl Executor for WatchStep<'_> {
+    fn recall<const N: usize>(&mut self, _: Site) -> Option<Feature<N>> {
+        None
+    }
+
+    fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N> {
+        let Some(column) = self.watch.columns.get(&site).copied().filter(|_| self.pass == Pass::Conditional)
+        else {
+            return fresh;
+        };
+        let now: Vec<Tensor<3>> = fresh.iter().map(|tensor| tensor.clone().cast(DType::F32)).collect();
+        let before = std::mem::replace(&mut self.watch.last[column], now.clone());
+        if !before.is_empty() {
+            let differences = now.iter().cloned().zip(before).map(|(now, before)| now - before);
+            let sums = Tensor::cat(vec![l1(differences), l1(now.iter().cloned())], 0);
+            self.watch.readings.push((self.step, column), sums);
+        }
+        self.watch.visits[column] += 1;
+        fresh
+    }
+
+    fn enter(&mut self, pass: Pass) {
+        self.pass = pass;
+    }
+}
+
+/// The sum of absolute values over all tensors: over channels first, so that long sums keep their digits.
+///
+/// # Shapes
+/// - result: `[1]`
+fn l1(tensors: impl Iterator<Item = Tensor<3>>) -> Tensor<1> {
+    let sums: Vec<Tensor<1>> = tensors.map(|tensor| tensor.abs().sum_dim(2).sum()).collect();
+    Tensor::cat(sums, 0).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_stays_zero_has_not_changed() {
+        assert_eq!(relative(0.0, 0.0), 0.0);
+        assert_eq!(relative(1.0, 0.0), 1e30);
+        assert_eq!(relative(1.0, 4.0), 0.25);
+    }
+}

@@ -1,0 +1,175 @@
+//! Safetensors files of this project: arrays of f32 and one JSON object that says what they are.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use ndarray::{ArrayD, IxDyn};
+use safetensors::tensor::{SafeTensors, TensorView};
+use safetensors::{Dtype, serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::files;
+
+/// The metadata key of the object.
+const KEY: &str = "invardiff";
+/// The largest file that is read.
+const LIMIT: u64 = 1 << 30;
+
+/// Arrays by name, and the object beside them.
+#[derive(Clone, Debug)]
+pub(crate) struct TensorFile {
+    /// What the file holds, e.g. `invardiff-routers`.
+    format: &'static str,
+    /// The file's name in messages.
+    file: String,
+    object: Value,
+    arrays: BTreeMap<String, ArrayD<f32>>,
+}
+
+/// The version of all these formats.
+const VERSION: u64 = 1;
+
+impl TensorFile {
+    /// An empty file of a format, with its object.
+    ///
+    /// # Errors
+    /// When the object cannot be written as JSON.
+    pub(crate) fn new(format: &'static str, object: &impl Serialize) -> Result<Self> {
+        let object =
+            json!({ "format": format, "version": VERSION, "content": serde_json::to_value(object)? });
+        Ok(Self { format, file: String::new(), object, arrays: BTreeMap::new() })
+    }
+
+    /// Adds an array.
+    ///
+    /// # Errors
+    /// When there are not as many values as the shape says.
+    pub(crate) fn insert(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<()> {
+        let array = ArrayD::from_shape_vec(IxDyn(shape), values).with_context(|| format!("'{name}'"))?;
+        self.arrays.insert(name.to_owned(), array);
+        Ok(())
+    }
+
+    /// Writes the file whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written; names it.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let bytes: BTreeMap<&str, Vec<u8>> = self
+            .arrays
+            .iter()
+            .map(|(name, array)| {
+                (name.as_str(), array.iter().flat_map(|value| value.to_le_bytes()).collect())
+            })
+            .collect();
+        let views = self.arrays.iter().map(|(name, array)| {
+            Ok((name.as_str(), TensorView::new(Dtype::F32, array.shape().to_vec(), &bytes[name.as_str()])?))
+        });
+        let views: Vec<(&str, TensorView<'_>)> = views.collect::<Result<_>>()?;
+        let metadata = HashMap::from([(KEY.to_owned(), self.object.to_string())]);
+        files::write(path, &serialize(views, Some(metadata)).context("safetensors")?)
+    }
+
+    /// Reads a file of a format.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no safetensors file, or one of another format or version; names it.
+    pub(crate) fn read(path: &Path, format: &'static str) -> Result<Self> {
+        let file = path.display().to_string();
+        let size = std::fs::metadata(path).with_context(|| file.clone())?.len();
+        ensure!(size <= LIMIT, "{file}: larger than {LIMIT} bytes");
+        let bytes = std::fs::read(path).with_context(|| file.clone())?;
+        let wrong = |error| anyhow!("{file}: no whole safetensors file: {error}");
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(wrong)?;
+        let object = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
+        let object = object.ok_or_else(|| anyhow!("{file}: no {format} file: its metadata lack '{KEY}'"))?;
+        let object: Value =
+            serde_json::from_str(object).with_context(|| format!("{file}: metadata '{KEY}'"))?;
+        let found = object["format"].as_str().unwrap_or("of no format");
+        ensure!(found == format, "{file}: expected a file of the format {format}, this one is {found}");
+        let version = &object["version"];
+        ensure!(
+            version.as_u64() == Some(VERSION),
+            "{file}: version {version} is unknown; this program reads {VERSION}"
+        );
+        let tensors = SafeTensors::deserialize(&bytes).map_err(wrong)?;
+        let arrays = tensors.iter().map(|(name, view)| Ok((name.to_owned(), array(&file, name, &view)?)));
+        Ok(Self { format, arrays: arrays.collect::<Result<_>>()?, object, file })
+    }
+
+    /// The object.
+    ///
+    /// # Errors
+    /// When it lacks a key or has one of another type; names file and key.
+    pub(crate) fn object<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_value(self.object["content"].clone())
+            .with_context(|| format!("{}: metadata '{KEY}'", self.file))
+    }
+
+    /// The values of an array of this many axes, with its shape.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it has other axes; names file and array.
+    pub(crate) fn array<const D: usize>(&self, name: &str) -> Result<([usize; D], Vec<f32>)> {
+        let array = self.arrays.get(name);
+        let array = array
+            .ok_or_else(|| anyhow!("{}: '{name}' is missing from the {} file", self.file, self.format))?;
+        let shape = array.shape().try_into().map_err(|_| {
+            anyhow!("{}: '{name}' has shape {:?}, expected {D} axes", self.file, array.shape())
+        })?;
+        Ok((shape, array.iter().copied().collect()))
+    }
+
+    /// The values of an array of exactly this shape.
+    ///
+    /// # Errors
+    /// As [`TensorFile::array`], and for another shape.
+    pub(crate) fn shaped<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Vec<f32>> {
+        let (found, values) = self.array::<D>(name)?;
+        ensure!(found == shape, "{}: '{name}' has shape {found:?}, expected {shape:?}", self.file);
+        Ok(values)
+    }
+}
+
+fn array(file: &str, name: &str, view: &TensorView<'_>) -> Result<ArrayD<f32>> {
+    ensure!(
+        view.dtype() == Dtype::F32,
+        "{file}: '{name}' has elements of type {:?}, expected F32",
+        view.dtype()
+    );
+    let values = view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    ArrayD::from_shape_vec(IxDyn(view.shape()), values).with_context(|| format!("{file}: '{name}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_comes_back_and_others_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let mut file = TensorFile::new("invardiff-test", &json!({ "steps": 4 })).unwrap();
+        file.insert("x", &[2, 3], (0..6).map(|value| value as f32).collect()).unwrap();
+        assert!(file.insert("y", &[2, 3], vec![0.0]).is_err());
+        file.write(&path).unwrap();
+        let back = TensorFile::read(&path, "invardiff-test").unwrap();
+        assert_eq!(back.object::<Value>().unwrap()["steps"], 4);
+        assert_eq!(back.array("x").unwrap(), ([2, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
+        let message = |result: Result<()>| format!("{:#}", result.unwrap_err());
+        let other = message(TensorFile::read(&path, "invardiff-routers").map(drop));
+        assert!(other.contains("a.safetensors") && other.contains("invardiff-test"), "{other}");
+        assert!(message(back.array::<2>("z").map(drop)).contains("'z' is missing"));
+        assert!(message(back.array::<1>("x").map(drop)).contains("expected 1 axes"));
+        assert!(message(back.shaped("x", [3, 2]).map(drop)).contains("expected [3, 2]"));
+        let bytes = std::fs::read(&path).unwrap();
+        for cut in [0, 7, 20, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let error = message(TensorFile::read(&path, "invardiff-test").map(drop));
+            assert!(error.contains("a.safetensors"), "{cut}: {error}");
+        }
+    }
+}
