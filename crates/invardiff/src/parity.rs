@@ -19,7 +19,9 @@ mod metrics;
 mod quantile;
 mod rule;
 mod schedulers;
+mod text;
 mod trajectory;
+mod vae;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -41,6 +43,8 @@ enum Kind {
     DitCalibration,
     Flux,
     FluxCalibration,
+    TextEncoders,
+    AutoencoderKl,
     Analyser(Variant),
     QuantileAndRate,
     Schedulers,
@@ -48,11 +52,13 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 10] = [
+    const ALL: [(&'static str, Self); 12] = [
         ("dit", Self::Dit),
         ("dit_calibration", Self::DitCalibration),
         ("flux", Self::Flux),
         ("flux_calibration", Self::FluxCalibration),
+        ("text_encoders", Self::TextEncoders),
+        ("autoencoder_kl", Self::AutoencoderKl),
         ("analyser_dit", Self::Analyser(Variant::Dit)),
         ("analyser_flux", Self::Analyser(Variant::Flux)),
         ("analyser_wan", Self::Analyser(Variant::Wan)),
@@ -149,6 +155,8 @@ fn check_fixture(folder: &Folder, all: &[PathBuf], device: &Device) -> Checked {
             Kind::DitCalibration => calibration::check(folder, all, device, checks),
             Kind::Flux => flux::check(folder, device, checks),
             Kind::FluxCalibration => flux::check_calibration(folder, all, device, checks),
+            Kind::TextEncoders => text::check(folder, device, checks),
+            Kind::AutoencoderKl => vae::check(folder, device, checks),
             Kind::Analyser(variant) => analyser::check(folder, variant, checks),
             Kind::QuantileAndRate => quantile::check(folder, checks),
             Kind::Schedulers => schedulers::check(folder, device, checks),

@@ -11,10 +11,11 @@ use crate::parity::{Check, Checked, Measure, Measured, check_all, shipped};
 
 /// Compare with fixtures: arrays that other programs made
 ///
-/// A fixture is a folder with a manifest.json, whose `kind` says what is in it: a DiT with its forward and its
-/// trajectories (dit), a calibration with the plans that it made (dit_calibration), the calibration rules on given
-/// features (analyser_dit, analyser_flux, analyser_wan), the quantile, samplers, image metrics. A folder of the authors'
-/// cache_books_*.json needs no manifest: every book is read, written again and lowered.
+/// A fixture is a folder with a manifest.json, whose `kind` says what is in it: a transformer with its forward and its
+/// trajectories (dit, flux), a calibration with the plans that it made (dit_calibration, flux_calibration), text encoders
+/// (text_encoders), an autoencoder (autoencoder_kl), the calibration rules on given features (analyser_dit,
+/// analyser_flux, analyser_wan), the quantile, samplers, image metrics. A folder of the authors' cache_books_*.json needs
+/// no manifest: every book is read, written again and lowered.
 ///
 /// Sizes, steps and thresholds are read from the folder. Each line is one comparison with its largest error and the
 /// tolerance it is held to; an array that the folder does not have is not asked for. The exit code is 1 when any

@@ -2,5 +2,6 @@
 
 mod broken;
 mod copy;
+mod encoders;
 mod shipped;
 mod unseen;

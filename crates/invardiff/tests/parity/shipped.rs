@@ -22,6 +22,8 @@ fn every_shipped_fixture_passes() {
         ("dit_calibration", 100),
         ("flux", 20),
         ("flux_calibration", 25),
+        ("text_encoders", 12),
+        ("autoencoder_kl", 18),
         ("analyser_dit", 15),
         ("analyser_flux", 10),
         ("analyser_wan", 10),
