@@ -176,8 +176,10 @@ impl ErrorAtlas {
     pub fn error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
         let near = step.checked_sub(b + 1).filter(|gap| *gap < self.window)?;
         let error = match (rule, a) {
-            (ReuseRule::Hold, _) | (ReuseRule::Extrapolate(_), None) => self.hold[[step, near]],
-            (ReuseRule::Extrapolate(_), Some(a)) => {
+            (ReuseRule::Hold, _) | (ReuseRule::Extrapolate(_) | ReuseRule::Taylor(_), None) => {
+                self.hold[[step, near]]
+            }
+            (ReuseRule::Extrapolate(_) | ReuseRule::Taylor(_), Some(a)) => {
                 let far = b.checked_sub(a + 1).filter(|gap| *gap < self.window)?;
                 self.linear[[step, near, far]]
             }

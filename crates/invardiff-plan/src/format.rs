@@ -6,6 +6,7 @@ pub(crate) mod envelope;
 mod file;
 mod groups;
 mod rules;
+pub(crate) mod text;
 
 use crate::PlanError;
 

@@ -12,14 +12,22 @@ pub enum ReuseRule {
     /// The polynomial of this order (1 or 2) through the last `order + 1` computed values; a lower order while fewer were
     /// computed.
     Extrapolate(u8),
+    /// TaylorSeer's series of this order (1 to [`ReuseRule::MAX_ORDER`]) from the last `order + 1` computed values, by finite
+    /// differences; a lower order while fewer were computed. Order 1 is [`ReuseRule::Extrapolate`] of order 1; above, each
+    /// difference is divided by the distance of its own last two values and the powers are those of a Taylor series, so that
+    /// it is not the polynomial through the values.
+    Taylor(u8),
 }
 
 impl ReuseRule {
+    /// The highest order of [`ReuseRule::Taylor`].
+    pub const MAX_ORDER: u8 = 4;
+
     /// How many computed values one reuse reads at most.
     pub const fn reach(self) -> usize {
         match self {
             Self::Hold => 1,
-            Self::Extrapolate(order) => order as usize + 1,
+            Self::Extrapolate(order) | Self::Taylor(order) => order as usize + 1,
         }
     }
 }

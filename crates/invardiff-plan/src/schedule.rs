@@ -1,8 +1,11 @@
 //! A plan lowered into what a runtime does: compute, keep, reuse, take; with exact liveness.
 
+mod weights;
+
 use std::collections::HashMap;
 
 use crate::{CachePlan, GateSite, PlanError, ReuseRule, Site, SiteSpec, TimeAxis, Topology};
+use weights::weights;
 
 /// One kept feature that a reuse reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -187,7 +190,7 @@ fn lane(
                     return Err(PlanError::ReuseBeforeCompute { site, step });
                 }
                 last_read.extend(nodes.iter().map(|node| (*node, step)));
-                Action::Reuse(lagrange(nodes, step, time))
+                Action::Reuse(recipe(rule, nodes, step, time))
             }
         });
     }
@@ -207,16 +210,11 @@ fn lane(
     Ok(lane)
 }
 
-/// Weights of the polynomial through `nodes`, evaluated at `step`.
-fn lagrange(nodes: &[usize], step: usize, time: &dyn Fn(usize) -> f64) -> Recipe {
-    let weight = |node: usize| -> f64 {
-        nodes
-            .iter()
-            .filter(|other| **other != node)
-            .map(|other| (time(step) - time(*other)) / (time(node) - time(*other)))
-            .product()
-    };
-    nodes.iter().map(|node| Source { step: *node, weight: weight(*node), last: false }).collect()
+/// What is read of each of `nodes` to stand in at `step`.
+fn recipe(rule: ReuseRule, nodes: &[usize], step: usize, time: &dyn Fn(usize) -> f64) -> Recipe {
+    let times: Vec<f64> = nodes.iter().map(|node| time(*node)).collect();
+    let weights = weights(rule, &times, time(step));
+    nodes.iter().zip(weights).map(|(node, weight)| Source { step: *node, weight, last: false }).collect()
 }
 
 /// Elements in the store after each step, and the most at any moment of it. Modules come in order, the gate's value last.

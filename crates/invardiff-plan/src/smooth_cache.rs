@@ -49,6 +49,11 @@ impl SmoothCache {
         }
     }
 
+    /// A schedule from its rows, `true` = reuse, all of one length.
+    pub(crate) const fn from_rows(components: Vec<(Kind, Vec<bool>)>) -> Self {
+        Self { components }
+    }
+
     /// The schedule of a plan that has no step gate and treats all layers of a kind alike.
     ///
     /// # Errors

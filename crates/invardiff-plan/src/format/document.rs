@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::groups::{SiteGroup, group, ungroup};
 use crate::format::rules::Rules;
-use crate::format::{FILE_LIMIT, in_file};
+use crate::format::{FILE_LIMIT, in_file, text};
 use crate::{CachePlan, Kind, PlanError, Provenance};
 
 const FORMAT: &str = "invardiff-plan";
@@ -37,13 +37,6 @@ struct Document {
     reuse: BTreeMap<Kind, Vec<String>>,
     rules: Rules,
     provenance: Provenance,
-}
-
-/// What is looked at first, so that a later version is refused by its number and not by its keys.
-#[derive(Deserialize)]
-struct Header {
-    format: Option<String>,
-    version: Option<u64>,
 }
 
 impl CachePlan {
@@ -75,22 +68,9 @@ impl CachePlan {
     /// # Errors
     /// [`PlanError::Format`], [`PlanError::Shape`] and [`PlanError::Range`], each naming file and key: text that is no
     /// JSON or cut short, an unknown version, a missing or unknown key, a row of the wrong length, a value out of range.
-    pub fn from_json(text: &str, what: &str) -> Result<Self, PlanError> {
-        let header: Header = parse(text, what)?;
-        if header.format.as_deref() != Some(FORMAT) {
-            return Err(wrong(what, &format!("key 'format' is not \"{FORMAT}\"")));
-        }
-        match header.version {
-            Some(VERSION) => {}
-            Some(version) => {
-                return Err(wrong(
-                    what,
-                    &format!("version {version} is unknown; this program reads {VERSION}"),
-                ));
-            }
-            None => return Err(wrong(what, &"missing key 'version'")),
-        }
-        parse::<Document>(text, what)?.plan().map_err(|error| in_file(error, what))
+    pub fn from_json(json: &str, what: &str) -> Result<Self, PlanError> {
+        text::header(json, what, FORMAT, VERSION)?;
+        text::parse::<Document>(json, what)?.plan().map_err(|error| in_file(error, what))
     }
 }
 
@@ -188,17 +168,6 @@ fn refuse_infinite(provenance: &Provenance) -> Result<(), PlanError> {
             expected: "a finite number, as JSON has no other; write the plan as .bin".into(),
         }),
     }
-}
-
-fn parse<'a, T: Deserialize<'a>>(text: &'a str, what: &str) -> Result<T, PlanError> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let place = if path == "." { String::new() } else { format!("key '{path}': ") };
-        wrong(what, &format!("{place}{}", error.inner()))
-    })?;
-    deserializer.end().map_err(|error| wrong(what, &error))?;
-    Ok(value)
 }
 
 fn wrong(what: &str, detail: &dyn std::fmt::Display) -> PlanError {

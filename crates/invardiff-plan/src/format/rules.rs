@@ -51,11 +51,18 @@ impl Rules {
 
 fn check(key: &str, rule: ReuseRule) -> Result<(), PlanError> {
     match rule {
-        ReuseRule::Hold | ReuseRule::Extrapolate(1 | 2) => Ok(()),
+        ReuseRule::Hold | ReuseRule::Extrapolate(1 | 2) | ReuseRule::Taylor(1..=ReuseRule::MAX_ORDER) => {
+            Ok(())
+        }
         ReuseRule::Extrapolate(order) => Err(PlanError::Range {
             what: key.into(),
             value: format!("order {order}"),
             expected: "1 or 2".into(),
+        }),
+        ReuseRule::Taylor(order) => Err(PlanError::Range {
+            what: key.into(),
+            value: format!("order {order}"),
+            expected: "1 to 4".into(),
         }),
     }
 }

@@ -39,7 +39,11 @@ fn sites() -> impl Strategy<Value = Vec<Site>> {
 }
 
 fn rule() -> impl Strategy<Value = ReuseRule> {
-    prop_oneof![Just(ReuseRule::Hold), (1..=2_u8).prop_map(ReuseRule::Extrapolate)]
+    prop_oneof![
+        Just(ReuseRule::Hold),
+        (1..=2_u8).prop_map(ReuseRule::Extrapolate),
+        (1..=ReuseRule::MAX_ORDER).prop_map(ReuseRule::Taylor)
+    ]
 }
 
 fn gate_site() -> impl Strategy<Value = GateSite> {

@@ -214,6 +214,7 @@ fn rule(rule: ReuseRule) -> String {
     match rule {
         ReuseRule::Hold => "hold".into(),
         ReuseRule::Extrapolate(order) => format!("extrapolate-{order}"),
+        ReuseRule::Taylor(order) => format!("taylor-{order}"),
     }
 }
 
