@@ -26,7 +26,7 @@ pub(crate) use random::uniform;
 use burn::module::{Module, Param};
 use burn::tensor::activation::silu;
 use burn::tensor::{DType, Int, Tensor};
-use invardiff_runtime::{Denoiser, Executor, Site, Topology};
+use invardiff_runtime::{Block, Denoiser, Executor, Passage, Site, Topology};
 
 /// A class-conditional diffusion transformer.
 ///
@@ -70,8 +70,15 @@ impl Dit {
         let c = silu(self.t_embedder.forward(t) + self.embed_labels(y));
         let [x] = exec.at(Site::TRUNK, |exec| {
             let x = self.x_embedder.forward(x) + self.pos_embed.val();
-            let blocks = (0..).zip(&self.blocks);
-            [blocks.fold(x, |x, (layer, block)| block.forward(exec, layer, x, c.clone()))]
+            let count = self.blocks.len();
+            [(0..).zip(&self.blocks).fold(x, |x, (layer, block)| {
+                let place = Block { index: layer as usize, count };
+                match exec.before_block(place, || [x.clone()], || block.enter(x.clone(), c.clone())) {
+                    Passage::Compute => block.forward(exec, layer, x, c.clone()),
+                    Passage::Skip => x,
+                    Passage::Replace([x]) => x,
+                }
+            })]
         });
         self.final_layer.forward(x, c)
     }

@@ -28,7 +28,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::silu;
 use burn::tensor::{DType, Tensor};
-use invardiff_runtime::{Denoiser, Executor, Site, Topology};
+use invardiff_runtime::{Block, Denoiser, Executor, Passage, Site, Topology};
 
 use crate::dit::{TimestepEmbedder, project};
 
@@ -84,14 +84,31 @@ impl Flux {
         let c = silu(self.embed(t, cond));
         let [img] = exec.at(Site::TRUNK, |exec| {
             let streams = [project(&self.img_in, x), project(&self.txt_in, cond.text.clone())];
-            let [img, txt] = (0..).zip(&self.double_blocks).fold(streams, |streams, (layer, block)| {
-                block.forward(exec, layer, streams, c.clone(), &cond.rope)
+            let [double, count] =
+                [self.double_blocks.len(), self.double_blocks.len() + self.single_blocks.len()];
+            let [img, txt] = (0..).zip(&self.double_blocks).fold(streams, |[img, txt], (layer, block)| {
+                let place = Block { index: layer as usize, count };
+                let hidden = || [img.clone(), txt.clone()];
+                match exec.before_block(place, hidden, || block.enter(img.clone(), c.clone())) {
+                    Passage::Compute => block.forward(exec, layer, [img, txt], c.clone(), &cond.rope),
+                    Passage::Skip => [img, txt],
+                    Passage::Replace(streams) => streams,
+                }
             });
             let ([_, image_tokens, _], [_, text_tokens, _]) = (img.dims(), txt.dims());
             let joint = Tensor::cat(vec![txt, img], 1);
-            let joint = (0..)
-                .zip(&self.single_blocks)
-                .fold(joint, |x, (layer, block)| block.forward(exec, layer, x, c.clone(), &cond.rope));
+            let joint = (0..).zip(&self.single_blocks).fold(joint, |x, (layer, block)| {
+                let place = Block { index: double + layer as usize, count };
+                let hidden = || {
+                    [(text_tokens, image_tokens), (0, text_tokens)]
+                        .map(|(from, n)| x.clone().narrow(1, from, n))
+                };
+                match exec.before_block(place, hidden, || block.enter(x.clone(), c.clone())) {
+                    Passage::Compute => block.forward(exec, layer, x, c.clone(), &cond.rope),
+                    Passage::Skip => x,
+                    Passage::Replace([img, txt]) => Tensor::cat(vec![txt, img], 1),
+                }
+            });
             // The product is a tensor of its own: kept, a mere view would keep the prompt's tokens as well.
             [joint.narrow(1, text_tokens, image_tokens) * 1.0]
         });

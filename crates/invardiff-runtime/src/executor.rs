@@ -3,6 +3,8 @@
 use burn::tensor::Tensor;
 use invardiff_plan::{OutputForm, Site};
 
+use crate::{Block, Passage};
+
 /// What stands at a site: `N` tensors of shape `[batch, tokens, dim]`.
 pub type Feature<const N: usize> = [Tensor<3>; N];
 
@@ -45,6 +47,24 @@ pub trait Executor: Sized {
         let value = compute(self);
         self.enter(Pass::Conditional);
         value
+    }
+
+    /// Before each block of the trunk, in order: whether it is computed. By default it is, and nobody looks.
+    ///
+    /// `hidden` is the hidden state there, the picture's tokens first and the same streams before every block; `modulated`
+    /// is what the block's first module sees, after norm and modulation (of the picture's stream, where they are apart).
+    /// Neither is made unless it is called.
+    ///
+    /// A policy that leaves blocks out by looking at the state decides here, one that reuses values at
+    /// [`Executor::recall`]; blocks are no sites, so that nothing is listed twice.
+    #[inline]
+    fn before_block<const N: usize>(
+        &mut self,
+        _block: Block,
+        _hidden: impl FnOnce() -> Feature<N>,
+        _modulated: impl FnOnce() -> Tensor<3>,
+    ) -> Passage<N> {
+        Passage::Compute
     }
 
     /// The value at `site`: recalled, or computed and settled. The closure receives the outermost executor.

@@ -13,7 +13,10 @@ mod error;
 mod executor;
 mod full;
 mod guidance;
+mod meter;
 mod observe;
+mod passage;
+mod policies;
 mod replay;
 mod sample;
 mod sampler;
@@ -25,7 +28,10 @@ pub use error::RuntimeError;
 pub use executor::{Executor, Feature, Pass, Policy};
 pub use full::Full;
 pub use guidance::{BatchedGuidance, TwoPassCond, TwoPassGuidance};
+pub use meter::Meter;
 pub use observe::{Event, Observed, ObservedStep};
+pub use passage::{Block, Passage};
+pub use policies::{Bypass, BypassStep, Decision, relative_change};
 pub use replay::{Replay, ReplayStep};
 pub use sample::{sample, sample_with};
 pub use sampler::{
@@ -36,4 +42,4 @@ pub use scale_shift::{Affine, ScaleShift};
 pub use store::FeatureStore;
 
 pub use invardiff_plan::OutputForm;
-pub use invardiff_plan::{Kind, Site, SiteSpec, StreamSpec, Topology};
+pub use invardiff_plan::{Kind, Site, SiteSpec, SkipRule, StreamSpec, Topology};

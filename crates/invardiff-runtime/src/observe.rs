@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use invardiff_plan::{OutputForm, Site};
 
-use crate::{Executor, Feature, Pass, Policy};
+use crate::{Block, Executor, Feature, Pass, Passage, Policy};
 
 /// What an observer sees at a site.
 #[derive(Debug)]
@@ -75,5 +75,14 @@ impl<E: Executor, F: FnMut(usize, Site, Event<'_>)> Executor for ObservedStep<'_
 
     fn enter(&mut self, pass: Pass) {
         self.inner.enter(pass);
+    }
+
+    fn before_block<const N: usize>(
+        &mut self,
+        block: Block,
+        hidden: impl FnOnce() -> Feature<N>,
+        modulated: impl FnOnce() -> Tensor<3>,
+    ) -> Passage<N> {
+        self.inner.before_block(block, hidden, modulated)
     }
 }

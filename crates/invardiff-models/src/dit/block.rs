@@ -40,6 +40,16 @@ impl DitBlock {
         });
         x + mlp * gate_mlp
     }
+
+    /// What the attention of this block sees: `x` after norm and modulation.
+    ///
+    /// # Shapes
+    /// - `x`, result: `[batch, tokens, dim]`
+    /// - `c`: `[batch, dim]`, the conditioning after its SiLU
+    pub fn enter(&self, x: Tensor<3>, c: Tensor<2>) -> Tensor<3> {
+        let [shift, scale, ..]: [_; 6] = chunks(self.modulation.forward(c));
+        modulate(self.norm1.forward(x), shift, scale)
+    }
 }
 
 /// `x * (1 + scale) + shift`.

@@ -73,6 +73,16 @@ impl DoubleBlock {
         [img + ff * img_gate2, within_range(txt + context_ff * txt_gate2)]
     }
 
+    /// What the attention of this block sees of the picture: its tokens after norm and modulation.
+    ///
+    /// # Shapes
+    /// - `img`, result: `[batch, image_tokens, dim]`
+    /// - `c`: `[batch, dim]`, the conditioning after its SiLU
+    pub fn enter(&self, img: Tensor<3>, c: Tensor<2>) -> Tensor<3> {
+        let [shift, scale, ..]: [_; 6] = chunks(self.img.modulation.forward(c));
+        modulate(self.img.norm1.forward(img), shift, scale)
+    }
+
     /// Attention over the tokens of both streams, the prompt's first.
     ///
     /// # Shapes

@@ -69,4 +69,14 @@ impl SingleBlock {
         drop(normed);
         within_range(x + (attn + mlp + self.bias.val().unsqueeze()) * gate)
     }
+
+    /// What both modules of this block see: `x` after norm and modulation.
+    ///
+    /// # Shapes
+    /// - `x`, result: `[batch, text_tokens + image_tokens, dim]`
+    /// - `c`: `[batch, dim]`, the conditioning after its SiLU
+    pub fn enter(&self, x: Tensor<3>, c: Tensor<2>) -> Tensor<3> {
+        let [shift, scale, _]: [_; 3] = chunks(self.modulation.forward(c));
+        modulate(self.norm.forward(x), shift, scale)
+    }
 }

@@ -12,11 +12,11 @@ use ndarray::Array2;
 
 use crate::fixture::{bits, device};
 
-const BATCH: usize = 2;
+pub(crate) const BATCH: usize = 2;
 const STEPS: usize = 7;
 
 /// Every size class and patch size with fewer layers and channels; 1, 3 and 4 channels, with and without sigma.
-fn configs() -> impl Iterator<Item = DitConfig> {
+pub(crate) fn configs() -> impl Iterator<Item = DitConfig> {
     ["s", "b", "l", "xl"].into_iter().flat_map(|class| {
         [2, 4, 8].into_iter().flat_map(move |patch| {
             let published = DitConfig::named(&format!("dit-{class}-{patch}-256")).unwrap();
@@ -37,15 +37,15 @@ fn configs() -> impl Iterator<Item = DitConfig> {
 }
 
 /// A deterministic source of numbers.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self) -> f32 {
+    pub(crate) fn roll(&mut self) -> f32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 40) as f32 / (1u64 << 24) as f32
     }
 
-    fn sample(&mut self, config: &DitConfig) -> Tensor<4> {
+    pub(crate) fn sample(&mut self, config: &DitConfig) -> Tensor<4> {
         let shape = [BATCH, config.in_channels, config.input_size, config.input_size];
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| 3.0 * (self.roll() - 0.5)).collect();
         Tensor::from_data(TensorData::new(values, shape), &device())

@@ -17,11 +17,11 @@ use ndarray::Array2;
 use crate::fixture::{bits, device};
 use crate::tiny::Dice;
 
-const BATCH: usize = 2;
+pub(crate) const BATCH: usize = 2;
 const STEPS: usize = 7;
 
 /// With and without guidance, with and without blocks of either kind, wide and narrow pictures.
-fn models() -> Vec<Flux> {
+pub(crate) fn models() -> Vec<Flux> {
     let shapes = [
         (2, 3, 3, [4, 6, 6], true),
         (3, 5, 2, [2, 4, 2], false),
@@ -50,11 +50,11 @@ fn models() -> Vec<Flux> {
     models
 }
 
-fn noise(flux: &Flux, dice: &mut Dice) -> Tensor<3> {
+pub(crate) fn noise(flux: &Flux, dice: &mut Dice) -> Tensor<3> {
     dice.tensor([BATCH, flux.canvas().image_tokens(), flux.config().in_channels])
 }
 
-fn cond(flux: &Flux, dice: &mut Dice) -> FluxCond {
+pub(crate) fn cond(flux: &Flux, dice: &mut Dice) -> FluxCond {
     let config = flux.config();
     let text = dice.tensor([BATCH, flux.canvas().text_tokens, config.joint_attention_dim]);
     let pooled = dice.tensor([BATCH, config.pooled_projection_dim]);

@@ -1,6 +1,7 @@
 //! The FLUX transformer and its loader against stored numbers, laws and bad files.
 
 mod bad_files;
+mod blocks;
 #[expect(dead_code, reason = "shared with the tests of DiT, which use all of it")]
 #[path = "../dit/fixture.rs"]
 mod fixture;

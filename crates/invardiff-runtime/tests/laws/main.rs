@@ -1,7 +1,9 @@
 //! The laws of the seam, on a toy model.
 
+mod bypass;
 mod guidance;
 mod scale_shift;
+mod meter;
 mod toy;
 mod two_pass;
 

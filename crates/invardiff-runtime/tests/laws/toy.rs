@@ -5,8 +5,8 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use invardiff_plan::{CachePlan, GateSite, ReuseRule, StreamSpec, TimeAxis};
 use invardiff_runtime::{
-    Denoiser, DpmSolverPlusPlus, Executor, GaussianNoise, Kind, NoiseSchedule, OutputForm, Policy, Replay,
-    Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
+    Block, Denoiser, DpmSolverPlusPlus, Executor, GaussianNoise, Kind, NoiseSchedule, OutputForm, Passage,
+    Policy, Replay, Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
 };
 use ndarray::Array2;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -17,13 +17,13 @@ pub(crate) const JOINT: Kind = Kind::new("joint");
 pub(crate) const JOINT_TEXT: Kind = Kind::new("joint_text");
 pub(crate) const FORMS: [OutputForm; 3] = [OutputForm::X0, OutputForm::Epsilon, OutputForm::Velocity];
 
-pub(crate) const LAYERS: usize = 2;
+pub(crate) const LAYERS: usize = 4;
 pub(crate) const BATCH: usize = 2;
 pub(crate) const TOKENS: usize = 5;
 pub(crate) const TEXT: usize = 3;
 pub(crate) const DIM: usize = 4;
 
-/// Two layers, each with a `mix` (one tensor) and a `joint` (image and text).
+/// Four blocks, each with a `mix` (one tensor) and a `joint` (image and text).
 pub(crate) struct Toy {
     weights: Vec<[Tensor<3>; 3]>,
     head: Tensor<3>,
@@ -36,7 +36,7 @@ impl Toy {
         Self { weights: (0..LAYERS).map(|_| std::array::from_fn(|_| weight())).collect(), head: weight() }
     }
 
-    fn embed(x: Tensor<3>, t: f32) -> Tensor<3> {
+    pub(crate) fn embed(x: Tensor<3>, t: f32) -> Tensor<3> {
         x + (t / 200.0).sin()
     }
 
@@ -51,19 +51,27 @@ impl Toy {
     }
 
     /// The output, with the new time in it as the final layer of a DiT has it.
-    fn head(&self, hidden: Tensor<3>, t: f32) -> Tensor<3> {
+    pub(crate) fn head(&self, hidden: Tensor<3>, t: f32) -> Tensor<3> {
         hidden.matmul(self.head.clone()) * (t / 300.0).cos()
+    }
+
+    /// What the first module of a block would see, were there norms and modulations.
+    pub(crate) fn modulated(hidden: &Tensor<3>, t: f32) -> Tensor<3> {
+        hidden.clone() * (t / 400.0).sin()
+    }
+
+    /// One block written out without the seam: image and text.
+    pub(crate) fn block(&self, layer: usize, [hidden, text]: [Tensor<3>; 2]) -> [Tensor<3>; 2] {
+        let [mixed] = self.mix(layer, &hidden);
+        let hidden = hidden + mixed;
+        let [image, words] = self.joint(layer, &hidden, &text);
+        [hidden + image, text + words]
     }
 
     /// The same network written out without the seam.
     pub(crate) fn plain(&self, x: Tensor<3>, t: f32, text: &Tensor<3>) -> Tensor<3> {
-        let (mut hidden, mut text) = (Self::embed(x, t), text.clone());
-        for layer in 0..LAYERS {
-            let [mixed] = self.mix(layer, &hidden);
-            hidden = hidden + mixed;
-            let [image, words] = self.joint(layer, &hidden, &text);
-            (hidden, text) = (hidden + image, text + words);
-        }
+        let start = [Self::embed(x, t), text.clone()];
+        let [hidden, _] = (0..LAYERS).fold(start, |state, layer| self.block(layer, state));
         self.head(hidden, t)
     }
 }
@@ -91,6 +99,16 @@ impl Denoiser<3> for Toy {
         let [hidden] = exec.at(Site::TRUNK, |exec| {
             let (mut hidden, mut text) = (Self::embed(x, t), text.clone());
             for layer in 0..LAYERS {
+                let place = Block { index: layer, count: LAYERS };
+                let state = || [hidden.clone(), text.clone()];
+                match exec.before_block(place, state, || Self::modulated(&hidden, t)) {
+                    Passage::Compute => {}
+                    Passage::Skip => continue,
+                    Passage::Replace(state) => {
+                        [hidden, text] = state;
+                        continue;
+                    }
+                }
                 let [mixed] = exec.at(Site::new(MIX, layer as u32), |_| self.mix(layer, &hidden));
                 hidden = hidden + mixed;
                 let [image, words] =
@@ -145,9 +163,10 @@ pub(crate) fn random_plan(seed: u64) -> CachePlan {
     let gate = (0..steps).map(|step| step > 0 && rng.random_bool(skip)).collect();
     let sites: Vec<Site> = topology.sites.iter().map(|spec| spec.site).collect();
     let matrix = Array2::from_shape_fn((steps, sites.len()), |(step, _)| step > 0 && rng.random_bool(reuse));
-    let rule = |rng: &mut Xoshiro256PlusPlus| match rng.random_range(0..3) {
+    let rule = |rng: &mut Xoshiro256PlusPlus| match rng.random_range(0..6) {
         0 => ReuseRule::Hold,
-        order => ReuseRule::Extrapolate(order),
+        order @ 1..=2 => ReuseRule::Extrapolate(order),
+        order => ReuseRule::Taylor(order - 2),
     };
     let gate_site =
         if rng.random_bool(0.5) { GateSite::Trunk } else { GateSite::Output(FORMS[rng.random_range(0..3)]) };

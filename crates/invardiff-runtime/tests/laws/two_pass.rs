@@ -11,7 +11,7 @@ use crate::toy::{BATCH, Toy, bits, noise, random_plan, replay, solver, text};
 
 const SCALE: f32 = 3.0;
 
-fn model() -> TwoPassGuidance<Toy> {
+pub(crate) fn model() -> TwoPassGuidance<Toy> {
     TwoPassGuidance { model: Toy::seeded(1), scale: SCALE }
 }
 
@@ -21,7 +21,7 @@ fn cond() -> TwoPassCond<Tensor<3>> {
 }
 
 /// Bits of the sample after every step.
-fn guided<P: Policy>(steps: usize, policy: &mut P) -> Vec<Vec<u32>> {
+pub(crate) fn guided<P: Policy>(steps: usize, policy: &mut P) -> Vec<Vec<u32>> {
     let mut seen = Vec::new();
     let look = |_: &P, _, x: &Tensor<3>| seen.push(bits(x));
     sample_with(&model(), &solver(steps), policy, noise(2), &cond(), look);
@@ -29,7 +29,7 @@ fn guided<P: Policy>(steps: usize, policy: &mut P) -> Vec<Vec<u32>> {
 }
 
 /// The same written out: each condition under a policy of its own.
-fn apart<P: Policy>(steps: usize, mut policies: [P; 2]) -> Vec<Vec<u32>> {
+pub(crate) fn apart<P: Policy>(steps: usize, mut policies: [P; 2]) -> Vec<Vec<u32>> {
     let (toy, sampler, cond) = (Toy::seeded(1), solver(steps), cond());
     let (mut x, mut history, mut seen) = (noise(2), sampler.start(), Vec::new());
     for step in 0..steps {
