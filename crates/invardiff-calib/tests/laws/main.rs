@@ -10,4 +10,5 @@ mod record;
 mod router;
 #[cfg(feature = "autodiff")]
 mod scale_shift;
+mod rivals;
 mod toy;

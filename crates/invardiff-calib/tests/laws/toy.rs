@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor};
 use invardiff_calib::{RecordOptions, Run};
 use invardiff_plan::{Phases, Settings, StreamSpec, Variant, WarmUp};
 use invardiff_runtime::{
-    Ddim, Denoiser, Event, Executor, Full, GaussianNoise, Kind, NoiseSchedule, Observed, OutputForm, Policy,
-    Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
+    Block, Ddim, Denoiser, Event, Executor, Full, GaussianNoise, Kind, NoiseSchedule, Observed, OutputForm,
+    Passage, Policy, Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
 };
 
 pub(crate) const MIX: Kind = Kind::new("mix");
@@ -72,6 +72,12 @@ impl Denoiser<3> for Toy {
             let [mut hidden] = exec.at(EXTRA, |_| [x + (t / 200.0).sin()]);
             let mut text = text.clone();
             for (layer, [mix, image, words]) in (0..).zip(&self.weights) {
+                let place = Block { index: layer as usize, count: LAYERS };
+                let state = || [hidden.clone(), text.clone()];
+                match exec.before_block(place, state, || modulated(&hidden, t)) {
+                    Passage::Compute => {}
+                    Passage::Skip | Passage::Replace(_) => panic!("a calibration computes everything"),
+                }
                 let [mixed] = exec.at(Site::new(MIX, layer), |_| [hidden.clone().matmul(mix.clone()).tanh()]);
                 hidden = hidden + mixed;
                 let [to_image, to_text] = exec.at(Site::new(JOINT, layer), |_| {
@@ -85,6 +91,11 @@ impl Denoiser<3> for Toy {
         });
         self.head(hidden, t)
     }
+}
+
+/// What the first module of a block would see, were there norms and modulations.
+pub(crate) fn modulated(hidden: &Tensor<3>, t: f32) -> Tensor<3> {
+    hidden.clone() * (t / 400.0).sin()
 }
 
 pub(crate) fn solver(steps: usize) -> Ddim {
