@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::{Magnitudes, PlanError, Site, TeaCacheFit};
 use invardiff_runtime::{
-    Block, Denoiser, Executor, Feature, Passage, Policy, Sampler, relative_change, sample,
+    Block, Denoiser, Executor, Feature, Pass, Passage, Policy, Sampler, relative_change, sample,
 };
 
 use crate::readings::Readings;
@@ -43,7 +43,8 @@ impl Changes {
     }
 }
 
-/// Measures how uncached trajectories change. `progress` is called after every run.
+/// Measures how uncached trajectories change, along the conditional pass where guidance takes two. `progress` is called
+/// after every run.
 ///
 /// # Errors
 /// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Sites`] for a model that does not
@@ -87,12 +88,20 @@ struct Watch {
     added: Option<Tensor<3>>,
     /// The picture's hidden state before the first block of this step.
     entered: Option<Tensor<3>>,
+    pass: Pass,
     readings: Readings<What, 1>,
 }
 
 impl Watch {
     fn new() -> Self {
-        Self { modulated: None, output: None, added: None, entered: None, readings: Readings::new() }
+        Self {
+            modulated: None,
+            output: None,
+            added: None,
+            entered: None,
+            pass: Pass::default(),
+            readings: Readings::new(),
+        }
     }
 
     /// Reads everything from the device, once.
@@ -145,13 +154,17 @@ impl Executor for &mut Watch {
         fresh
     }
 
+    fn enter(&mut self, pass: Pass) {
+        self.pass = pass;
+    }
+
     fn before_block<const N: usize>(
         &mut self,
         block: Block,
         hidden: impl FnOnce() -> Feature<N>,
         modulated: impl FnOnce() -> Tensor<3>,
     ) -> Passage<N> {
-        if block.index == 0 {
+        if block.index == 0 && self.pass == Pass::Conditional {
             self.entered = hidden().into_iter().next();
             let modulated = modulated();
             if let Some(before) = self.modulated.replace(modulated.clone()) {

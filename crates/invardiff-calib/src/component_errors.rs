@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::{ComponentErrors, Kind, Site, Topology};
-use invardiff_runtime::{Denoiser, Executor, Feature, Policy, Sampler, sample};
+use invardiff_runtime::{Denoiser, Executor, Feature, Pass, Policy, Sampler, sample};
 
 use crate::readings::Readings;
 use crate::run::each;
@@ -12,7 +12,8 @@ use crate::{CalibError, Run};
 
 /// Measures `SmoothCache`'s errors (arXiv 2411.10510) along uncached trajectories: every module's output against those of up
 /// to `lookahead` steps before, relative L1 over all elements of the batch, averaged over the layers of a kind and over
-/// `runs`. Where a site has several tensors, their norms are added. `progress` is called after every run.
+/// `runs`. Where a site has several tensors, their norms are added; where guidance takes two passes, the conditional one is
+/// measured. `progress` is called after every run.
 ///
 /// A run holds the last `lookahead` outputs of every module; sums are in f32 on the device and read once a run.
 ///
@@ -92,13 +93,14 @@ impl Policy for Lags {
     type Step<'a> = LagStep<'a>;
 
     fn step(&mut self, step: usize) -> LagStep<'_> {
-        LagStep { lags: self, step }
+        LagStep { lags: self, step, pass: Pass::default() }
     }
 }
 
 struct LagStep<'a> {
     lags: &'a mut Lags,
     step: usize,
+    pass: Pass,
 }
 
 impl Executor for LagStep<'_> {
@@ -108,7 +110,9 @@ impl Executor for LagStep<'_> {
 
     fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N> {
         let Lags { rings, visits, lookahead, readings } = &mut *self.lags;
-        if let (Some(ring), Some(visits)) = (rings.get_mut(&site), visits.get_mut(&site)) {
+        if let (Some(ring), Some(visits), Pass::Conditional) =
+            (rings.get_mut(&site), visits.get_mut(&site), self.pass)
+        {
             *visits += 1;
             for (lag, earlier) in (1..).zip(&*ring) {
                 if let Some(error) = relative_l1(earlier, &fresh) {
@@ -119,6 +123,10 @@ impl Executor for LagStep<'_> {
             ring.truncate(*lookahead);
         }
         fresh
+    }
+
+    fn enter(&mut self, pass: Pass) {
+        self.pass = pass;
     }
 }
 

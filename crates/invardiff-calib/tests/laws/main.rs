@@ -6,9 +6,9 @@ mod calibrate;
 mod closed_loop;
 mod mix;
 mod record;
+mod rivals;
 #[cfg(feature = "autodiff")]
 mod router;
 #[cfg(feature = "autodiff")]
 mod scale_shift;
-mod rivals;
 mod toy;

@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 use invardiff_calib::{CalibError, Changes, measure_changes, measure_component_errors};
 use invardiff_plan::{MagCache, Measurement, SkipRule, TeaCache, TeaCacheFit};
-use invardiff_runtime::{Bypass, Denoiser, Event, Executor, Full, Observed, Site, Topology, sample};
+use invardiff_runtime::{
+    Bypass, Denoiser, Event, Executor, Full, Observed, Site, Topology, TwoPassCond, TwoPassGuidance, sample,
+};
 
 use crate::toy::{EXTRA, JOINT, MIX, Toy, features, modulated, runs, solver, time, values};
 
@@ -154,4 +156,23 @@ fn what_cannot_be_measured_is_refused() {
     };
     measure_component_errors(&toy, &solver(STEPS), &self::runs(3), 2, true, &count).unwrap();
     assert_eq!(*calls.get_mut(), 3);
+}
+
+/// Where guidance takes two passes, the conditional one is measured: at scale 1 the trajectory is its own.
+#[test]
+fn the_conditional_pass_is_measured() {
+    let run = &runs(1)[0];
+    let guided = TwoPassGuidance { model: Toy::seeded(1), scale: 1.0 };
+    let cond = TwoPassCond { conditional: run.cond.clone(), unconditional: run.cond.clone() * -0.5 };
+    let two = [invardiff_calib::Run { noise: run.noise.clone(), cond }];
+    let one = std::slice::from_ref(run);
+    let changes = measure_changes(&guided, &solver(STEPS), &two, false, &|| ()).unwrap();
+    let expected = measure_changes(&guided.model, &solver(STEPS), one, false, &|| ()).unwrap();
+    // `u + (c - u)` rounds.
+    for (found, expected) in changes[0].modulated.iter().zip(&expected[0].modulated).skip(1) {
+        near(*found, *expected, "modulated input");
+    }
+    let errors = measure_component_errors(&guided, &solver(STEPS), &two, 1, false, &|| ()).unwrap();
+    let expected = measure_component_errors(&guided.model, &solver(STEPS), one, 1, false, &|| ()).unwrap();
+    near(errors.components[&MIX][0][3], expected.components[&MIX][0][3], "error");
 }

@@ -6,8 +6,8 @@ use invardiff_runtime::{
     Bypass, Decision, Denoiser, Event, Full, Meter, Observed, Policy, Sampler, sample, sample_with,
 };
 
-use crate::two_pass;
 use crate::toy::{BATCH, DIM, LAYERS, TEXT, TOKENS, Toy, bits, noise, solver, text, trajectory, values};
+use crate::two_pass;
 
 const STEPS: usize = 9;
 
@@ -246,7 +246,8 @@ fn two_passes_decide_once() {
         let skipped = skips(policy.inner.decisions());
         assert!(skipped.len() == STEPS && skipped.contains(&true), "{rule:?}");
         assert_ne!(samples, two_pass::guided(STEPS, &mut Full), "{rule:?}");
-        let left_out: f64 = if let SkipRule::FirstBlocks(FirstBlocks { last: 1, .. }) = rule { 2.0 } else { 3.0 };
+        let left_out: f64 =
+            if let SkipRule::FirstBlocks(FirstBlocks { last: 1, .. }) = rule { 2.0 } else { 3.0 };
         // A block costs 3 a pass.
         let expected: Vec<f64> = skipped
             .iter()

@@ -2,8 +2,8 @@
 
 mod bypass;
 mod guidance;
-mod scale_shift;
 mod meter;
+mod scale_shift;
 mod toy;
 mod two_pass;
 

@@ -4,8 +4,9 @@ use std::process::{Command, Stdio};
 
 use crate::support::{data, run, stdout};
 
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["calibrate"],
+    &["fit"],
     &["generate"],
     &["verify"],
     &["plan", "show"],

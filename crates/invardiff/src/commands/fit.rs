@@ -1,0 +1,218 @@
+//! `invardiff fit`: what other methods are calibrated from.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use invardiff_calib::{Changes, Run, measure_changes, measure_component_errors};
+use invardiff_plan::{Calibration, ComponentErrors, Fit, Magnitudes, Measurement, TeaCacheFit};
+use invardiff_runtime::Sampler;
+use serde_json::{Value, json};
+
+use crate::stdout::say;
+use crate::{ClassToImage, DeviceChoice, Pipeline, SamplerKind, SamplingOptions, bar, files};
+
+const HELP: &str = "\
+Examples:
+  invardiff fit teacache --out teacache.json
+  invardiff fit magcache --model emoji --num-inference-steps 28 --runs 4 --out ratios.json
+  invardiff fit smoothcache --out errors.json
+
+`compare` takes these files (--teacache, --magcache, --smoothcache) and measures what is not given. docs/rivals.md says what is
+measured and what the methods make of it.
+
+--json prints one object: method, model, num_inference_steps, runs, out, and what was found.";
+
+/// Measure what TeaCache, MagCache or SmoothCache decide by
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub struct Args {
+    /// The method
+    #[arg(value_enum, value_name = "METHOD")]
+    method: Method,
+    /// `fashion` or `emoji` (embedded), or the path of DiT weights (.safetensors, .pt, or a folder)
+    #[arg(long, default_value = "fashion", value_name = "MODEL")]
+    model: String,
+    /// Steps of the sampler
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
+    num_inference_steps: u32,
+    /// The sampler
+    #[arg(long, value_enum, default_value_t)]
+    sampler: SamplerKind,
+    /// Trajectories to measure; run r is of class r modulo the number of classes
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    runs: u32,
+    /// Guidance scale (1: none); by default the model's own
+    #[arg(long, value_name = "SCALE")]
+    guidance_scale: Option<f32>,
+    /// Seed of the first run's noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// Where the measurement goes
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "that is what they are called")]
+enum Method {
+    /// The polynomial from the first block's modulated input to the output
+    #[value(name = "teacache")]
+    TeaCache,
+    /// The magnitude ratios of what all blocks add
+    #[value(name = "magcache")]
+    MagCache,
+    /// The errors of standing in, a kind of module and distance
+    #[value(name = "smoothcache")]
+    SmoothCache,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the model cannot be loaded, the options do not fit it, or the file cannot be written.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    files::check_writable(&args.out)?;
+    let options = SamplingOptions {
+        sampler: args.sampler,
+        num_inference_steps: args.num_inference_steps as usize,
+        guidance_scale: args.guidance_scale,
+        eta: 0.0,
+    };
+    let pipeline = ClassToImage::from_pretrained(&args.model, options, &args.device.open())?;
+    let progress = bar(args.runs as usize, "measuring (runs)");
+    let bench = Bench::new(&pipeline, args.runs as usize, args.seed)?;
+    let tick = || progress.inc(1);
+    let (found, line) = match args.method {
+        Method::TeaCache => {
+            let fit = bench.sign(bench.teacache(&tick)?);
+            fit.write(&args.out)?;
+            (serde_json::to_value(&fit.fit)?, teacache_line(&fit.fit))
+        }
+        Method::MagCache => {
+            let fit = bench.sign(bench.magnitudes(&tick)?);
+            fit.write(&args.out)?;
+            (serde_json::to_value(&fit.fit)?, magnitudes_line(&fit.fit))
+        }
+        Method::SmoothCache => {
+            let fit = bench.sign(bench.component_errors(&tick)?);
+            fit.write(&args.out)?;
+            (serde_json::to_value(&fit.fit)?, errors_line(&fit.fit))
+        }
+    };
+    progress.finish_and_clear();
+    report(args, &pipeline, found, &line)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(args: &Args, pipeline: &ClassToImage, found: Value, line: &str) -> Result<()> {
+    if args.json {
+        let object = json!({
+            "method": clap::ValueEnum::to_possible_value(&args.method).map(|value| value.get_name().to_owned()),
+            "model": pipeline.name(),
+            "num_inference_steps": args.num_inference_steps,
+            "runs": args.runs,
+            "out": args.out,
+            "found": found,
+        });
+        say(format_args!("{object:#}"))?;
+    } else {
+        say(format_args!("{}: {line}", args.out.display()))?;
+    }
+    Ok(())
+}
+
+fn teacache_line(fit: &TeaCacheFit) -> String {
+    let coefficients: Vec<String> = fit.coefficients.0.iter().map(|value| format!("{value:.6}")).collect();
+    format!(
+        "coefficients {} over {} pairs, input changes {:.4} to {:.4}; it misses {:.4} of {:.4} (root mean square)",
+        coefficients.join(", "),
+        fit.pairs,
+        fit.range[0],
+        fit.range[1],
+        fit.rms_error,
+        fit.rms_change,
+    )
+}
+
+fn magnitudes_line(fit: &Magnitudes) -> String {
+    let least = fit.ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = fit.ratios.iter().copied().fold(0.0, f64::max);
+    format!("{} ratios from {least:.4} to {most:.4}", fit.ratios.len())
+}
+
+fn errors_line(fit: &ComponentErrors) -> String {
+    let mean = |row: &Vec<f64>| row.iter().sum::<f64>() / row.len().max(1) as f64;
+    let of = |rows: &Vec<Vec<f64>>| {
+        rows.iter().map(|row| format!("{:.3}", mean(row))).collect::<Vec<_>>().join(", ")
+    };
+    let kinds = fit.components.iter().map(|(kind, rows)| format!("{kind} {}", of(rows)));
+    format!("mean errors by distance: {}", kinds.collect::<Vec<_>>().join("; "))
+}
+
+/// Uncached trajectories of a pipeline, to measure along.
+pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
+    pipeline: &'a P,
+    runs: Vec<Run<D, P::Cond>>,
+    origin: Calibration,
+}
+
+impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
+    /// `runs` trajectories: subjects in turn, seeds from `seed` on.
+    pub(super) fn new(pipeline: &'a P, runs: usize, seed: u64) -> Result<Self> {
+        let subjects: Vec<P::Subject> = (0..runs).map(|run| pipeline.subject(run)).collect();
+        let seeds: Vec<u64> = (0..runs as u64).map(|run| seed.wrapping_add(run)).collect();
+        let origin = Calibration {
+            conditions: subjects.iter().map(|subject| pipeline.describe(subject)).collect(),
+            seeds: seeds.clone(),
+            guidance_scale: pipeline.guidance_scale(),
+        };
+        let run = |(subject, seed): (&P::Subject, &u64)| {
+            let cond = pipeline.condition(std::slice::from_ref(subject))?;
+            Ok(Run { noise: pipeline.noise(&[*seed]), cond })
+        };
+        let runs = subjects.iter().zip(&seeds).map(run).collect::<Result<_>>()?;
+        Ok(Self { pipeline, runs, origin })
+    }
+
+    /// What TeaCache decides by.
+    pub(super) fn teacache(&self, tick: &(dyn Fn() + Sync)) -> Result<TeaCacheFit> {
+        Ok(Changes::teacache(&self.changes(tick)?)?)
+    }
+
+    /// What MagCache decides by.
+    pub(super) fn magnitudes(&self, tick: &(dyn Fn() + Sync)) -> Result<Magnitudes> {
+        Ok(Changes::magnitudes(&self.changes(tick)?))
+    }
+
+    /// Both from one pass.
+    pub(super) fn changes(&self, tick: &(dyn Fn() + Sync)) -> Result<Vec<Changes>> {
+        let Self { pipeline, runs, .. } = self;
+        measure_changes(pipeline.denoiser(), pipeline.sampler(), runs, true, tick)
+            .context("measuring how the run changes")
+    }
+
+    /// What SmoothCache decides by.
+    pub(super) fn component_errors(&self, tick: &(dyn Fn() + Sync)) -> Result<ComponentErrors> {
+        let Self { pipeline, runs, .. } = self;
+        let lookahead = ComponentErrors::LOOKAHEAD.min(pipeline.sampler().steps() - 1);
+        measure_component_errors(pipeline.denoiser(), pipeline.sampler(), runs, lookahead, true, tick)
+            .context("measuring errors of modules")
+    }
+
+    /// A measurement with where it comes from.
+    pub(super) fn sign<T: Measurement>(&self, fit: T) -> Fit<T> {
+        Fit {
+            tool: concat!("invardiff ", env!("CARGO_PKG_VERSION")).into(),
+            execution: Some(self.pipeline.execution()),
+            calibration: Some(self.origin.clone()),
+            fit,
+        }
+    }
+}
