@@ -73,6 +73,7 @@ mod closed_loop;
 mod component_errors;
 mod error;
 mod mix;
+mod modules;
 mod readings;
 mod record;
 #[cfg(feature = "autodiff")]
@@ -94,6 +95,7 @@ pub use closed_loop::ClosedLoop;
 pub use component_errors::measure_component_errors;
 pub use error::CalibError;
 pub use mix::{Mix, MixStep};
+pub use modules::{ModuleSearch, reuse_modules};
 pub use record::{Pairs, Record, RecordStep};
 #[cfg(feature = "autodiff")]
 pub use router::{Example, Pair, RouterLoss, RouterSettings, RouterState, RouterTraining};

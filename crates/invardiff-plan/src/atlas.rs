@@ -171,9 +171,9 @@ impl ErrorAtlas {
         Ok(())
     }
 
-    /// The squared error of the final picture from standing in for `step` by rule, from the last computed steps `b` and (where there is one) `a`.
-    /// `None` where the anchors are too far away.
-    pub fn error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
+    /// The squared error of the clean sample predicted at `step` when it is made by rule, from the last computed steps `b` and
+    /// (where there is one) `a`: the mean square over the elements of a picture. `None` where the anchors are too far away.
+    pub fn squared_error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
         let near = step.checked_sub(b + 1).filter(|gap| *gap < self.window)?;
         let error = match (rule, a) {
             (ReuseRule::Hold, _) | (ReuseRule::Extrapolate(_) | ReuseRule::Taylor(_), None) => {
@@ -184,6 +184,12 @@ impl ErrorAtlas {
                 self.linear[[step, near, far]]
             }
         };
-        error.is_finite().then_some(error * self.importance[step])
+        error.is_finite().then_some(error)
+    }
+
+    /// The squared error of the final picture from standing in for `step` by rule, from the last computed steps `b` and (where there is one) `a`.
+    /// `None` where the anchors are too far away.
+    pub fn error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
+        Some(self.squared_error(rule, step, b, a)? * self.importance[step])
     }
 }

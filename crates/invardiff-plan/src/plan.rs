@@ -141,6 +141,22 @@ impl CachePlan {
         plan
     }
 
+    /// Reuses the module in `column` (an index into [`CachePlan::sites`]) at `step`.
+    ///
+    /// # Panics
+    /// When there is no such step or column.
+    pub fn reuse_module(&mut self, step: usize, column: usize) {
+        self.reuse[[step, column]] = true;
+    }
+
+    /// Computes the module in `column` (an index into [`CachePlan::sites`]) at `step`.
+    ///
+    /// # Panics
+    /// When there is no such step or column.
+    pub fn compute(&mut self, step: usize, column: usize) {
+        self.reuse[[step, column]] = false;
+    }
+
     /// Number of steps.
     pub fn steps(&self) -> usize {
         self.gate.len()

@@ -55,11 +55,35 @@ pub struct Slot {
     pub elements: usize,
 }
 
+/// The precision in which a runtime keeps features between steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// As they were computed.
+    #[default]
+    AsComputed,
+    /// IEEE half precision, 2 bytes an element: 11 significant bits, values up to 65504.
+    F16,
+    /// bfloat16, 2 bytes an element: 8 significant bits, the range of f32.
+    Bf16,
+}
+
+impl Storage {
+    /// Bytes of a kept element that is computed with `computed` bytes. Values that are computed in half precision are
+    /// kept as they are.
+    pub fn element_size(self, computed: usize) -> usize {
+        match self {
+            Self::AsComputed => computed,
+            Self::F16 | Self::Bf16 => computed.min(2),
+        }
+    }
+}
+
 /// What a [`CachePlan`] does on a model, step by step: every reuse has its keep, and a feature is held exactly from the
 /// step that computes it to the last step that reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     gate_site: GateSite,
+    storage: Storage,
     slots: Vec<Slot>,
     index: HashMap<Site, usize>,
     actions: Vec<Vec<Action>>,
@@ -96,7 +120,26 @@ impl Schedule {
         }
         let index = slots.iter().enumerate().map(|(number, slot)| (slot.site, number)).collect();
         let (live, peaks) = liveness(&slots, &actions);
-        Ok(Self { gate_site: plan.gate_site(), slots, index, actions, live, peaks })
+        Ok(Self {
+            gate_site: plan.gate_site(),
+            storage: Storage::default(),
+            slots,
+            index,
+            actions,
+            live,
+            peaks,
+        })
+    }
+
+    /// The same schedule, keeping features in another precision.
+    pub fn storing(mut self, storage: Storage) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// The precision in which features are kept.
+    pub fn storage(&self) -> Storage {
+        self.storage
     }
 
     /// Number of steps.
@@ -137,9 +180,10 @@ impl Schedule {
         &self.peaks
     }
 
-    /// The most bytes in the store at any moment, for `pictures` in a batch and `element_size` bytes an element.
+    /// The most bytes in the store at any moment, for `pictures` in a batch that are computed with `element_size` bytes an
+    /// element.
     pub fn peak_bytes(&self, pictures: usize, element_size: usize) -> usize {
-        self.peaks.iter().copied().max().unwrap_or(0) * pictures * element_size
+        self.peaks.iter().copied().max().unwrap_or(0) * pictures * self.storage.element_size(element_size)
     }
 }
 

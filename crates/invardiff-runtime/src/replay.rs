@@ -19,7 +19,8 @@ pub struct Replay {
 impl Replay {
     /// A policy for one trajectory (one picture or batch).
     pub fn new(schedule: Arc<Schedule>) -> Self {
-        Self { schedule, adjustment: None, store: FeatureStore::default() }
+        let store = FeatureStore::new(schedule.storage());
+        Self { schedule, adjustment: None, store }
     }
 
     /// A policy whose reused modules go through the vectors that were made for this schedule. With

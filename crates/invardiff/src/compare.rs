@@ -1,9 +1,12 @@
 //! Contenders for the same pictures, judged by what they cost and what they change.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
+use burn::tensor::Tensor;
 use invardiff_eval::{Quality, Timings, alternate, psnr_each};
-use invardiff_plan::{CachePlan, Cost};
-use invardiff_runtime::{Denoiser, Sampler};
+use invardiff_plan::{CachePlan, Cost, Storage};
+use invardiff_runtime::{Denoiser, Guard, Guarded, Sampler};
 use ndarray::{Array4, Axis, concatenate};
 
 use crate::{Pipeline, SamplerKind};
@@ -17,7 +20,9 @@ pub struct Contender<P> {
     pub description: String,
     /// The pipeline, with its plan enabled.
     pub pipeline: P,
-    /// FLOPs relative to the full run.
+    /// A check while sampling instead of the pipeline's own plan.
+    pub guard: Option<Arc<Guard>>,
+    /// FLOPs relative to the full run, as predicted.
     pub compute_fraction: f64,
 }
 
@@ -32,6 +37,7 @@ impl<P> Contender<P> {
             name: "full".into(),
             description: format!("everything computed, {steps} steps of {}", full.sampler().name()),
             pipeline: full.clone(),
+            guard: None,
             compute_fraction: 1.0,
         }
     }
@@ -47,7 +53,13 @@ impl<P> Contender<P> {
         let mut pipeline = full.clone();
         pipeline.force_cache(plan)?;
         let compute_fraction = Cost::of(plan, &full.denoiser().topology())?.compute_fraction();
-        Ok(Self { name: name.into(), description: description.into(), pipeline, compute_fraction })
+        Ok(Self {
+            name: name.into(),
+            description: description.into(),
+            pipeline,
+            guard: None,
+            compute_fraction,
+        })
     }
 
     /// Fewer steps of a sampler, as near to `compute_fraction` of the full run as whole steps allow.
@@ -66,8 +78,55 @@ impl<P> Contender<P> {
             name: format!("{name} {steps}"),
             description: format!("no plan: {steps} steps of {name} instead of {of}"),
             pipeline,
+            guard: None,
             compute_fraction: steps as f64 / of as f64,
         })
+    }
+
+    /// A guarded gate on top of the full run's sampler. What it computes is known afterwards.
+    pub fn guarded<const D: usize>(full: &P, name: &str, description: &str, guard: Guard) -> Self
+    where
+        P: Pipeline<D>,
+    {
+        let computed = guard.gate.iter().filter(|skipped| !**skipped).count();
+        Self {
+            name: name.into(),
+            description: description.into(),
+            pipeline: full.clone(),
+            compute_fraction: computed as f64 / guard.gate.len() as f64,
+            guard: Some(Arc::new(guard)),
+        }
+    }
+
+    /// The same contender, keeping features in another precision.
+    pub fn storing<const D: usize>(mut self, storage: Storage) -> Self
+    where
+        P: Pipeline<D>,
+    {
+        let stored = self.pipeline.schedule().map(|schedule| Arc::new((**schedule).clone().storing(storage)));
+        self.pipeline.set_schedule(stored);
+        self
+    }
+
+    /// Draws a batch: the samples, the most bytes that were kept, and the steps that a guard spent.
+    fn draw<const D: usize>(
+        &self,
+        subjects: &[P::Subject],
+        seeds: &[u64],
+    ) -> Result<(Tensor<D>, usize, usize)>
+    where
+        P: Pipeline<D>,
+    {
+        match &self.guard {
+            None => {
+                self.pipeline.generate_measured(subjects, seeds).map(|(samples, bytes)| (samples, bytes, 0))
+            }
+            Some(guard) => {
+                let mut policy = Guarded::new(guard);
+                let samples = self.pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
+                Ok((samples, policy.peak_bytes(), policy.spent()))
+            }
+        }
     }
 }
 
@@ -86,6 +145,8 @@ pub struct Judged {
     pub speedup: f64,
     /// The most bytes that the cache of a batch held, divided by its pictures.
     pub peak_bytes_per_picture: usize,
+    /// FLOPs relative to the full run, with what a guard spent.
+    pub compute_fraction: f64,
 }
 
 /// The pictures to draw: one subject and one seed each, a batch at a time.
@@ -148,18 +209,20 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
     progress: &dyn Fn(),
 ) -> Result<Vec<Judged>> {
     let batches = wanted.batches()?;
-    let mut drawn: Vec<(Vec<_>, usize)> = contenders.iter().map(|_| (Vec::new(), 0)).collect();
+    let mut drawn: Vec<(Vec<Tensor<D>>, usize, usize)> =
+        contenders.iter().map(|_| (Vec::new(), 0, 0)).collect();
     let mut runs: Vec<_> = contenders
         .iter()
         .zip(&mut drawn)
-        .map(|(contender, (samples, peak))| {
+        .map(|(contender, (samples, peak, spent))| {
             let mut left = batches.iter();
             move || -> Result<()> {
                 let (subjects, seeds) = left.next().context("one batch a round")?;
-                let (batch, bytes) = contender.pipeline.generate_measured(subjects, seeds)?;
+                let (batch, bytes, more) = contender.draw(subjects, seeds)?;
                 contender.pipeline.device().sync()?;
                 samples.push(batch);
                 *peak = (*peak).max(bytes);
+                *spent += more;
                 progress();
                 Ok(())
             }
@@ -169,16 +232,18 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
         runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, anyhow::Error>).collect();
     let timings = alternate(batches.len(), 0, &mut subjects)?;
     let mut pictures = Vec::with_capacity(contenders.len());
-    for (contender, (samples, peak)) in contenders.iter().zip(drawn) {
+    for (contender, (samples, peak, spent)) in contenders.iter().zip(drawn) {
         let batches = samples.into_iter().map(|batch| contender.pipeline.pictures(batch));
-        pictures.push((stack(&batches.collect::<Result<Vec<_>>>()?)?, peak));
+        let more = spent as f64 / (batches.len() * contender.pipeline.sampler().steps()) as f64;
+        let pixels = stack(&batches.collect::<Result<Vec<_>>>()?)?;
+        pictures.push((pixels, peak, contender.compute_fraction + more));
     }
-    let full = pictures.first().map(|(full, _)| unit(full)).context("no contender")?;
+    let full = pictures.first().map(|(full, ..)| unit(full)).context("no contender")?;
     let converged = converged.map(unit);
     pictures
         .into_iter()
         .zip(&timings)
-        .map(|((pictures, peak), own)| {
+        .map(|((pictures, peak, compute_fraction), own)| {
             let scaled = unit(&pictures);
             Ok(Judged {
                 quality: quality(&full, &scaled)?,
@@ -187,6 +252,7 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
                 timings: own.clone(),
                 speedup: own.speedup_over(&timings[0]),
                 peak_bytes_per_picture: peak / wanted.batch,
+                compute_fraction,
             })
         })
         .collect()

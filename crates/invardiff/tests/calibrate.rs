@@ -17,6 +17,8 @@ fn calibrate(out: &Path, more: &[&str]) -> Value {
         "2",
         "--pictures",
         "5",
+        "--converged-steps",
+        "24",
         "--json",
         "--out",
     ]);
@@ -57,6 +59,11 @@ fn one_command_measures_plans_replays_and_reports() {
         assert!(named(rival)["psnr_mean"].as_f64().unwrap() > 0.0, "{rival}");
     }
     assert!(rows.iter().any(|row| row["name"].as_str().unwrap().starts_with("ddim ")));
+    let converged = |name: &str| named(name)["converged"]["psnr_mean"].as_f64().unwrap();
+    assert!(converged("full") < 100.0, "eight steps are not converged");
+    assert!(converged("random plan") < converged("full"));
+    let verdict = printed["notes"].as_array().unwrap().last().unwrap().as_str().unwrap();
+    assert!(verdict.contains("fewer steps") && verdict.contains("paper's rule"), "{verdict}");
     assert!(rows.iter().any(|row| row["name"].as_str().unwrap().starts_with("dpm-solver++ ")));
 }
 
@@ -107,6 +114,9 @@ fn bad_settings_are_one_error_that_names_the_flag() {
         (&["--model", "no-such-file.pt"], "no-such-file.pt"),
         (&["--target-speedup", "0.5"], "--target-speedup"),
         (&["--compute-steps", "99"], "--compute-steps"),
+        (&["--max-latency", "0.001"], "--max-latency"),
+        (&["--cache-budget", "10B"], "--cache-budget"),
+        (&["--guard", "2"], "--guard"),
         (&["--guidance-scale", "inf"], "--guidance-scale"),
     ] {
         let mut command = Command::cargo_bin("invardiff").unwrap();
@@ -117,4 +127,67 @@ fn bad_settings_are_one_error_that_names_the_flag() {
         assert!(!message.contains("panicked"), "{message}");
         assert!(!out.path().join("x/plan.json").exists(), "{flags:?} left a plan behind");
     }
+}
+
+#[test]
+fn memory_is_kept_within_a_budget_and_in_half_precision() {
+    let out = tempfile::tempdir().unwrap();
+    let quantiles = ["--step-quantile", "0", "--quantile", "msa=0.6", "--quantile", "mlp=0.6"];
+    let whole = calibrate(out.path(), &quantiles);
+    let peak = |printed: &Value, name: &str| {
+        let rows = printed["table"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no row {name}"));
+        row["peak_cache_bytes"].as_u64().unwrap()
+    };
+    let before = peak(&whole, "paper's rule");
+    let budget = before * 3 / 8; // less than half precision alone would need
+    let budget_text = budget.to_string();
+    let within = calibrate(
+        out.path(),
+        &[&quantiles[..], &["--cache-budget", &budget_text, "--cache-dtype", "bf16"]].concat(),
+    );
+    assert!(peak(&within, "paper's rule") <= budget);
+    assert!(peak(&within, "paper's rule, kept in f32") > peak(&within, "paper's rule"));
+    assert!(within["reused_modules"].as_u64() < whole["reused_modules"].as_u64());
+    let notes = within["notes"].to_string();
+    assert!(notes.contains("memory budget") && notes.contains(&budget_text), "{notes}");
+}
+
+#[test]
+fn a_guarded_row_spends_no_more_than_its_share() {
+    let out = tempfile::tempdir().unwrap();
+    let printed = calibrate(out.path(), &["--compute-steps", "5", "--guard", "0.2", "--plan-modules"]);
+    let rows = printed["table"].as_array().unwrap();
+    let fraction = |name: &str| {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no row {name}"));
+        row["compute_fraction"].as_f64().unwrap()
+    };
+    assert!((fraction("least error") - 5.0 / 8.0).abs() < 1e-9);
+    assert!((5.0 / 8.0 - 1e-9..=6.0 / 8.0 + 1e-9).contains(&fraction("least error, guarded")));
+    assert!(fraction("least error, modules") <= 6.0 / 8.0 + 1e-9);
+    assert!(printed["notes"].to_string().contains("planned by error"));
+}
+
+#[test]
+fn a_gate_is_carried_over_to_another_number_of_steps() {
+    let out = tempfile::tempdir().unwrap();
+    calibrate(out.path(), &["--compute-steps", "5"]);
+    let transfer = |steps: &str| {
+        let mut command = Command::cargo_bin("invardiff").unwrap();
+        command.args(["plan", "transfer"]).arg(out.path().join("plan.json"));
+        command.args(["--num-inference-steps", steps, "--json", "--out"]).arg(out.path().join("moved.json"));
+        command
+    };
+    let printed = transfer("10").assert().success().get_output().stdout.clone();
+    let printed: Value = serde_json::from_slice(&printed).unwrap();
+    assert_eq!((&printed["steps"], &printed["confidence"]), (&10.into(), &"high".into()));
+    let moved = CachePlan::read(out.path().join("moved.json")).unwrap();
+    assert!((3..=5).contains(&moved.skipped_steps()), "{}", moved.skipped_steps());
+    let mut generate = Command::cargo_bin("invardiff").unwrap();
+    generate.args(["generate", "--class-labels", "3", "--cache-dtype", "f16", "--plan"]);
+    generate.arg(out.path().join("moved.json")).arg("--out").arg(out.path().join("moved.png"));
+    generate.assert().success();
+    let refused = transfer("30").assert().failure().code(1).get_output().stderr.clone();
+    let refused = String::from_utf8(refused).unwrap();
+    assert!(refused.contains("plan.json") && refused.contains("twice"), "{refused}");
 }

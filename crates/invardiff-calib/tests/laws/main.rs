@@ -5,6 +5,7 @@ mod block_changes;
 mod calibrate;
 mod closed_loop;
 mod mix;
+mod modules;
 mod record;
 mod rivals;
 #[cfg(feature = "autodiff")]

@@ -1,9 +1,11 @@
 //! The laws of the seam, on a toy model.
 
 mod bypass;
+mod guarded;
 mod guidance;
 mod meter;
 mod scale_shift;
+mod storage;
 mod toy;
 mod two_pass;
 

@@ -1,9 +1,13 @@
 //! `invardiff calibrate`: measure, plan, compare, report.
 
+mod goal;
 mod least_error;
 mod measure;
 mod present;
+mod refine;
 mod rivals;
+
+pub(in crate::commands) use goal::CacheDtype;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,7 +29,10 @@ Examples:
   invardiff calibrate --model DiT-XL-2-256x256.pt --runs 4 --calibrate-unguided --out out/xl
   invardiff calibrate --step-quantile 0.5 --quantile msa=0.3 --quantile mlp=0.1 --warm-up 3
   invardiff calibrate --target-speedup 2.5
-      The plan of least error that is 2.5 times faster, instead of the published rule's";
+      The plan of least error that is 2.5 times faster, instead of the published rule's
+  invardiff calibrate --max-latency 120 --guard 0.06
+      The plan of least error that draws a picture in 120 ms here; hard pictures may compute 6 % of the steps more
+  invardiff calibrate --cache-budget 200kB --cache-dtype f16";
 
 /// Measure how much features change, make a plan in two phases, replay it and report
 ///
@@ -57,7 +64,9 @@ pub struct Args {
     #[arg(long = "quantile", value_name = "KIND=Q", value_parser = kind_quantile)]
     quantiles: Vec<(Kind, f64)>,
     #[command(flatten)]
-    goal: least_error::Goal,
+    goal: goal::Goal,
+    #[command(flatten)]
+    means: goal::Means,
     /// Steps at the start that are always computed, instead of the preset's
     #[arg(long, value_name = "N")]
     warm_up: Option<usize>,

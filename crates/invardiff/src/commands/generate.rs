@@ -76,6 +76,9 @@ pub struct Args {
     /// Replay a plan that was made for another model, time grid or guidance; the output says so
     #[arg(long, requires = "plan")]
     force: bool,
+    /// Keep features in half precision
+    #[arg(long, value_enum, value_name = "DTYPE", requires = "plan")]
+    cache_dtype: Option<super::calibrate::CacheDtype>,
     /// Pictures drawn at once
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch_size: u32,
@@ -164,12 +167,17 @@ fn order(args: &Args) -> Result<Order> {
 fn enable(args: &Args, pipeline: &mut ClassToImage, plan: &CachePlan) -> Result<Vec<String>> {
     let name = || format!("--plan {}", args.plan.as_deref().unwrap_or(&args.out).display());
     pipeline.sampler().deterministic().with_context(name)?;
-    if args.force {
-        let found = pipeline.force_cache(plan).with_context(name)?;
-        return Ok(found.iter().map(ToString::to_string).collect());
+    let found = if args.force {
+        pipeline.force_cache(plan).with_context(name)?
+    } else {
+        pipeline.enable_cache(plan).with_context(name)?;
+        Vec::new()
+    };
+    if let (Some(dtype), Some(schedule)) = (args.cache_dtype, pipeline.schedule()) {
+        let stored = (**schedule).clone().storing(dtype.storage());
+        pipeline.set_schedule(Some(stored.into()));
     }
-    pipeline.enable_cache(plan).with_context(name)?;
-    Ok(Vec::new())
+    Ok(found.iter().map(ToString::to_string).collect())
 }
 
 /// Pictures drawn at once. The noise that eta adds is of one seed a batch, so that a batch is then one picture.

@@ -9,6 +9,7 @@ mod model;
 mod open;
 mod show;
 mod summary;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ enum Command {
     Diff(diff::Args),
     Lint(lint::Args),
     Make(make::Args),
+    Transfer(transfer::Args),
 }
 
 /// Runs the command.
@@ -47,6 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Command::Diff(args) => diff::run(args),
         Command::Lint(args) => lint::run(args),
         Command::Make(args) => make::run(args),
+        Command::Transfer(args) => transfer::run(args),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Tensor;
 use invardiff_calib::{Outcome, RecordOptions, Run, calibrate};
-use invardiff_plan::{CachePlan, Calibration, Cost, Schedule, Settings, Variant};
+use invardiff_plan::{CachePlan, Calibration, Cost, Fitted, Schedule, Settings, Variant, fit_to_budget};
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 
 use super::least_error::{self, LeastError};
@@ -17,6 +17,8 @@ use crate::{Pipeline, bar};
 pub(super) struct Measured {
     /// The published rule's plan and everything behind it.
     pub(super) paper: Outcome,
+    /// What it cost to fit that plan to the memory budget, where there is one.
+    pub(super) fitted: Option<Fitted>,
     /// The plan of least error.
     pub(super) least: LeastError,
     /// Which of the two was asked for.
@@ -65,10 +67,33 @@ pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> 
     let topology = full.denoiser().topology();
     let compute = Cost::of(&paper.plan, &topology)?.compute_fraction();
     let least = least_error::plan(args, full, compute, &paper.plan.provenance)?;
+    let storage = args.means.storage();
+    let fitted = args
+        .means
+        .budget()
+        .map(|budget| {
+            let bytes = |schedule: &Schedule| schedule.clone().storing(storage).peak_bytes(1, size_of::<f32>());
+            let fitted = fit_to_budget(&paper.plan, &topology, budget, bytes).context("--cache-budget")?;
+            paper.plan = fitted.plan.clone();
+            let least_bytes = bytes(&least.plan.schedule(&topology)?);
+            ensure!(
+                least_bytes <= budget,
+                "--cache-budget is {budget} bytes; the outputs that the least-error plan keeps are {least_bytes}"
+            );
+            Ok(fitted)
+        })
+        .transpose()?;
     let wanted = if args.goal.is_set() { Wanted::LeastError } else { Wanted::Paper };
-    let mut measured =
-        Measured { paper, least, wanted, seconds, latency: [Vec::new(), Vec::new()], bytes: Vec::new() };
-    let schedule = Arc::new(measured.plan().schedule(&topology)?);
+    let mut measured = Measured {
+        paper,
+        fitted,
+        least,
+        wanted,
+        seconds,
+        latency: [Vec::new(), Vec::new()],
+        bytes: Vec::new(),
+    };
+    let schedule = Arc::new(measured.plan().schedule(&topology)?.storing(storage));
     (measured.latency, measured.bytes) = trace(args, full, &schedule)?;
     Ok(measured)
 }
@@ -154,6 +179,20 @@ fn timed<const D: usize, P: Pipeline<D>, Q: Policy>(
         last = Instant::now();
     });
     times
+}
+
+/// Milliseconds of a computed and of a skipped step of one picture under `plan`, medians over a trajectory.
+pub(super) fn step_latency<const D: usize, P: Pipeline<D>>(full: &P, plan: &CachePlan) -> Result<[f64; 2]> {
+    let schedule = Arc::new(plan.schedule(&full.denoiser().topology())?);
+    let (noise, cond) = (full.noise(&[0]), full.condition(&[full.subject(0)])?);
+    let times = timed(full, &mut Replay::new(schedule), &noise, &cond, |_| {});
+    let of = |skipped: bool| {
+        let mut of: Vec<f64> =
+            times.iter().zip(plan.gate()).filter(|(_, gate)| **gate == skipped).map(|(ms, _)| *ms).collect();
+        of.sort_by(f64::total_cmp);
+        of.get(of.len() / 2).copied().unwrap_or(0.0)
+    };
+    Ok([of(false), of(true)])
 }
 
 /// The median of every step.

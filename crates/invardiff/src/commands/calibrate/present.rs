@@ -6,8 +6,8 @@ use anyhow::Result;
 use invardiff_calib::Similarity;
 use invardiff_eval::peak_rss;
 use invardiff_eval::report::{
-    Amplify, Curve, CurvePoint, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Row, Scale,
-    Series, StepChart, Table, Unit,
+    Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Row,
+    Scale, Series, StepChart, Table, Unit,
 };
 use invardiff_plan::{Cost, DistanceTable, Kind, Threshold};
 use invardiff_runtime::{Denoiser, Sampler};
@@ -61,11 +61,11 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             Highlight {
                 label: "peak cache".into(),
                 value: format!("{} KiB", own.peak_bytes_per_picture / 1024),
-                detail: format!("a picture; the schedule predicts {} KiB", plan.schedule(&topology)?.peak_bytes(1, 4) / 1024),
+                detail: format!("a picture; the schedule predicts {} KiB", plan.schedule(&topology)?.storing(args.means.storage()).peak_bytes(1, 4) / 1024),
             },
         ],
         facts: facts(args, full, measured, comparison),
-        notes: vec![
+        notes: notes(args, measured, comparison, vec![
             "PSNR and SSIM compare with the full run from the same noise, on values clamped to their range and not \
              rounded to bytes. Speed-ups are medians over batches drawn in turns in one process; FLOPs are those of \
              matrix products."
@@ -74,7 +74,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
              sampler is nearly a coarser time grid. The converged pictures are where all solvers lead from the same noise: \
              near them, another picture than the full run's is no worse."
                 .into(),
-        ],
+        ]),
         thresholds: plan.provenance.thresholds.clone(),
         table,
         plan: Some(PlanPicture {
@@ -111,6 +111,54 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
         }],
         provenance: serde_json::to_value(&plan.provenance)?,
     })
+}
+
+/// What the numbers mean, then what this run has to say of itself.
+fn notes<P>(
+    args: &Args,
+    measured: &Measured,
+    comparison: &Comparison<P>,
+    mut notes: Vec<String>,
+) -> Vec<String> {
+    notes.extend(measured.least.notes.iter().cloned());
+    if let Some(fitted) = &measured.fitted {
+        notes.push(format!(
+            "The memory budget of {} bytes a picture costs the published rule's plan {} reused modules ({:.3} GFLOPs computed \
+             again); it keeps {} bytes.",
+            args.means.budget().unwrap_or_default(),
+            fitted.dropped,
+            fitted.lost_flops / 1e9,
+            fitted.peak_bytes
+        ));
+    }
+    notes.push(verdict(comparison));
+    notes
+}
+
+/// Whether the plan is worth it: against the best of the rows that need no plan.
+fn verdict<P>(comparison: &Comparison<P>) -> String {
+    let (own, judged) = (&comparison.contenders[1].1, &comparison.judged[1]);
+    let fewer = comparison
+        .contenders
+        .iter()
+        .zip(&comparison.judged)
+        .filter(|((group, _), _)| *group == Group::FewerSteps);
+    let best = fewer.max_by(|(_, one), (_, other)| one.quality.psnr_mean.total_cmp(&other.quality.psnr_mean));
+    let Some(((_, contender), rival)) = best else {
+        return "The model has no other solver to compare with.".into();
+    };
+    let gain = judged.quality.psnr_mean - rival.quality.psnr_mean;
+    let worst = judged.quality.psnr_worst - rival.quality.psnr_worst;
+    let plain = if gain <= 0.5 {
+        "nothing is gained by the plan here: take fewer steps"
+    } else {
+        "the plan is worth it"
+    };
+    format!(
+        "Against the best row of fewer steps ({}) {} is {gain:+.1} dB in the mean and {worst:+.1} dB in the worst picture: \
+         {plain}.",
+        contender.name, own.name
+    )
 }
 
 fn facts<const D: usize, P: Pipeline<D>>(
@@ -155,8 +203,8 @@ fn rows<P>(comparison: &Comparison<P>) -> Vec<Row> {
         name: contender.name.clone(),
         description: contender.description.clone(),
         group: *group,
-        compute_fraction: contender.compute_fraction,
-        predicted_speedup: Some(1.0 / contender.compute_fraction),
+        compute_fraction: judged.compute_fraction,
+        predicted_speedup: Some(1.0 / judged.compute_fraction),
         measured_speedup: Some(judged.speedup),
         quality: judged.quality,
         converged: judged.converged,
@@ -247,10 +295,11 @@ pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> Stri
     let plan = measured.plan();
     let gate: String = plan.gate().iter().map(|skipped| if *skipped { '#' } else { '.' }).collect();
     format!(
-        "{}\n{}\n\nsteps  {gate}  (. computed, # skipped)\n\n{}\nreport {}\nplan   {}",
+        "{}\n{}\n\nsteps  {gate}  (. computed, # skipped)\n\n{}\n{}\n\nreport {}\nplan   {}",
         report.title,
         report.subtitle,
         report.table,
+        report.notes.last().map_or("", String::as_str),
         page.display(),
         page.with_file_name("plan.json").display(),
     )
@@ -275,7 +324,9 @@ pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Resul
         "passes": measured.paper.passes,
         "front": measured.least.checked.iter().map(|point| serde_json::json!({
             "computed_steps": point.computed, "compute_fraction": point.compute_fraction, "psnr": point.psnr,
+            "predicted_psnr": point.predicted,
         })).collect::<Vec<_>>(),
+        "notes": report.notes,
         "table": report.table,
     }))?)
 }

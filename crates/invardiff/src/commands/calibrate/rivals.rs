@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use invardiff_eval::report::Group;
-use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule, random_plan, uniform_gate};
+use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule, Storage, random_plan, uniform_gate};
 use invardiff_runtime::{Denoiser, Sampler};
 
 use super::Args;
@@ -88,6 +88,9 @@ fn contenders<const D: usize, P: Pipeline<D>>(
         Wanted::Paper => (&measured.paper.plan, paper, least),
         Wanted::LeastError => (&measured.least.plan, least, paper),
     };
+    let storage = args.means.storage();
+    let exact = (storage != Storage::AsComputed).then(|| own.clone());
+    let own = own.storing(storage);
     let compute = own.compute_fraction;
     let even = ((compute * steps as f64).round() as usize).clamp(1, steps);
     let uniform = CachePlan::gate_only(&topology, uniform_gate(steps, even)?);
@@ -105,7 +108,21 @@ fn contenders<const D: usize, P: Pipeline<D>>(
             &plan.modules_alone(),
         )?);
     }
+    if let Some(mut exact) = exact {
+        exact.name = format!("{}, kept in f32", exact.name);
+        contenders.push((Group::Part, exact));
+    }
     contenders.push((Group::OtherPlan, other));
+    if let Some(plan) = &measured.least.with_modules {
+        let what = "more steps computed, modules reused in them by measured error";
+        contenders.push((Group::OtherPlan, Contender::plan(full, "least error, modules", what, plan)?));
+    }
+    if let Some(guard) = &measured.least.guard {
+        let what =
+            "the least-error plan, which may compute more steps for pictures harder than the calibration's";
+        contenders
+            .push((Group::OtherPlan, Contender::guarded(full, "least error, guarded", what, guard.clone())));
+    }
     let spread = format!("{even} steps computed, spread evenly");
     contenders.push((Group::OtherPlan, Contender::plan(full, "uniform skipping", &spread, &uniform)?));
     let rule = (GateSite::Output(OutputForm::X0), ReuseRule::Extrapolate(1));
