@@ -26,7 +26,8 @@ pub use dit::{ConfigError, Dit, DitConfig, LabelError, NoiseName, Numerics};
 pub use flux::{Canvas, CondError, Flux, FluxCond, FluxConfig};
 pub use golden::{Difference, Golden};
 pub use load::{
-    FoundTensor, KeyLayout, KeyProblems, LoadError, LoadedDit, LoadedFlux, Misshapen, read_tensors,
+    Architecture, FoundTensor, KeyLayout, KeyProblems, LoadError, LoadedDit, LoadedFlux, Misshapen, Outline,
+    read_tensors,
 };
 pub use text::{
     ClipActivation, ClipConfig, ClipOutput, ClipText, ClipTokenizer, Encoded, IdsError, T5Activation,

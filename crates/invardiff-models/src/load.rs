@@ -6,6 +6,7 @@ mod error;
 mod flux;
 mod infer;
 mod layout;
+mod outline;
 mod safe;
 mod shards;
 mod tensors;
@@ -16,6 +17,7 @@ mod weights;
 pub use error::{FoundTensor, KeyProblems, LoadError, Misshapen};
 pub use flux::LoadedFlux;
 pub use layout::KeyLayout;
+pub use outline::{Architecture, Outline};
 pub use tensors::read_tensors;
 
 use std::convert::Infallible;
@@ -113,8 +115,7 @@ fn assemble(
     let file = checkpoint.file.clone();
     let detected = KeyLayout::detect(&checkpoint, KeyLayout::dit_signature, &DIT_SECTIONS);
     let Some((layout, section)) = detected else {
-        let detail = "no DiT: it has neither 'x_embedder.proj.weight' (original) nor 'pos_embed.proj.weight' (diffusers)";
-        return Err(LoadError::Format { file, detail: detail.into() });
+        return Err(LoadError::Format { file, detail: no_dit(&checkpoint) });
     };
     if let Some(section) = section {
         checkpoint.enter(section);
@@ -148,6 +149,18 @@ fn assembled<M: Build>(
         M::build(config, weights, DType::F32, device).map(drop)
     })?;
     M::build(config, &mut Reader { checkpoint, source, dtype, device }, dtype, device)
+}
+
+/// Why a file without a DiT's keys is refused.
+fn no_dit(checkpoint: &Checkpoint) -> String {
+    let is_flux = KeyLayout::detect(checkpoint, KeyLayout::flux_signature, &flux::SECTIONS).is_some();
+    let [original, diffusers] = [KeyLayout::Original, KeyLayout::Diffusers].map(KeyLayout::dit_signature);
+    let lacks = format!("it has neither '{original}' (original) nor '{diffusers}' (diffusers)");
+    if is_flux {
+        format!("no DiT: these are the weights of a FLUX transformer; {lacks}")
+    } else {
+        format!("no DiT: {lacks}")
+    }
 }
 
 /// Refuses a file whose keys are not those that `build` asks for.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Int, Tensor};
+use invardiff_calib::RecordOptions;
 use invardiff_models::Dit;
 use invardiff_plan::{Execution, Schedule, Topology, Variant};
 use invardiff_runtime::{BatchedGuidance, Denoiser, Executor, GaussianNoise, Sampler};
 use ndarray::Array4;
 
-use crate::{DitSampler, NamedDit, Pipeline, SamplerKind, SamplingOptions, to_array};
+use crate::decode::decode;
+use crate::{DitSampler, Dtype, NamedDit, Pipeline, SamplerKind, SamplingOptions, to_array};
 
 /// A DiT with or without classifier-free guidance.
 #[derive(Clone, Debug)]
@@ -135,6 +137,10 @@ impl Pipeline<4> for ClassToImage {
         self.guidance_scale
     }
 
+    fn dtype(&self) -> Dtype {
+        Dtype::of(self.model.loaded.dit.dtype())
+    }
+
     fn variant(&self) -> Variant {
         Variant::Dit
     }
@@ -149,7 +155,7 @@ impl Pipeline<4> for ClassToImage {
             height: size,
             width: size,
             guidance_scale: self.guidance_scale,
-            dtype: "f32".to_owned(),
+            dtype: self.dtype().name().to_owned(),
         }
     }
 
@@ -169,6 +175,19 @@ impl Pipeline<4> for ClassToImage {
 
     fn subject(&self, index: usize) -> usize {
         index % self.model.config().num_classes
+    }
+
+    fn usual_batch(&self) -> usize {
+        5
+    }
+
+    fn record_options(&self) -> RecordOptions {
+        RecordOptions::default()
+    }
+
+    /// As published.
+    fn usual_runs(&self) -> usize {
+        16
     }
 
     fn describe(&self, subject: &usize) -> String {
@@ -192,13 +211,17 @@ impl Pipeline<4> for ClassToImage {
     }
 
     fn pictures(&self, samples: Tensor<4>) -> Result<Array4<f32>> {
+        if let Some(autoencoder) = &self.model.autoencoder {
+            return decode(autoencoder, samples);
+        }
         let [low, high] = self.model.config().pixel_range.unwrap_or([-1.0, 1.0]);
         Ok(to_array(samples)?.mapv_into(|value| (value - low) / (high - low) * 2.0 - 1.0))
     }
 
     fn shows_pictures(&self) -> bool {
         let config = self.model.config();
-        config.pixel_range.is_some() && matches!(config.in_channels, 1 | 3)
+        self.model.autoencoder.is_some()
+            || config.pixel_range.is_some() && matches!(config.in_channels, 1 | 3)
     }
 
     fn sample_span(&self) -> f64 {

@@ -3,6 +3,8 @@
 pub mod calibrate;
 pub mod fit;
 pub mod generate;
+mod labels;
 pub mod parity;
 pub mod plan;
 pub mod verify;
+mod wanted;

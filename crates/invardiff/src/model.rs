@@ -1,10 +1,10 @@
 //! Which model: one of the two inside the binary, or a path.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use invardiff_models::{Dit, DitConfig, LoadedDit};
+use invardiff_models::{Architecture, AutoencoderKl, Dit, DitConfig, LoadedDit};
 
-use crate::locate::locate;
+use crate::{Dtype, Pretrained, SchedulerConfig, decode};
 
 /// A small trained model that is part of the binary, so that everything can be tried without a file or a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,20 @@ impl Embedded {
     pub fn load(self, device: &Device) -> Result<NamedDit> {
         let config = DitConfig::from_json(self.config()).context("embedded config.json")?;
         let loaded = Dit::from_bytes(self.weights(), &config, device).context("embedded weights")?;
-        Ok(NamedDit { name: self.name().to_owned(), loaded })
+        Ok(NamedDit { name: self.name().to_owned(), loaded, autoencoder: None })
+    }
+
+    /// Loads the model, if `dtype` is the one that its weights have.
+    ///
+    /// # Errors
+    /// For another type.
+    pub(crate) fn load_as(self, dtype: Dtype, device: &Device) -> Result<NamedDit> {
+        ensure!(
+            dtype == Dtype::F32,
+            "--dtype {}: the embedded models are in f32; models in files may be in other types",
+            dtype.name()
+        );
+        self.load(device)
     }
 }
 
@@ -59,6 +72,8 @@ pub struct NamedDit {
     pub name: String,
     /// The model and where its weights came from.
     pub loaded: LoadedDit,
+    /// What makes pictures of its samples, where these are latents and it is there.
+    pub autoencoder: Option<AutoencoderKl>,
 }
 
 impl NamedDit {
@@ -70,10 +85,34 @@ impl NamedDit {
         if let Some(embedded) = Embedded::ALL.into_iter().find(|embedded| embedded.name() == model) {
             return embedded.load(device);
         }
-        let embedded = format!("; the embedded models are {}", Embedded::ALL.map(Embedded::name).join(", "));
-        let path = locate(model, &embedded).with_context(|| format!("--model {model}"))?;
-        let loaded = Dit::load(path, device).with_context(|| format!("--model {model}"))?;
-        Ok(Self { name: loaded.dit.config().name(), loaded })
+        let named = || format!("--model {model}");
+        Self::load(&Pretrained::open(model).with_context(named)?, Dtype::F32, device).with_context(named)
+    }
+
+    /// The DiT among the parts of a pipeline.
+    ///
+    /// # Errors
+    /// When the parts are not those of a DiT, or it cannot be loaded.
+    pub fn load(parts: &Pretrained, dtype: Dtype, device: &Device) -> Result<Self> {
+        parts.expect(Architecture::Dit)?;
+        let loaded = Dit::load_as(&parts.transformer, dtype.burn(), device)?;
+        let predicts = loaded.dit.config().prediction_type;
+        match parts.scheduler {
+            None => {}
+            Some(SchedulerConfig::Ddim(said)) => ensure!(
+                said == predicts,
+                "{}: scheduler_config.json says that the model predicts {said:?}, its configuration {predicts:?}",
+                parts.name
+            ),
+            Some(SchedulerConfig::FlowMatchEuler(_)) => bail!(
+                "{}: scheduler_config.json is one of flow-match Euler, which does not sample a DiT",
+                parts.name
+            ),
+        }
+        let config = loaded.dit.config();
+        let path = parts.autoencoder.as_deref().filter(|_| config.pixel_range.is_none());
+        let autoencoder = path.map(|path| decode::load(path, config.in_channels, device)).transpose()?;
+        Ok(Self { name: config.name(), loaded, autoencoder })
     }
 
     /// The configuration.

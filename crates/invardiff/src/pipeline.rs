@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
+use invardiff_calib::RecordOptions;
 use invardiff_plan::{CachePlan, Execution, Mismatch, PlanError, Schedule, Variant};
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 use ndarray::Array4;
 
-use crate::SamplerKind;
+use crate::{Dtype, SamplerKind};
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,6 +64,15 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// The guidance scale; `None` without guidance.
     fn guidance_scale(&self) -> Option<f32>;
 
+    /// The element type of weights and kept features.
+    fn dtype(&self) -> Dtype;
+
+    /// Forwards of a step: 2 where guidance takes two passes, each with features of its own. A schedule's peak is then an
+    /// upper bound of what is kept.
+    fn passes(&self) -> usize {
+        1
+    }
+
     /// Whose boundary rules a calibration of this model follows.
     fn variant(&self) -> Variant;
 
@@ -83,6 +93,15 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
 
     /// The subject of picture `index`, where none is named: classes or prompts in turn.
     fn subject(&self, index: usize) -> Self::Subject;
+
+    /// Pictures to draw at once where nothing is said.
+    fn usual_batch(&self) -> usize;
+
+    /// How a calibration measures this model.
+    fn record_options(&self) -> RecordOptions;
+
+    /// How many trajectories a calibration measures where nothing is said.
+    fn usual_runs(&self) -> usize;
 
     /// A subject in words.
     fn describe(&self, subject: &Self::Subject) -> String;

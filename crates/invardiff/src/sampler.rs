@@ -8,7 +8,7 @@ use invardiff_runtime::{
     Ddim, DdimHistory, DpmHistory, DpmSolverPlusPlus, Marginal, RuntimeError, Sampler, Spacing,
 };
 
-/// A sampler for DiT.
+/// A sampler by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum SamplerKind {
     /// DDIM, respaced as the authors use it.
@@ -17,9 +17,11 @@ pub enum SamplerKind {
     /// DPM-Solver++ 2M.
     #[value(name = "dpm-solver++")]
     DpmSolverPlusPlus,
+    /// Flow-match Euler, the sampler of FLUX.
+    FlowMatchEuler,
 }
 
-/// A sampler as chosen at run time.
+/// A sampler for DiT, as chosen at run time.
 #[derive(Clone, Debug)]
 pub enum DitSampler {
     /// DDIM.
@@ -60,6 +62,13 @@ impl DitSampler {
                 num_inference_steps,
                 prediction,
             )?),
+            SamplerKind::FlowMatchEuler => {
+                return Err(RuntimeError::Range {
+                    what: "sampler",
+                    value: "flow-match-euler".into(),
+                    expected: "ddim or dpm-solver++: a DiT does not predict a velocity along straight paths",
+                });
+            }
         };
         sampler.with_eta(eta, 0)
     }

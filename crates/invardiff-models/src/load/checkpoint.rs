@@ -98,6 +98,14 @@ impl Checkpoint {
         self.entries.keys().map(String::as_str)
     }
 
+    /// Elements of all tensors.
+    pub(crate) fn elements(&self) -> u64 {
+        self.entries
+            .values()
+            .map(|entry| entry.shape.iter().map(|length| *length as u64).product::<u64>())
+            .sum()
+    }
+
     /// The shape of a key's tensor.
     pub(crate) fn shape(&self, key: &str) -> Option<&[usize]> {
         self.entries.get(key).map(|entry| &*entry.shape)

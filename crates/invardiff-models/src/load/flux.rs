@@ -1,6 +1,6 @@
 //! Loading a FLUX transformer.
 
-mod infer;
+pub(super) mod infer;
 mod names;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub struct LoadedFlux {
 }
 
 /// Where weights are looked for in a folder, in this order.
-const IN_FOLDER: [&str; 7] = [
+pub(super) const IN_FOLDER: [&str; 7] = [
     "model.safetensors",
     "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.safetensors",
@@ -39,7 +39,7 @@ const IN_FOLDER: [&str; 7] = [
 ];
 
 /// Where checkpoints of a whole pipeline in one file keep the transformer.
-const SECTIONS: [&str; 1] = ["model.diffusion_model"];
+pub(super) const SECTIONS: [&str; 1] = ["model.diffusion_model"];
 
 impl Flux {
     /// Loads a FLUX transformer in f32 from any public layout.
@@ -104,7 +104,7 @@ fn assemble(
 }
 
 /// Why a file without FLUX's keys is refused.
-fn no_flux(checkpoint: &Checkpoint) -> String {
+pub(super) fn no_flux(checkpoint: &Checkpoint) -> String {
     let is_dit = KeyLayout::detect(checkpoint, KeyLayout::dit_signature, &DIT_SECTIONS).is_some();
     let [original, diffusers] = [KeyLayout::Original, KeyLayout::Diffusers].map(KeyLayout::flux_signature);
     let lacks = format!("it has neither '{original}' (original) nor '{diffusers}' (diffusers)");

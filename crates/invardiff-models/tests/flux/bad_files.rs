@@ -103,7 +103,8 @@ fn a_file_of_another_model_is_refused() {
     let path = alone.path().join(FILES[1]);
     std::fs::copy(folder().join(FILES[1]), &path).unwrap();
     let error = Dit::load(&path, &device()).unwrap_err();
-    assert!(error.to_string().contains("bfl.safetensors: no DiT: it has neither"), "{error}");
+    let expected = "bfl.safetensors: no DiT: these are the weights of a FLUX transformer; it has neither";
+    assert!(error.to_string().contains(expected), "{error}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod fixture;
 mod forward;
 mod laws;
 mod layouts;
+mod outline;
 mod shards;
 mod tiny;
 mod trajectory;

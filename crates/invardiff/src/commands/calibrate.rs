@@ -18,8 +18,9 @@ use invardiff_plan::{
 };
 use invardiff_runtime::Denoiser;
 
+use super::wanted::{Chosen, PromptFlags, Use, Wanted};
 use crate::stdout::say;
-use crate::{ClassToImage, DeviceChoice, Pipeline, SamplerKind, SamplingOptions};
+use crate::{DeviceChoice, Pipeline, SamplerKind, SamplingOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +29,7 @@ Examples:
   invardiff calibrate --model emoji --preset paper-slow
   invardiff calibrate --model DiT-XL-2-256x256.pt --runs 4 --calibrate-unguided --out out/xl
   invardiff calibrate --step-quantile 0.5 --quantile msa=0.3 --quantile mlp=0.1 --warm-up 3
+  invardiff calibrate --model black-forest-labs/FLUX.1-dev --prompts prompts.txt --dtype bf16 --pictures 5 --converged-steps 0
   invardiff calibrate --target-speedup 2.5
       The plan of least error that is 2.5 times faster, instead of the published rule's
   invardiff calibrate --max-latency 120 --guard 0.06
@@ -42,16 +44,18 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// `fashion` or `emoji` (embedded), or the path of DiT weights (.safetensors, .pt, or a folder)
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights (.safetensors, .pt, or a folder), or the id of a
+    /// repository on a hub (owner/name)
     #[arg(long, default_value = "fashion", value_name = "MODEL")]
     model: String,
-    /// Steps of the sampler
-    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=1000))]
-    num_inference_steps: u32,
-    /// The sampler
-    #[arg(long, value_enum, default_value_t)]
-    sampler: SamplerKind,
-    /// Trajectories to measure, of the classes or prompts in turn; by default as published: 16 for DiT, 5 for FLUX
+    /// Steps of the sampler; by default as published: 50 for DiT, 28 for FLUX.1-dev, 4 for FLUX.1-schnell
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=1000))]
+    num_inference_steps: Option<u32>,
+    /// The sampler; by default ddim for DiT and flow-match-euler for FLUX
+    #[arg(long, value_enum)]
+    sampler: Option<SamplerKind>,
+    /// Trajectories to measure, of the classes or prompts in turn; by default 16 classes as published, or every prompt once
+    /// (5 were published)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     runs: Option<u32>,
     /// The published thresholds to start from
@@ -85,6 +89,8 @@ pub struct Args {
     /// Steps of the converged pictures that every row is also compared with (0: draw none)
     #[arg(long, default_value_t = 250, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     converged_steps: u32,
+    #[command(flatten)]
+    prompts: PromptFlags,
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
@@ -98,13 +104,8 @@ pub struct Args {
 
 impl Args {
     /// How many trajectories are measured.
-    fn runs(&self, variant: Variant) -> usize {
-        let published = match variant {
-            Variant::Dit => 16,
-            Variant::Flux => 5,
-            Variant::Wan => 1,
-        };
-        self.runs.map_or(published, |runs| runs as usize)
+    fn runs<const D: usize, P: Pipeline<D>>(&self, full: &P) -> usize {
+        self.runs.map_or_else(|| full.usual_runs(), |runs| runs as usize)
     }
 }
 
@@ -152,14 +153,24 @@ fn kind_quantile(text: &str) -> Result<(Kind, f64), String> {
 /// # Errors
 /// When the model cannot be loaded, a setting does not fit it, or a file cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let device = args.device.open();
-    let options = SamplingOptions {
+    let wanted = Wanted {
+        model: Some(&args.model),
+        plan: None,
         sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps as usize,
+        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
+        usual_steps: SamplingOptions::default().num_inference_steps,
         guidance_scale: args.guidance_scale,
         eta: 0.0,
+        prompts: &args.prompts,
     };
-    run_on(args, &ClassToImage::from_pretrained(&args.model, options, &device)?)
+    let (choice, device) = (wanted.choose()?, args.device.open());
+    match choice.model {
+        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
+        Chosen::Flux(_) => {
+            let prompts = args.prompts.prompts(&[])?;
+            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0)
+        }
+    }
 }
 
 fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<ExitCode> {

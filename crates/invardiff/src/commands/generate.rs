@@ -1,24 +1,19 @@
-//! `invardiff generate`: pictures from a class-conditional model, with or without a plan.
+//! `invardiff generate`: pictures of classes or prompts, with or without a plan.
 
-pub(in crate::commands) mod labels;
+mod order;
 mod output;
-pub(in crate::commands) mod wanted;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use invardiff_eval::{GridLayout, picture_grid, rgb_images};
-use invardiff_plan::{CachePlan, Cost};
-use invardiff_runtime::{Denoiser, Sampler};
-use ndarray::{Array4, Axis};
-use serde_json::json;
+use invardiff_plan::CachePlan;
 
-use crate::stdout::say;
-use crate::{ClassToImage, DeviceChoice, Pipeline, SamplerKind, SamplingOptions, bar, files, to_array};
-use output::{Facts, Format};
-use wanted::Wanted;
+use super::labels;
+use super::wanted::{Chosen, PromptFlags, Use, Wanted};
+use crate::{ClassToImage, DeviceChoice, Pipeline, SamplerKind, SamplingOptions, TextToImage, files};
+use order::{Columns, Order, Stochastic};
+use output::{Asked, Format};
 
 const HELP: &str = "\
 Examples:
@@ -27,23 +22,29 @@ Examples:
   invardiff generate --model emoji --class-labels face,heart,0-2 --images-per-class 4 --out emoji.png
   invardiff generate --plan out/fashion/plan.json --class-labels 3,5 --out grid.png
       Model, sampler, steps and guidance are those that the plan was made for
-  invardiff generate --model DiT-XL-2-256x256.pt --class-labels 207,360 --out latents.safetensors
+  invardiff generate --model facebook/DiT-XL-2-256 --class-labels 207,360 --out dogs.png
+  invardiff generate --model black-forest-labs/FLUX.1-dev --prompt 'a red panda' --dtype bf16 --out panda.png
 
-The PNG says what made it in text chunks: model, weights_sha256, class_labels, images_per_class, seed, sampler,
-num_inference_steps, eta, guidance_scale, batch_size, plan (fingerprint or none), plan_forced, Software. A .safetensors file has the
-tensors samples, class_labels and seeds, and the same facts as JSON under the metadata key invardiff.
+The PNG says what made it in text chunks: model, weights_sha256, seed, sampler, num_inference_steps, eta, guidance_scale,
+batch_size, plan (fingerprint or none), plan_forced, Software; of classes class_labels and images_per_class; of prompts
+prompts, negative_prompt, true_cfg_scale, images_per_prompt, height, width, max_sequence_length, dtype. A .safetensors file
+has the tensors samples, seeds and, of classes, class_labels, and the same facts as JSON under the metadata key invardiff.
+Samples of FLUX are its packed latents.
+
+A FLUX run says what memory it will take on standard error before it loads anything, and stops where that is not there.
 
 --json prints one object: these facts (software in lower case), and file, pictures, seconds, plan_file, skipped_steps,
 predicted_speedup (two decimals), peak_cache_bytes (measured, of one batch).";
 
-/// Draw pictures of given classes, with or without a plan
+/// Draw pictures of given classes or prompts, with or without a plan
 ///
 /// Picture n (row by row, from 0) starts from the noise of seed + n, whatever else is drawn. Another batch size changes
 /// how sums are rounded, and so last bits only.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
-    /// `fashion` or `emoji` (embedded), or the path of DiT weights; by default the plan's model, or fashion
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub (owner/name); by
+    /// default the plan's model, or fashion
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// The plan to replay (any format that `plan show` reads); without one everything is computed
@@ -52,22 +53,22 @@ pub struct Args {
     /// Classes, one a column: numbers, ranges (0-9), the model's class names, none; by default the first ten
     #[arg(long, value_name = "LABELS")]
     class_labels: Option<String>,
-    /// Rows of pictures
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Rows of pictures, each of all classes or prompts
+    #[arg(long, alias = "images-per-prompt", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     images_per_class: u32,
-    /// The file to write: .png for a grid of pictures, .safetensors for the samples
+    /// The file to write: .png for a picture or a grid of them, .safetensors for the samples
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Seed of the first picture's noise
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     seed: u64,
-    /// Steps of the sampler; by default the plan's, or 50
+    /// Steps of the sampler; by default the plan's, or as published: 50 for DiT, 28 for FLUX.1-dev, 4 for FLUX.1-schnell
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     num_inference_steps: Option<u32>,
-    /// Guidance scale (1: none); by default the plan's, or the model's own
+    /// Guidance scale (1: none); by default the plan's, or the model's own (3.5 for FLUX.1-dev, which is told it)
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true)]
     guidance_scale: Option<f32>,
-    /// The sampler; by default the plan's, or ddim
+    /// The sampler; by default the plan's, or ddim for DiT and flow-match-euler for FLUX
     #[arg(long, value_enum)]
     sampler: Option<SamplerKind>,
     /// Share of fresh noise that ddim adds at every step, 0 to 1; a plan can be replayed with 0 only
@@ -79,28 +80,17 @@ pub struct Args {
     /// Keep features in half precision
     #[arg(long, value_enum, value_name = "DTYPE", requires = "plan")]
     cache_dtype: Option<super::calibrate::CacheDtype>,
-    /// Pictures drawn at once
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    batch_size: u32,
+    /// Pictures drawn at once; by default 5 for DiT, 1 for FLUX
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch_size: Option<u32>,
+    #[command(flatten)]
+    prompts: PromptFlags,
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
     /// Print one JSON object instead of the summary
     #[arg(long)]
     json: bool,
-}
-
-/// The most pictures of one command.
-const MOST: usize = 100_000;
-
-/// What is to be drawn.
-struct Order {
-    pipeline: ClassToImage,
-    /// The plan, and in what it was made for another run.
-    plan: Option<(CachePlan, Vec<String>)>,
-    columns: Vec<usize>,
-    labels: Vec<usize>,
-    seeds: Vec<u64>,
 }
 
 /// Runs the command.
@@ -110,23 +100,6 @@ struct Order {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let format = Format::of(&args.out)?;
     files::check_writable(&args.out).context("--out")?;
-    let order = order(args)?;
-    format.suits(order.pipeline.model().config(), &args.out)?;
-    let start = Instant::now();
-    let (samples, peak) = draw(args, &order)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let facts = facts(args, &order)?;
-    let bytes = match format {
-        Format::Png => output::png(&grid(&order, &samples)?, &facts)?,
-        Format::Safetensors => output::samples(&samples, &order.labels, &order.seeds, &facts)?,
-    };
-    files::write(&args.out, &bytes).context("--out")?;
-    report(args, &order, &facts, seconds, peak)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Resolves what the flags leave open from the plan and the model.
-fn order(args: &Args) -> Result<Order> {
     let wanted = Wanted {
         model: args.model.as_deref(),
         plan: args.plan.as_deref(),
@@ -135,150 +108,69 @@ fn order(args: &Args) -> Result<Order> {
         usual_steps: SamplingOptions::default().num_inference_steps,
         guidance_scale: args.guidance_scale,
         eta: args.eta,
+        prompts: &args.prompts,
     };
-    let (mut pipeline, plan) = wanted.open(&args.device.open())?;
+    let (choice, device) = (wanted.choose()?, args.device.open());
+    match choice.model {
+        Chosen::Embedded(_) | Chosen::Dit(_) => {
+            let (pipeline, plan) = choice.classes(&wanted, &device)?;
+            classes(args, pipeline, plan)?.draw(args, format)
+        }
+        Chosen::Flux(_) => {
+            ensure!(
+                args.class_labels.is_none(),
+                "--class-labels: the model is FLUX, which draws prompts (--prompt) and knows no classes"
+            );
+            let prompts = args.prompts.prompts(&[])?;
+            let batch = args.batch_size.map_or(1, |batch| batch as usize);
+            let (pipeline, plan) = choice.prompts(&wanted, &prompts, Use::Draw { batch }, &device)?;
+            prompted(args, pipeline, plan, batch)?.draw(args, format)
+        }
+    }
+}
+
+/// What a DiT is to draw.
+fn classes(args: &Args, pipeline: ClassToImage, plan: Option<CachePlan>) -> Result<Order<4, ClassToImage>> {
     let config = pipeline.model().config();
     let columns = match &args.class_labels {
         Some(text) => labels::parse(text, config)?,
         None => (0..config.num_classes.min(10)).collect(),
     };
-    let count = columns.len() * args.images_per_class as usize;
-    ensure!(
-        count <= MOST,
-        "--class-labels and --images-per-class ask for {count} pictures, more than {MOST}"
-    );
-    ensure!(
-        args.seed.checked_add(MOST as u64).is_some(),
-        "--seed {} is too large: picture n takes seed + n",
-        args.seed
-    );
-    let plan =
-        plan.map(|plan| Ok::<_, anyhow::Error>((enable(args, &mut pipeline, &plan)?, plan))).transpose()?;
-    Ok(Order {
-        pipeline,
-        plan: plan.map(|(forced, plan)| (plan, forced)),
-        labels: columns.iter().copied().cycle().take(count).collect(),
-        columns,
-        seeds: (args.seed..).take(count).collect(),
-    })
-}
-
-/// Has the pipeline replay the plan; returns in what it was made for another run.
-fn enable(args: &Args, pipeline: &mut ClassToImage, plan: &CachePlan) -> Result<Vec<String>> {
-    let name = || format!("--plan {}", args.plan.as_deref().unwrap_or(&args.out).display());
-    pipeline.sampler().deterministic().with_context(name)?;
-    let found = if args.force {
-        pipeline.force_cache(plan).with_context(name)?
-    } else {
-        pipeline.enable_cache(plan).with_context(name)?;
-        Vec::new()
+    let null = config.num_classes;
+    let name =
+        |label: &usize| if *label == null { "none".into() } else { pipeline.model().class_name(*label) };
+    let names = columns.iter().map(name).collect();
+    let asked =
+        Asked::Classes { class_labels: columns.clone(), images_per_class: args.images_per_class as usize };
+    // The noise that eta adds is of one seed a batch, so that a batch is then one picture.
+    let usual = pipeline.usual_batch();
+    let batch = if args.eta > 0.0 { 1 } else { args.batch_size.map_or(usual, |batch| batch as usize) };
+    let stochastic: Stochastic<ClassToImage> = |pipeline, eta, seed| {
+        if eta > 0.0 { pipeline.with_eta(eta, seed).map(Some) } else { Ok(None) }
     };
-    if let (Some(dtype), Some(schedule)) = (args.cache_dtype, pipeline.schedule()) {
-        let stored = (**schedule).clone().storing(dtype.storage());
-        pipeline.set_schedule(Some(stored.into()));
-    }
-    Ok(found.iter().map(ToString::to_string).collect())
+    let columns = Columns { subjects: columns, names, flag: "--class-labels and --images-per-class" };
+    Order::new(args, pipeline, plan, columns, asked, batch, stochastic)
 }
 
-/// Pictures drawn at once. The noise that eta adds is of one seed a batch, so that a batch is then one picture.
-fn batch_size(args: &Args) -> usize {
-    if args.eta > 0.0 { 1 } else { args.batch_size as usize }
-}
-
-/// Draws everything, batch by batch; also the most bytes that the cache of a batch held.
-fn draw(args: &Args, order: &Order) -> Result<(Array4<f32>, usize)> {
-    let batch = batch_size(args);
-    let batches = order.labels.chunks(batch).zip(order.seeds.chunks(batch));
-    let progress = bar(batches.len() * order.pipeline.sampler().steps(), "sampling (steps)");
-    let (mut drawn, mut peak) = (Vec::<Array4<f32>>::new(), 0);
-    for (labels, seeds) in batches {
-        let stochastic = (args.eta > 0.0).then(|| order.pipeline.with_eta(args.eta, seeds[0])).transpose()?;
-        let pipeline = stochastic.as_ref().unwrap_or(&order.pipeline);
-        let (pictures, bytes) = pipeline.generate_with(labels, seeds, &mut || progress.inc(1))?;
-        drawn.push(to_array(pictures)?);
-        peak = peak.max(bytes);
-    }
-    progress.finish_and_clear();
-    let views: Vec<_> = drawn.iter().map(|batch| batch.view()).collect();
-    Ok((ndarray::concatenate(Axis(0), &views)?, peak))
-}
-
-/// One column a class, its name above it; many classes make a near-square grid instead.
-fn grid(order: &Order, samples: &Array4<f32>) -> Result<image::RgbImage> {
-    let model = order.pipeline.model();
-    let [low, high] = model.config().pixel_range.unwrap_or([-1.0, 1.0]);
-    let pictures = rgb_images(samples.mapv(|value| (value - low) / (high - low) * 2.0 - 1.0).view())?;
-    let layout = if order.columns.len() > 16 {
-        GridLayout::default()
-    } else {
-        let null = model.config().num_classes;
-        let name = |label: &usize| if *label == null { "none".into() } else { model.class_name(*label) };
-        let column_labels = order.columns.iter().map(name).collect();
-        GridLayout { columns: Some(order.columns.len()), column_labels, ..GridLayout::default() }
+/// What FLUX is to draw.
+fn prompted(
+    args: &Args,
+    pipeline: TextToImage,
+    plan: Option<CachePlan>,
+    batch: usize,
+) -> Result<Order<3, TextToImage>> {
+    let run = pipeline.execution();
+    let asked = Asked::Prompts {
+        prompts: pipeline.prompts().iter().map(|prompt| prompt.text().to_owned()).collect(),
+        negative_prompt: args.prompts.negative_prompt.clone(),
+        true_cfg_scale: pipeline.true_cfg_scale().and_then(output::shortest),
+        images_per_prompt: args.images_per_class as usize,
+        height: run.height,
+        width: run.width,
+        max_sequence_length: pipeline.canvas().text_tokens,
+        dtype: run.dtype,
     };
-    Ok(picture_grid(&pictures, &layout)?)
-}
-
-fn facts(args: &Args, order: &Order) -> Result<Facts> {
-    let pipeline = &order.pipeline;
-    let (plan, plan_forced) = match &order.plan {
-        Some((plan, forced)) => (plan.fingerprint()?, forced.clone()),
-        None => ("none".to_owned(), Vec::new()),
-    };
-    Ok(Facts {
-        model: pipeline.model().name.clone(),
-        weights_sha256: pipeline.model().loaded.sha256.clone(),
-        class_labels: order.columns.clone(),
-        images_per_class: args.images_per_class as usize,
-        seed: args.seed,
-        sampler: pipeline.sampler().name(),
-        num_inference_steps: pipeline.sampler().steps(),
-        eta: args.eta,
-        // By way of its shortest decimal, so that 2.1 is not written as 2.0999999.
-        guidance_scale: pipeline.guidance_scale().and_then(|scale| scale.to_string().parse().ok()),
-        batch_size: batch_size(args),
-        plan,
-        plan_forced,
-        tool: format!("invardiff {}", env!("CARGO_PKG_VERSION")),
-    })
-}
-
-fn report(args: &Args, order: &Order, facts: &Facts, seconds: f64, peak: usize) -> Result<()> {
-    let topology = order.pipeline.denoiser().topology();
-    let plan = order.plan.as_ref().map(|(plan, _)| plan);
-    let speedup = plan.map(|plan| Cost::of(plan, &topology)).transpose()?.map(|cost| cost.speedup());
-    let skipped = plan.map(CachePlan::skipped_steps);
-    if args.json {
-        let mut object = serde_json::to_value(facts)?;
-        object["file"] = json!(args.out.display().to_string());
-        object["pictures"] = json!(order.labels.len());
-        object["seconds"] = json!(seconds);
-        object["plan_file"] = json!(args.plan.as_ref().map(|path| path.display().to_string()));
-        object["skipped_steps"] = json!(skipped);
-        object["predicted_speedup"] = json!(speedup.map(super::plan::two_decimals));
-        object["peak_cache_bytes"] = json!(peak);
-        say(format_args!("{object:#}"))?;
-        return Ok(());
-    }
-    let guidance = facts.guidance_scale.map_or("no guidance".to_owned(), |scale| format!("guidance {scale}"));
-    say(format_args!(
-        "{}: {} pictures of {} in {seconds:.2} s ({}, {} steps, {guidance})",
-        args.out.display(),
-        order.labels.len(),
-        facts.model,
-        facts.sampler,
-        facts.num_inference_steps,
-    ))?;
-    if let (Some(skipped), Some(speedup)) = (skipped, speedup) {
-        say(format_args!(
-            "plan {}: {skipped} of {} steps skipped, predicted speed-up {speedup:.2}x, cache at most {} a batch",
-            &facts.plan[..12],
-            facts.num_inference_steps,
-            super::plan::bytes(peak),
-        ))?;
-    }
-    for forced in &facts.plan_forced {
-        say(format_args!("note: forced although {forced}"))?;
-    }
-    Ok(())
+    let subjects = pipeline.prompts().to_vec();
+    let columns = Columns { subjects, names: Vec::new(), flag: "--prompt and --images-per-prompt" };
+    Order::new(args, pipeline, plan, columns, asked, batch, |_, _, _| Ok(None))
 }

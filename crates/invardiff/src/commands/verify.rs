@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use invardiff_plan::CachePlan;
 use invardiff_runtime::Sampler;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::generate::labels;
-use super::generate::wanted::Wanted;
+use super::labels;
+use super::wanted::{Chosen, PromptFlags, Use, Wanted};
 use crate::stdout::say;
 use crate::{DeviceChoice, Pipeline, SamplerKind};
 use checks::{Bench, Check};
@@ -23,26 +24,28 @@ Examples:
   invardiff verify --model DiT-XL-2-256x256.pt --num-inference-steps 6 --class-labels 207 --json
 
 Checks: an empty plan is bit-identical to the uncached run; two runs are bit-identical; a calibration sees the uncached run
-and leaves the random state untouched; the most bytes that the cache held are those of the schedule; two threads with two
+and leaves the random state untouched; the most bytes that the cache held are those of the schedule (with a negative prompt
+at most those); two threads with two
 plans at once draw what they draw alone. Samples are compared by SHA-256, of which the lines show the first 12 digits.
 
 Without --plan the plans are evenly skipped steps, a random plan of skips and reused modules, and evenly skipped steps whose
 output is extrapolated. The exit code is 1 where a check fails.
 
---json prints one object: model, weights_sha256, sampler, num_inference_steps, guidance_scale, class_labels, seed, plan,
+--json prints one object: model, weights_sha256, sampler, num_inference_steps, guidance_scale, class_labels or prompts, seed, plan,
 passed, failed, and checks (name, ok, expected, found).";
 
 /// Check on this machine that runs repeat bit for bit and that caching keeps its promises
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
-    /// `fashion` or `emoji` (embedded), or the path of DiT weights; by default the plan's model, or fashion
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub (owner/name); by
+    /// default the plan's model, or fashion
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// The plan to check with (any format that `plan show` reads); without one three are made up
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// Steps of the sampler; by default the plan's, or 20
+    /// Steps of the sampler; by default the plan's, or 20 for DiT and as published for FLUX
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
     num_inference_steps: Option<u32>,
     /// Classes to draw: numbers, ranges (0-9), the model's class names
@@ -51,7 +54,7 @@ pub struct Args {
     /// Guidance scale (1: none); by default the plan's, or the model's own
     #[arg(long, value_name = "SCALE")]
     guidance_scale: Option<f32>,
-    /// The sampler; by default the plan's, or ddim
+    /// The sampler; by default the plan's, or ddim for DiT and flow-match-euler for FLUX
     #[arg(long, value_enum)]
     sampler: Option<SamplerKind>,
     /// Seed of the first picture's noise
@@ -60,6 +63,8 @@ pub struct Args {
     /// Check with a plan that was made for another model, time grid or guidance
     #[arg(long, requires = "plan")]
     force: bool,
+    #[command(flatten)]
+    prompts: PromptFlags,
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
@@ -81,43 +86,67 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         usual_steps: 20,
         guidance_scale: args.guidance_scale,
         eta: 0.0,
+        prompts: &args.prompts,
     };
-    let (full, plan) = wanted.open(&args.device.open())?;
+    let (choice, device) = (wanted.choose()?, args.device.open());
+    match choice.model {
+        Chosen::Embedded(_) | Chosen::Dit(_) => {
+            let (full, plan) = choice.classes(&wanted, &device)?;
+            let labels = labels::parse(&args.class_labels, full.model().config())?;
+            check(args, &full, plan, &labels, json!({"class_labels": labels}))
+        }
+        Chosen::Flux(_) => {
+            let prompts = args.prompts.prompts(&USUAL)?;
+            let (full, plan) =
+                choice.prompts(&wanted, &prompts, Use::Draw { batch: prompts.len() }, &device)?;
+            let subjects = full.prompts().to_vec();
+            check(args, &full, plan, &subjects, json!({"prompts": prompts}))
+        }
+    }
+}
+
+/// Prompts where none are given.
+const USUAL: [&str; 1] = ["a red panda in the snow"];
+
+/// Does the checks on a pipeline; `asked` says what it draws.
+fn check<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    plan: Option<CachePlan>,
+    subjects: &[P::Subject],
+    asked: Value,
+) -> Result<ExitCode> {
     let steps = full.sampler().steps();
-    ensure!(steps >= 4, "the plan has {steps} steps; there is nothing to check below 4");
+    ensure!(steps >= 4, "the run has {steps} steps; there is nothing to check below 4");
     if let (Some(plan), Some(path), false) = (&plan, &args.plan, args.force) {
         plan.check(&full.execution()).with_context(|| format!("--plan {}", path.display()))?;
     }
-    let labels = labels::parse(&args.class_labels, full.model().config())?;
     let last = args
         .seed
-        .checked_add(labels.len() as u64)
+        .checked_add(subjects.len() as u64)
         .context("--seed is too large: picture n takes seed + n")?;
-    let bench = Bench { full: &full, labels: &labels, seeds: &(args.seed..last).collect::<Vec<_>>() };
+    let bench = Bench { full, subjects, seeds: &(args.seed..last).collect::<Vec<_>>() };
     let checks = bench.run(plan, |check| if args.json { Ok(()) } else { say(check) })?;
     let failed = checks.iter().filter(|check| !check.ok).count();
     if args.json {
-        let object = json!({
-            "model": full.model().name,
-            "weights_sha256": full.model().loaded.sha256,
+        let mut object = json!({
+            "model": full.name(),
+            "weights_sha256": full.weights_sha256(),
             "sampler": full.sampler().name(),
             "num_inference_steps": steps,
             "guidance_scale": full.guidance_scale(),
-            "class_labels": labels,
             "seed": args.seed,
             "plan": args.plan.as_ref().map(|path| path.display().to_string()),
             "passed": checks.len() - failed,
             "failed": failed,
             "checks": checks,
         });
+        if let (Value::Object(object), Value::Object(asked)) = (&mut object, asked) {
+            object.extend(asked);
+        }
         say(format_args!("{object:#}"))?;
     } else {
-        say(format_args!(
-            "{}: {} of {} checks passed",
-            full.model().name,
-            checks.len() - failed,
-            checks.len()
-        ))?;
+        say(format_args!("{}: {} of {} checks passed", full.name(), checks.len() - failed, checks.len()))?;
     }
     Ok(exit_code(&checks))
 }

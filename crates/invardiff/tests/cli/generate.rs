@@ -202,7 +202,7 @@ fn latents_are_written_as_safetensors_and_not_as_pictures() {
     let model = data("invardiff-models/tests/data/dit_tiny");
     let args = [&FEW[..], &["--model", &model, "--class-labels", "3,none", "--seed", "2", "--out"]].concat();
     let message = error(here, &[&args[..], &["g.png"]].concat());
-    assert!(message.contains("--out g.png") && message.contains("latents of 4 channels"), "{message}");
+    assert!(message.contains("--out g.png") && message.contains("are latents, not pictures"), "{message}");
     stdout(here, &[&args[..], &["g.safetensors"]].concat());
     let bytes = std::fs::read(here.join("g.safetensors")).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();

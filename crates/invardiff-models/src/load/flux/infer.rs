@@ -40,7 +40,7 @@ const DIFFUSERS: Names = Names {
 
 /// The configuration of weights that come without one. All but how positions turn the channels of a head is in the
 /// shapes; that is known for the published models alone.
-pub(super) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<FluxConfig, LoadError> {
+pub(in crate::load) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<FluxConfig, LoadError> {
     let names = match layout {
         KeyLayout::Original => ORIGINAL,
         KeyLayout::Diffusers => DIFFUSERS,

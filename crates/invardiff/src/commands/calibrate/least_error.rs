@@ -92,11 +92,12 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         runs.truncate(RUNS);
         let progress = bar(runs.len(), "pricing skips (runs)");
         let means = &args.means;
-        let options =
-            AtlasOptions { gate_site: means.gate_site(), axis: means.axis(), ..AtlasOptions::default() };
+        let parallel = full.record_options().parallel;
+        let (gate_site, axis) = (means.gate_site(), means.axis());
+        let options = AtlasOptions { gate_site, axis, parallel, ..AtlasOptions::default() };
         let mut atlas = measure_atlas(full.denoiser(), full.sampler(), &runs, &options, &|| progress.inc(1))?;
         progress.finish_and_clear();
-        let closed = ClosedLoop::new(full.denoiser(), full.sampler(), &runs, true)?;
+        let closed = ClosedLoop::new(full.denoiser(), full.sampler(), &runs, parallel)?;
         atlas.provenance = Provenance { thresholds: Vec::new(), ..like.clone() };
         let usual = PlannerOptions::default();
         let warm_up = args.warm_up.unwrap_or_default().max(usual.warm_up);

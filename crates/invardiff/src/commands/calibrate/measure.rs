@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Tensor;
-use invardiff_calib::{Outcome, RecordOptions, Run, calibrate};
+use invardiff_calib::{Outcome, Run, calibrate};
 use invardiff_plan::{CachePlan, Calibration, Cost, Fitted, Schedule, Settings, Variant, fit_to_budget};
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 
@@ -100,7 +100,7 @@ pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> 
 
 /// The subject of every calibration run.
 pub(super) fn subjects<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Vec<P::Subject> {
-    (0..args.runs(full.variant())).map(|run| full.subject(run)).collect()
+    (0..args.runs(full)).map(|run| full.subject(run)).collect()
 }
 
 /// The seed of every calibration run: the authors' FLUX script starts every prompt from the same noise.
@@ -110,7 +110,7 @@ pub(super) fn seeds<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Ve
         Variant::Dit | Variant::Wan => args.seed.wrapping_add(run),
         Variant::Flux => args.seed,
     };
-    (0..args.runs(variant) as u64).map(seed).collect()
+    (0..args.runs(full) as u64).map(seed).collect()
 }
 
 /// The starting noise and the condition of every calibration run.
@@ -133,8 +133,7 @@ fn calibrate_on<const D: usize, P: Pipeline<D>>(
     };
     let runs = runs(args, &pipeline)?;
     let progress = bar(runs.len(), "calibrating (runs)");
-    // The authors' FLUX script measures the single blocks before their projection; the projected values are cached.
-    let options = RecordOptions { witness: full.variant() == Variant::Flux, ..RecordOptions::default() };
+    let options = full.record_options();
     let found =
         calibrate(pipeline.denoiser(), pipeline.sampler(), &runs, settings, &options, &|| progress.inc(1));
     progress.finish_and_clear();
@@ -148,7 +147,7 @@ fn trace<const D: usize, P: Pipeline<D>>(
     schedule: &Arc<Schedule>,
 ) -> Result<([Vec<f64>; 2], Vec<f64>)> {
     const ROUNDS: usize = 3;
-    let seed = args.seed.wrapping_add(args.runs(full.variant()) as u64);
+    let seed = args.seed.wrapping_add(args.runs(full) as u64);
     let (noise, cond) = (full.noise(&[seed]), full.condition(&[full.subject(0)])?);
     let (mut rounds, mut bytes) = ([Vec::new(), Vec::new()], Vec::new());
     for _ in 0..ROUNDS {

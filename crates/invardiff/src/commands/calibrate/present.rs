@@ -40,7 +40,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             full.sampler().steps(),
             full.sampler().name(),
             full.guidance_scale().map_or("no guidance".into(), |scale| format!("guidance {scale}")),
-            args.runs(full.variant())
+            args.runs(full)
         ),
         highlights: vec![
             Highlight {
@@ -175,7 +175,7 @@ fn facts<const D: usize, P: Pipeline<D>>(
             let guided = if args.calibrate_unguided { "conditional half alone" } else { "with guidance" };
             format!(
                 "{} runs, {guided}, {:.1} s, {} pass(es)",
-                args.runs(full.variant()),
+                args.runs(full),
                 measured.seconds,
                 measured.paper.passes
             )

@@ -21,9 +21,6 @@ pub(super) struct Comparison<P> {
     pub(super) converged: Option<String>,
 }
 
-/// Pictures that are drawn in one batch.
-const BATCH: usize = 5;
-
 /// Draws held-out pictures by every contender.
 pub(super) fn compare<const D: usize, P: Pipeline<D>>(
     args: &Args,
@@ -35,7 +32,8 @@ pub(super) fn compare<const D: usize, P: Pipeline<D>>(
     let subjects: Vec<P::Subject> = (0..pictures).map(|picture| full.subject(picture)).collect();
     let first = args.seed.wrapping_add(1_000_000);
     let seeds: Vec<u64> = (0..pictures as u64).map(|picture| first.wrapping_add(picture)).collect();
-    let batch = if pictures.is_multiple_of(BATCH) { BATCH } else { 1 };
+    let usual = full.usual_batch();
+    let batch = if pictures.is_multiple_of(usual) { usual } else { 1 };
     let wanted = Pictures { subjects: &subjects, seeds: &seeds, batch };
     let exact = converged(args, full)?;
     let reference = exact

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use image::RgbImage;
-use invardiff_models::DitConfig;
-use ndarray::Array4;
+use ndarray::ArrayD;
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -36,17 +35,52 @@ impl Format {
     ///
     /// # Errors
     /// Says what to write instead.
-    pub(super) fn suits(self, config: &DitConfig, path: &Path) -> Result<()> {
-        let shown = config.pixel_range.is_some() && matches!(config.in_channels, 1 | 3);
+    pub(super) fn suits(self, shows_pictures: bool, path: &Path) -> Result<()> {
         ensure!(
-            self == Self::Safetensors || shown,
-            "--out {}: the samples of this model are latents of {} channels, not pictures, and there is no autoencoder yet \
-             to decode them; give a name that ends in .safetensors to write the latents",
-            path.display(),
-            config.in_channels
+            self == Self::Safetensors || shows_pictures,
+            "--out {}: the samples of this model are latents, not pictures, and there is no autoencoder beside it to decode \
+             them; give a name that ends in .safetensors to write the latents",
+            path.display()
         );
         Ok(())
     }
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Asked {
+    /// Classes.
+    Classes {
+        /// The class of every column.
+        class_labels: Vec<usize>,
+        /// Rows of pictures.
+        images_per_class: usize,
+    },
+    /// Prompts.
+    Prompts {
+        /// The prompt of every column.
+        prompts: Vec<String>,
+        /// What the pictures should not be.
+        negative_prompt: Option<String>,
+        /// How far to go away from it.
+        true_cfg_scale: Option<f64>,
+        /// Rows of pictures.
+        images_per_prompt: usize,
+        /// Rows of a picture in pixels.
+        height: usize,
+        /// Columns of a picture in pixels.
+        width: usize,
+        /// Tokens of a prompt for T5.
+        max_sequence_length: usize,
+        /// The type of weights and features.
+        dtype: String,
+    },
+}
+
+/// By way of its shortest decimal, so that 2.1 is not written as 2.0999999.
+pub(super) fn shortest(scale: f32) -> Option<f64> {
+    scale.to_string().parse().ok()
 }
 
 /// Everything that a sample depends on: written into the file and printed.
@@ -56,10 +90,9 @@ pub(super) struct Facts {
     pub(super) model: String,
     /// SHA-256 of its weights' file.
     pub(super) weights_sha256: String,
-    /// The class of every column.
-    pub(super) class_labels: Vec<usize>,
-    /// Rows of pictures.
-    pub(super) images_per_class: usize,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub(super) asked: Asked,
     /// The seed of the first picture; picture n (row by row) has seed + n.
     pub(super) seed: u64,
     /// The sampler's name.
@@ -115,22 +148,25 @@ pub(super) fn png(grid: &RgbImage, facts: &Facts) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The samples `[pictures, channels, height, width]` with their classes and seeds, as safetensors; the facts are the
+/// The samples, one a row, with their seeds and, where they have them, their classes, as safetensors; the facts are the
 /// metadata `invardiff`, as JSON.
-pub(super) fn samples(
-    samples: &Array4<f32>,
-    labels: &[usize],
-    seeds: &[u64],
-    facts: &Facts,
-) -> Result<Vec<u8>> {
+pub(super) fn samples(samples: &ArrayD<f32>, seeds: &[u64], facts: &Facts) -> Result<Vec<u8>> {
     let values: Vec<u8> = samples.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let labels: Vec<u8> = labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect();
     let seed_bytes: Vec<u8> = seeds.iter().flat_map(|seed| seed.to_le_bytes()).collect();
-    let views = [
-        ("class_labels", TensorView::new(Dtype::U64, vec![seeds.len()], &labels)?),
+    let labels: Vec<u8> = match &facts.asked {
+        Asked::Classes { class_labels, .. } => {
+            let labels = class_labels.iter().cycle().take(seeds.len());
+            labels.flat_map(|label| (*label as u64).to_le_bytes()).collect()
+        }
+        Asked::Prompts { .. } => Vec::new(),
+    };
+    let mut views = vec![
         ("samples", TensorView::new(Dtype::F32, samples.shape().to_vec(), &values)?),
         ("seeds", TensorView::new(Dtype::U64, vec![seeds.len()], &seed_bytes)?),
     ];
+    if let Asked::Classes { .. } = facts.asked {
+        views.push(("class_labels", TensorView::new(Dtype::U64, vec![seeds.len()], &labels)?));
+    }
     let metadata = HashMap::from([("invardiff".to_owned(), serde_json::to_string(facts)?)]);
     safetensors::serialize(views, Some(metadata)).context("safetensors")
 }

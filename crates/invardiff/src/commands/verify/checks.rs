@@ -7,15 +7,14 @@ use anyhow::{Result, anyhow};
 use burn::tensor::Tensor;
 use invardiff_calib::{Pairs, Record, RecordOptions, Run, Streams, calibrate};
 use invardiff_plan::{
-    CachePlan, GateSite, OutputForm, Phases, ReuseRule, Settings, Topology, Variant, WarmUp, random_plan,
-    uniform_gate,
+    CachePlan, GateSite, OutputForm, Phases, ReuseRule, Settings, Topology, WarmUp, random_plan, uniform_gate,
 };
 use invardiff_runtime::{Denoiser, GaussianNoise, Sampler, sample};
 use ndarray::Array2;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{ClassToImage, Pipeline, to_array};
+use crate::Pipeline;
 
 /// A check with what it expected and found: hashes, or numbers of bytes.
 #[derive(Clone, Debug, Serialize)]
@@ -43,18 +42,21 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The first digits of a hash; numbers of bytes are shorter.
         let short = |text: &str| text.chars().take(12).collect::<String>();
-        let (word, relation) = if self.ok { ("ok", "=") } else { ("FAIL", "!=") };
+        let (word, relation) = match (self.ok, self.expected == self.found) {
+            (true, true) => ("ok", "="),
+            (true, false) => ("ok", ">="),
+            (false, _) => ("FAIL", "!="),
+        };
         write!(f, "{word:4}  {:58}  {} {relation} {}", self.name, short(&self.expected), short(&self.found))
     }
 }
 
 /// What the checks draw.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bench<'a> {
+pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
     /// The pipeline, uncached.
-    pub(super) full: &'a ClassToImage,
-    /// The class of each picture.
-    pub(super) labels: &'a [usize],
+    pub(super) full: &'a P,
+    /// What each picture shows.
+    pub(super) subjects: &'a [P::Subject],
     /// The seed of each picture.
     pub(super) seeds: &'a [u64],
 }
@@ -65,7 +67,7 @@ struct Named {
     plan: CachePlan,
 }
 
-impl Bench<'_> {
+impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
     /// Every check in turn, shown to `look` as it is done. `plan` stands in for the plans made up here.
     ///
     /// # Errors
@@ -97,9 +99,7 @@ impl Bench<'_> {
         let mut alone = Vec::new();
         for Named { name, plan } in &plans {
             let (pictures, peak) = self.draw(Some(plan))?;
-            // The cache holds f32, whatever the weights were stored in.
-            let expected = plan.schedule(&topology)?.peak_bytes(self.labels.len(), size_of::<f32>());
-            note(Check::equal(format!("peak cache bytes, {name}"), expected.to_string(), peak.to_string()))?;
+            note(self.peak_check(name, plan, peak)?)?;
             alone.push((*name, plan, pictures));
         }
         if alone.len() == 1 {
@@ -117,8 +117,27 @@ impl Bench<'_> {
         if let Some(plan) = plan {
             pipeline.force_cache(plan)?;
         }
-        let (samples, peak) = pipeline.generate_measured(self.labels, self.seeds)?;
+        let (samples, peak) = pipeline.generate_measured(self.subjects, self.seeds)?;
         Ok((hash([samples])?, peak))
+    }
+
+    /// The most bytes that the cache held under a plan, against those of its schedule. These are a bound where a step takes
+    /// two passes, one of which lets go before the other keeps, and where weights are of 16 bits: the network's output is
+    /// kept in 32.
+    fn peak_check(&self, name: &str, plan: &CachePlan, found: usize) -> Result<Check> {
+        let schedule = plan.schedule(&self.full.denoiser().topology())?;
+        let (exact, size) = match (plan.gate_site(), self.full.dtype().size()) {
+            (GateSite::Trunk, size) => (true, size),
+            (GateSite::Output(_), size) => (size == size_of::<f32>(), size_of::<f32>()),
+        };
+        let expected = schedule.peak_bytes(self.subjects.len(), size);
+        let exact = exact && self.full.passes() == 1;
+        Ok(Check {
+            name: format!("peak cache bytes, {name}"),
+            ok: if exact { found == expected } else { found <= expected },
+            expected: expected.to_string(),
+            found: found.to_string(),
+        })
     }
 
     /// The samples of a run under the recorder of a calibration.
@@ -126,7 +145,7 @@ impl Bench<'_> {
         let streams = Streams::new(topology.clone());
         let pairs = Pairs::Window { modules: 2, trunk: 2 };
         let mut record = Record::new(&streams, &pairs, true);
-        let cond = self.full.condition(self.labels)?;
+        let cond = self.full.condition(self.subjects)?;
         let (model, sampler) = (self.full.denoiser(), self.full.sampler());
         hash([sample(model, sampler, &mut record, self.full.noise(self.seeds), &cond)])
     }
@@ -149,23 +168,20 @@ impl Bench<'_> {
 
     /// A calibration on two runs, for its side effects, of which there should be none.
     fn calibrate(&self, topology: &Topology) -> Result<()> {
-        let classes = self.full.model().config().num_classes;
-        let run = |index: usize| -> Result<Run<4, _>> {
-            Ok(Run {
-                noise: self.full.noise(&[index as u64]),
-                cond: self.full.condition(&[index % classes])?,
-            })
+        let run = |index: usize| -> Result<Run<D, _>> {
+            let cond = self.full.condition(&[self.full.subject(index)])?;
+            Ok(Run { noise: self.full.noise(&[index as u64]), cond })
         };
         let runs = [run(0)?, run(1)?];
         let quantiles = topology.streams().into_iter().map(|(stream, _)| (stream, 0.3)).collect();
         let settings = Settings {
-            variant: Variant::Dit,
+            variant: self.full.variant(),
             gate_quantile: 0.5,
             quantiles,
             warm_up: WarmUp::Steps(1),
             phases: Phases::Two,
         };
-        let options = RecordOptions { module_window: 4, trunk_window: 4, ..RecordOptions::default() };
+        let options = RecordOptions { module_window: 4, trunk_window: 4, ..self.full.record_options() };
         calibrate(self.full.denoiser(), self.full.sampler(), &runs, &settings, &options, &|| {})?;
         Ok(())
     }
@@ -211,14 +227,18 @@ fn made_up(topology: &Topology, steps: usize) -> Result<Vec<Named>> {
 }
 
 /// SHA-256 of shapes and values, hexadecimal.
-fn hash<const N: usize>(samples: [Tensor<4>; N]) -> Result<String> {
+fn hash<const D: usize, const N: usize>(samples: [Tensor<D>; N]) -> Result<String> {
     let mut digest = Sha256::new();
     for sample in samples {
-        let array = to_array(sample)?;
-        for length in array.shape() {
-            digest.update((*length as u64).to_le_bytes());
+        for length in sample.dims() {
+            digest.update((length as u64).to_le_bytes());
         }
-        for value in &array {
+        let values: Vec<f32> = sample
+            .into_data()
+            .convert::<f32>()
+            .try_to_vec()
+            .map_err(|error| anyhow!("reading a sample back: {error:?}"))?;
+        for value in values {
             digest.update(value.to_le_bytes());
         }
     }

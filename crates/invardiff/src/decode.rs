@@ -1,0 +1,53 @@
+//! Latents to pictures.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use burn::tensor::{Device, Tensor};
+use invardiff_models::{AutoencoderKl, Tiling};
+use ndarray::{Array4, Axis, concatenate};
+
+use crate::to_array;
+
+/// Pixels along one side of a latent pixel in the autoencoders of DiT and FLUX.
+pub(crate) const FACTOR: usize = 8;
+
+/// Loads the autoencoder at a path, for latents of so many channels. It is kept in f32: it is small, and in f16 some leave
+/// the range.
+///
+/// # Errors
+/// When it cannot be loaded, or is one for other latents.
+pub(crate) fn load(path: &Path, channels: usize, device: &Device) -> Result<AutoencoderKl> {
+    let autoencoder = AutoencoderKl::load(path, device)?;
+    let (config, shown) = (autoencoder.config(), path.display());
+    ensure!(
+        config.latent_channels == channels,
+        "{shown}: the autoencoder has {} latent channels, the transformer {channels}: they do not belong together",
+        config.latent_channels
+    );
+    ensure!(
+        config.factor() == FACTOR && matches!(config.out_channels, 1 | 3),
+        "{shown}: the autoencoder makes {} channels and enlarges by {}, expected 1 or 3 channels and {FACTOR}",
+        config.out_channels,
+        config.factor()
+    );
+    Ok(autoencoder)
+}
+
+/// Pictures in `-1 ..= 1`, not clamped. One at a time, and large ones in tiles, so that little memory is taken.
+///
+/// # Shapes
+/// - `latents`: `[batch, channels, rows, columns]`, as diffusion has them
+/// - result: `[batch, 3, 8 * rows, 8 * columns]`
+///
+/// # Errors
+/// When the device fails.
+pub(crate) fn decode(autoencoder: &AutoencoderKl, latents: Tensor<4>) -> Result<Array4<f32>> {
+    let [batch, ..] = latents.dims();
+    let pictures = (0..batch).map(|row| {
+        let latent = autoencoder.unscale(latents.clone().narrow(0, row, 1));
+        to_array(autoencoder.decode_tiled(latent, Tiling::default(), |_, _| {}))
+    });
+    let pictures = pictures.collect::<Result<Vec<_>>>()?;
+    Ok(concatenate(Axis(0), &pictures.iter().map(|picture| picture.view()).collect::<Vec<_>>())?)
+}

@@ -1,0 +1,59 @@
+//! In which type weights are kept.
+
+use burn::tensor::DType;
+
+/// The element type of weights and features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Dtype {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits, with a small range.
+    F16,
+    /// 16 bits, with the range of 32; what FLUX was trained in.
+    Bf16,
+}
+
+impl Dtype {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+
+    /// The name that plans record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// The tensor library's name for it.
+    pub const fn burn(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+
+    /// That of a model's weights, which are of one of these types.
+    pub(crate) fn of(dtype: DType) -> Self {
+        Self::ALL.into_iter().find(|known| known.burn() == dtype).unwrap_or_default()
+    }
+
+    /// Bytes of an element.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// The type for text encoders: T5 leaves the range of f16.
+    pub(crate) const fn of_text(self) -> Self {
+        match self {
+            Self::F32 => Self::F32,
+            Self::F16 | Self::Bf16 => Self::Bf16,
+        }
+    }
+}

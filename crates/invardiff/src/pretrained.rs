@@ -1,0 +1,163 @@
+//! The parts of a pipeline on this machine, in any public layout.
+
+mod scheduler;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use invardiff_models::Architecture;
+use serde::Deserialize;
+
+use crate::locate::locate;
+
+pub use scheduler::{FlowShift, SchedulerConfig};
+
+/// Where the parts of a pipeline are. Nothing of their weights is read yet.
+///
+/// Layouts: a diffusers folder (`model_index.json`), or a transformer's file or folder with the other parts beside it under
+/// the names that they have there, and the original autoencoder `ae.safetensors`.
+#[derive(Clone, Debug)]
+pub struct Pretrained {
+    /// As it was asked for.
+    pub name: String,
+    /// What draws.
+    pub architecture: Architecture,
+    /// The transformer's file or folder.
+    pub transformer: PathBuf,
+    /// The autoencoder's file or folder.
+    pub autoencoder: Option<PathBuf>,
+    /// The settings of the sampler.
+    pub scheduler: Option<SchedulerConfig>,
+    /// The text encoders.
+    pub text: Option<TextParts>,
+}
+
+/// Where the text encoders of FLUX and their tokenizers are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextParts {
+    /// CLIP, which gives the pooled prompt.
+    pub clip: PathBuf,
+    /// Its tokenizer.
+    pub clip_tokenizer: PathBuf,
+    /// T5, which gives the prompt's tokens.
+    pub t5: PathBuf,
+    /// Its tokenizer.
+    pub t5_tokenizer: PathBuf,
+}
+
+/// The file that says what a diffusers folder is.
+const INDEX: &str = "model_index.json";
+/// The original autoencoder of FLUX.
+const ORIGINAL_AUTOENCODER: &str = "ae.safetensors";
+
+#[derive(Deserialize)]
+struct Index {
+    #[serde(rename = "_class_name")]
+    class_name: String,
+}
+
+impl Pretrained {
+    /// The parts at a path, or in a repository of a hub.
+    ///
+    /// # Errors
+    /// When there is no such model, it cannot be fetched, or a part is missing or unknown; names the file or folder.
+    pub fn open(model: &str) -> Result<Self> {
+        Self::find(&locate(model)?, model)
+    }
+
+    /// The parts at a path; `name` is what it was asked for by.
+    ///
+    /// # Errors
+    /// As [`Pretrained::open`].
+    pub(crate) fn find(path: &Path, name: &str) -> Result<Self> {
+        if path.join(INDEX).is_file() {
+            return Self::pipeline(path, name);
+        }
+        let architecture = Architecture::of(path)?;
+        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+        Ok(Self {
+            name: name.to_owned(),
+            architecture,
+            transformer: path.to_owned(),
+            autoencoder: autoencoder(folder),
+            scheduler: scheduler::read(folder)?,
+            text: TextParts::find(folder).ok(),
+        })
+    }
+
+    /// A diffusers folder.
+    fn pipeline(folder: &Path, name: &str) -> Result<Self> {
+        let index = folder.join(INDEX);
+        let text = std::fs::read_to_string(&index).with_context(|| index.display().to_string())?;
+        let Index { class_name } = serde_json::from_str(&text)
+            .with_context(|| format!("{}: no index of a pipeline", index.display()))?;
+        let architecture = match class_name.as_str() {
+            "DiTPipeline" => Architecture::Dit,
+            "FluxPipeline" => Architecture::Flux,
+            other => bail!(
+                "{}: the pipeline is a {other}; there are DiTPipeline and FluxPipeline here",
+                index.display()
+            ),
+        };
+        let transformer = folder.join("transformer");
+        ensure!(transformer.is_dir(), "{}: the folder transformer is missing", folder.display());
+        let text = match architecture {
+            Architecture::Flux => Some(TextParts::find(folder)?),
+            Architecture::Dit => None,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            architecture,
+            transformer,
+            autoencoder: autoencoder(folder),
+            scheduler: scheduler::read(folder)?,
+            text,
+        })
+    }
+
+    /// Refuses a model of the other kind.
+    ///
+    /// # Errors
+    /// Says what the model is and what takes it.
+    pub fn expect(&self, architecture: Architecture) -> Result<()> {
+        match (self.architecture, architecture) {
+            (Architecture::Dit, Architecture::Dit) | (Architecture::Flux, Architecture::Flux) => Ok(()),
+            (Architecture::Dit, Architecture::Flux) => bail!(
+                "{} is a DiT, which draws classes (--class-labels) and takes no prompt; a FLUX transformer is expected here",
+                self.name
+            ),
+            (Architecture::Flux, Architecture::Dit) => bail!(
+                "{} is a FLUX transformer, which draws prompts (--prompt) and knows no classes; a DiT is expected here",
+                self.name
+            ),
+        }
+    }
+}
+
+fn autoencoder(folder: &Path) -> Option<PathBuf> {
+    let found = [folder.join("vae"), folder.join(ORIGINAL_AUTOENCODER)];
+    found.into_iter().find(|path| path.exists())
+}
+
+impl TextParts {
+    /// The text encoders in a diffusers folder, or beside an original transformer.
+    ///
+    /// # Errors
+    /// Lists the folders that are missing.
+    pub fn find(folder: &Path) -> Result<Self> {
+        let names = ["text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"];
+        let missing: Vec<&str> = names.into_iter().filter(|name| !folder.join(name).is_dir()).collect();
+        ensure!(
+            missing.is_empty(),
+            "{}: {} missing; FLUX reads prompts with CLIP (text_encoder, tokenizer) and T5 (text_encoder_2, tokenizer_2)",
+            folder.display(),
+            if missing.len() == 1 {
+                format!("the folder {} is", missing[0])
+            } else {
+                format!("the folders {} are", missing.join(", "))
+            }
+        );
+        let [clip, clip_tokenizer, t5, t5_tokenizer] = names.map(|name| folder.join(name));
+        Ok(Self { clip, clip_tokenizer, t5, t5_tokenizer })
+    }
+}

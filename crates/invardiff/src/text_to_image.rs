@@ -1,0 +1,299 @@
+//! Pictures from prompts, with FLUX.1.
+
+mod guided;
+mod options;
+mod packing;
+mod prepared;
+mod prompt;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Device, Tensor};
+use invardiff_calib::RecordOptions;
+use invardiff_models::{AutoencoderKl, Canvas, Flux, LoadedFlux};
+use invardiff_plan::{Execution, Schedule, Variant};
+use invardiff_runtime::{Denoiser, FlowMatchEuler, Sampler, TwoPassCond, TwoPassGuidance};
+use ndarray::Array4;
+
+use crate::decode::decode;
+use crate::pretrained::FlowShift;
+use crate::{Dtype, Pipeline, Pretrained, SamplerKind, available, to_array};
+
+pub use guided::{GuidedFlux, PromptCond};
+pub use options::TextToImageOptions;
+pub use packing::{pack, unpack};
+pub use prepared::{Keeps, PreparedFlux};
+pub use prompt::{Cut, Prompt, PromptEncoder};
+
+use options::Settled;
+
+/// Sampling from prompts with FLUX, cached by a plan or not.
+///
+/// The text encoders are loaded, used and dropped before the transformer is loaded, so the prompts are given at the start;
+/// [`TextToImage::prompts`] has them as the pipeline's subjects.
+///
+/// ```no_run
+/// use invardiff::{Pipeline, TextToImage, TextToImageOptions};
+/// use invardiff_plan::CachePlan;
+///
+/// let device = burn::tensor::Device::flex();
+/// let options = TextToImageOptions { height: 512, width: 512, ..TextToImageOptions::default() };
+/// let model = "black-forest-labs/FLUX.1-dev";
+/// let mut pipeline = TextToImage::from_pretrained(model, &["a red panda"], &options, &device)?;
+/// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
+/// let samples = pipeline.generate(pipeline.prompts(), &[0])?; // packed latents [1, 1024, 64]
+/// let pictures = pipeline.pictures(samples)?; // [1, 3, 512, 512] in -1 ..= 1
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TextToImage {
+    name: String,
+    weights_sha256: String,
+    denoiser: GuidedFlux,
+    sampler: FlowMatchEuler,
+    shift: FlowShift,
+    settled: Settled,
+    prompts: Vec<Prompt>,
+    negative: Option<Prompt>,
+    autoencoder: Option<AutoencoderKl>,
+    schedule: Option<Arc<Schedule>>,
+    device: Device,
+}
+
+impl TextToImage {
+    /// A pipeline for the FLUX model at a path or in a repository of a hub, for these prompts.
+    ///
+    /// # Errors
+    /// When the model cannot be fetched or loaded, or the options do not fit it; the latter before anything is loaded.
+    pub fn from_pretrained(
+        model: &str,
+        prompts: &[&str],
+        options: &TextToImageOptions,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::new(&Pretrained::open(model)?, prompts, options, device)
+    }
+
+    /// A pipeline for the parts of a FLUX model.
+    ///
+    /// # Errors
+    /// As [`TextToImage::from_pretrained`].
+    pub fn new(
+        parts: &Pretrained,
+        prompts: &[&str],
+        options: &TextToImageOptions,
+        device: &Device,
+    ) -> Result<Self> {
+        PreparedFlux::new(parts, options)?.load(prompts, device)
+    }
+
+    fn assemble(
+        prepared: &PreparedFlux<'_>,
+        loaded: LoadedFlux,
+        autoencoder: Option<AutoencoderKl>,
+        mut prompts: Vec<Prompt>,
+        device: &Device,
+    ) -> Self {
+        let settled = prepared.settled;
+        // The negative prompt is encoded with the others, as the last one.
+        let negative = settled.true_cfg_scale.and_then(|_| prompts.pop());
+        let flux = loaded.flux.with_canvas(settled.canvas);
+        Self {
+            name: flux.config().name(),
+            weights_sha256: loaded.sha256,
+            denoiser: match settled.true_cfg_scale {
+                None => GuidedFlux::Plain(flux),
+                Some(scale) => GuidedFlux::TwoPass(TwoPassGuidance { model: flux, scale }),
+            },
+            sampler: prepared.sampler.clone(),
+            shift: prepared.shift,
+            settled,
+            prompts,
+            negative,
+            autoencoder,
+            schedule: None,
+            device: device.clone(),
+        }
+    }
+
+    /// The prompts that it was made for, encoded.
+    pub fn prompts(&self) -> &[Prompt] {
+        &self.prompts
+    }
+
+    /// The tokens of a picture and its prompt.
+    pub fn canvas(&self) -> Canvas {
+        self.settled.canvas
+    }
+
+    /// The scale of guidance by a negative prompt; `None` without.
+    pub fn true_cfg_scale(&self) -> Option<f32> {
+        self.settled.true_cfg_scale
+    }
+
+    /// The transformer.
+    pub fn flux(&self) -> &Flux {
+        self.denoiser.flux()
+    }
+
+    /// One condition of a batch.
+    fn cond_of(&self, prompts: &[&Prompt]) -> Result<invardiff_models::FluxCond> {
+        let text = Tensor::cat(prompts.iter().map(|prompt| prompt.tokens().clone()).collect(), 0);
+        let pooled = Tensor::cat(prompts.iter().map(|prompt| prompt.pooled().clone()).collect(), 0);
+        Ok(self.flux().cond(text, pooled, self.settled.guidance_scale)?)
+    }
+}
+
+impl Pipeline<3> for TextToImage {
+    type Model = GuidedFlux;
+    type Cond = PromptCond;
+    type Sampler = FlowMatchEuler;
+    type Subject = Prompt;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn weights_sha256(&self) -> &str {
+        &self.weights_sha256
+    }
+
+    fn denoiser(&self) -> &GuidedFlux {
+        &self.denoiser
+    }
+
+    fn sampler(&self) -> &FlowMatchEuler {
+        &self.sampler
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn guidance_scale(&self) -> Option<f32> {
+        self.settled.guidance_scale
+    }
+
+    fn dtype(&self) -> Dtype {
+        self.settled.dtype
+    }
+
+    fn passes(&self) -> usize {
+        if self.settled.true_cfg_scale.is_some() { 2 } else { 1 }
+    }
+
+    fn variant(&self) -> Variant {
+        Variant::Flux
+    }
+
+    fn execution(&self) -> Execution {
+        Execution {
+            model: self.name.clone(),
+            weights_sha256: Some(self.weights_sha256.clone()),
+            sampler: Sampler::<3>::name(&self.sampler).to_owned(),
+            timesteps: (0..self.sampler.steps())
+                .map(|step| Sampler::<3>::time(&self.sampler, step))
+                .collect(),
+            height: self.settled.height,
+            width: self.settled.width,
+            guidance_scale: self.settled.guidance_scale,
+            dtype: self.settled.dtype.name().to_owned(),
+        }
+    }
+
+    /// The scale that FLUX.1-dev is told is part of its network; a negative prompt can be taken away.
+    fn unguided(&self) -> Option<Self> {
+        let denoiser = match &self.denoiser {
+            GuidedFlux::Plain(_) => return None,
+            GuidedFlux::TwoPass(guided) => GuidedFlux::Plain(guided.model.clone()),
+        };
+        let settled = Settled { true_cfg_scale: None, ..self.settled };
+        Some(Self { denoiser, settled, negative: None, schedule: None, ..self.clone() })
+    }
+
+    fn solvers(&self) -> &'static [SamplerKind] {
+        &[SamplerKind::FlowMatchEuler]
+    }
+
+    fn resampled(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
+        match sampler {
+            SamplerKind::FlowMatchEuler => {}
+            SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus => {
+                bail!(
+                    "--sampler: FLUX predicts a velocity along straight paths, which flow-match-euler samples"
+                )
+            }
+        }
+        let shift = self.shift.of(self.settled.canvas.image_tokens());
+        let settled = Settled { steps: num_inference_steps, ..self.settled };
+        let sampler = FlowMatchEuler::new(num_inference_steps, shift)?;
+        Ok(Self { sampler, settled, schedule: None, ..self.clone() })
+    }
+
+    fn subject(&self, index: usize) -> Prompt {
+        self.prompts[index % self.prompts.len()].clone()
+    }
+
+    fn usual_batch(&self) -> usize {
+        1
+    }
+
+    /// The authors' script measures the single blocks before their projection. One run at a time, and features held as far
+    /// back as a quarter of the memory allows: what is not, is measured in a second pass, with the same result.
+    fn record_options(&self) -> RecordOptions {
+        let default = RecordOptions::default();
+        let step = prepared::recorded_bytes(&self.flux().topology());
+        let room = available().map_or(default.module_window, |bytes| (bytes / 4 / step.max(1)) as usize);
+        let module_window = room.clamp(1, default.module_window);
+        RecordOptions { witness: true, parallel: false, module_window, ..default }
+    }
+
+    /// Every prompt once; the published calibration has five.
+    fn usual_runs(&self) -> usize {
+        self.prompts.len()
+    }
+
+    fn describe(&self, prompt: &Prompt) -> String {
+        prompt.text().to_owned()
+    }
+
+    fn noise(&self, seeds: &[u64]) -> Tensor<3> {
+        let channels = self.flux().config().in_channels / packing::PATCH.pow(2);
+        packing::noise(self.settled.canvas, channels, seeds, &self.device)
+    }
+
+    fn condition(&self, prompts: &[Prompt]) -> Result<PromptCond> {
+        let wanted: Vec<&Prompt> = prompts.iter().collect();
+        let conditional = self.cond_of(&wanted).context("the prompt")?;
+        let Some(negative) = &self.negative else {
+            return Ok(PromptCond::One(Box::new(conditional)));
+        };
+        let unconditional = self.cond_of(&vec![negative; prompts.len()]).context("the negative prompt")?;
+        Ok(PromptCond::Two(Box::new(TwoPassCond { conditional, unconditional })))
+    }
+
+    fn pictures(&self, samples: Tensor<3>) -> Result<Array4<f32>> {
+        let latents = unpack(samples, self.settled.canvas);
+        match &self.autoencoder {
+            Some(autoencoder) => decode(autoencoder, latents),
+            None => to_array(latents),
+        }
+    }
+
+    fn shows_pictures(&self) -> bool {
+        self.autoencoder.is_some()
+    }
+
+    fn sample_span(&self) -> f64 {
+        2.0
+    }
+
+    fn schedule(&self) -> Option<&Arc<Schedule>> {
+        self.schedule.as_ref()
+    }
+
+    fn set_schedule(&mut self, schedule: Option<Arc<Schedule>>) {
+        self.schedule = schedule;
+    }
+}

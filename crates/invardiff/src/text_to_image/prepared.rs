@@ -1,0 +1,166 @@
+//! A run of FLUX that is checked and counted, before anything is loaded.
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+use invardiff_models::{Architecture, Flux, FluxConfig, Outline, Tiling};
+use invardiff_plan::{Kind, Schedule, SiteSpec, Topology};
+use invardiff_runtime::FlowMatchEuler;
+
+use super::options::Settled;
+use super::packing::PATCH;
+use super::{PromptEncoder, TextToImage, TextToImageOptions};
+use crate::decode::{self, FACTOR};
+use crate::pretrained::{FlowShift, Pretrained, SchedulerConfig};
+use crate::{MemoryNeed, Phase};
+
+/// A FLUX model and options that fit it. Nothing of the weights is read yet.
+#[derive(Clone, Debug)]
+pub struct PreparedFlux<'a> {
+    pub(super) parts: &'a Pretrained,
+    pub(super) options: &'a TextToImageOptions,
+    pub(super) outline: Outline<FluxConfig>,
+    pub(super) settled: Settled,
+    pub(super) shift: FlowShift,
+    pub(super) sampler: FlowMatchEuler,
+}
+
+impl<'a> PreparedFlux<'a> {
+    /// Checks the options against the model.
+    ///
+    /// # Errors
+    /// When the model is no FLUX, a part is missing, or an option does not fit it.
+    pub fn new(parts: &'a Pretrained, options: &'a TextToImageOptions) -> Result<Self> {
+        parts.expect(Architecture::Flux)?;
+        let outline = Flux::outline(&parts.transformer)?;
+        let settled = options.settle(&outline.config)?;
+        let shift = shift(parts, &outline.config)?;
+        let sampler = FlowMatchEuler::new(settled.steps, shift.of(settled.canvas.image_tokens()))?;
+        Ok(Self { parts, options, outline, settled, shift, sampler })
+    }
+
+    /// Number of steps.
+    pub fn steps(&self) -> usize {
+        self.settled.steps
+    }
+
+    /// The sites of a step, both passes together where there are two.
+    pub fn topology(&self) -> Topology {
+        let topology = self.outline.config.topology(self.settled.canvas);
+        if self.settled.true_cfg_scale.is_some() { topology.batched(2) } else { topology }
+    }
+
+    /// What a run of `batch` pictures at once will take, under a schedule or without one, or for a calibration.
+    ///
+    /// # Errors
+    /// When a part is missing, or not whole.
+    pub fn memory(&self, batch: usize, keeps: Keeps<'_>) -> Result<MemoryNeed> {
+        let (size, text_size) =
+            (self.options.dtype.size() as u64, self.options.dtype.of_text().size() as u64);
+        let mut phases = Vec::new();
+        if let Some(text) = &self.parts.text {
+            for (name, what, path) in [
+                ("encoding prompts with CLIP", "CLIP's weights", &text.clip),
+                ("encoding prompts with T5, CLIP dropped", "T5's weights", &text.t5),
+            ] {
+                let weights = Outline::of(path)?.elements * text_size;
+                phases.push(Phase { name, parts: vec![(what.to_owned(), weights)] });
+            }
+        }
+        let transformer = ("transformer's weights".to_owned(), self.outline.elements * size);
+        let activations = (format!("activations of a block, {batch} at once"), self.activations(batch));
+        let mut sampling = vec![transformer.clone(), activations];
+        match keeps {
+            Keeps::Nothing => {}
+            Keeps::Schedule(schedule) => {
+                let kept = schedule.peak_bytes(batch, size as usize) as u64;
+                sampling.push(("kept features".to_owned(), kept));
+            }
+            Keeps::Calibration => {
+                let step = recorded_bytes(&self.outline.config.topology(self.settled.canvas));
+                sampling.push(("features of a step, to be compared with the next".to_owned(), 2 * step));
+            }
+        }
+        let autoencoder = self.parts.autoencoder.as_ref().map(Outline::of).transpose()?;
+        // Kept in f32 whatever the transformer's type.
+        let autoencoder = autoencoder
+            .map(|outline| ("autoencoder's weights".to_owned(), outline.elements * size_of::<f32>() as u64));
+        sampling.extend(autoencoder.clone());
+        phases.push(Phase { name: "sampling, text encoders dropped", parts: sampling });
+        if let Some(autoencoder) = autoencoder {
+            let tile = ("activations of a tile and the picture".to_owned(), self.decoding());
+            phases.push(Phase { name: "decoding", parts: vec![transformer, autoencoder, tile] });
+        }
+        Ok(MemoryNeed { phases })
+    }
+
+    /// The activations of the largest block: its inputs and outputs, the widened ones, and what lies between.
+    fn activations(&self, batch: usize) -> u64 {
+        /// Values of a token's width that are held at once, in the middle of a feed-forward (four times as wide, three of
+        /// them) or around attention; as measured at full width.
+        const HELD: u64 = 16;
+        let (canvas, width) = (self.settled.canvas, self.outline.config.hidden_size() as u64);
+        let tokens = (canvas.image_tokens() + canvas.text_tokens) as u64;
+        // Attention and norms compute in f32, whatever the weights are.
+        HELD * tokens * width * size_of::<f32>() as u64 * batch as u64
+    }
+
+    /// What decoding one picture holds: the widest activations of a tile, and the picture with its weights.
+    fn decoding(&self) -> u64 {
+        /// Values of a pixel that are held at once at full resolution: ten times the 128 channels of the published
+        /// autoencoders, as measured.
+        const HELD: usize = 10 * 128;
+        let tile = Tiling::default().size() * FACTOR;
+        let tile = self.settled.height.min(tile) * self.settled.width.min(tile);
+        let picture = self.settled.height * self.settled.width;
+        (tile * HELD + 3 * 3 * picture) as u64 * size_of::<f32>() as u64
+    }
+
+    /// Encodes the prompts, drops the text encoders, and loads the transformer.
+    ///
+    /// # Errors
+    /// When a part cannot be loaded, or parts do not belong together.
+    pub fn load(&self, prompts: &[&str], device: &Device) -> Result<TextToImage> {
+        anyhow::ensure!(!prompts.is_empty(), "there is no prompt");
+        let encoder = PromptEncoder::new(self.parts, self.settled.canvas.text_tokens, self.options.dtype)?;
+        let negative = self.options.negative_prompt.as_deref();
+        let all: Vec<&str> = prompts.iter().copied().chain(negative).collect();
+        let encoded = encoder.encode(&all, &self.outline.config, device)?;
+        drop(encoder);
+        let loaded = Flux::load_as(&self.parts.transformer, self.options.dtype.burn(), device)?;
+        let channels = self.outline.config.in_channels / PATCH.pow(2);
+        let autoencoder = self.parts.autoencoder.as_deref();
+        let autoencoder = autoencoder.map(|path| decode::load(path, channels, device)).transpose()?;
+        Ok(TextToImage::assemble(self, loaded, autoencoder, encoded, device))
+    }
+}
+
+/// The shift of a model's sigmas: what its folder says, or what was published with the weights.
+fn shift(parts: &Pretrained, config: &FluxConfig) -> Result<FlowShift> {
+    match parts.scheduler {
+        Some(SchedulerConfig::FlowMatchEuler(shift)) => Ok(shift),
+        Some(SchedulerConfig::Ddim(_)) => {
+            bail!("{}: scheduler_config.json is one of DDIM, which does not sample FLUX", parts.name)
+        }
+        None if config.guidance_embeds => Ok(FlowShift::DEV),
+        None => Ok(FlowShift::SCHNELL),
+    }
+}
+
+/// What is kept from step to step.
+#[derive(Clone, Copy, Debug)]
+pub enum Keeps<'a> {
+    /// Nothing: everything is computed.
+    Nothing,
+    /// What a schedule reads later.
+    Schedule(&'a Schedule),
+    /// What a calibration compares, one run at a time.
+    Calibration,
+}
+
+/// Bytes of the features of one step that a calibration compares: in f32, and those of a single block's feed-forward four
+/// times as wide as they are cached.
+pub(super) fn recorded_bytes(topology: &Topology) -> u64 {
+    let wide = |spec: &SiteSpec| if spec.site.kind == Kind::SINGLE_MLP { 4 } else { 1 };
+    let elements: usize = topology.sites.iter().map(|spec| wide(spec) * spec.elements()).sum();
+    (elements * size_of::<f32>()) as u64
+}
