@@ -31,6 +31,9 @@ enum Task {
     /// Measure a model, make a caching plan, replay it and write the report (`invardiff calibrate`)
     #[command(disable_help_flag = true)]
     Calibrate(Passed),
+    /// Compare methods at several settings: speed against quality (`invardiff compare`)
+    #[command(disable_help_flag = true)]
+    Compare(Passed),
     /// Measure what TeaCache, MagCache or SmoothCache decide by (`invardiff fit`)
     #[command(disable_help_flag = true)]
     Fit(Passed),
@@ -77,6 +80,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     let root = Path::new(&own).parent().context("xtask lies in the workspace")?;
     match task {
         Task::Calibrate(_) => binary::run(root, "calibrate", &rest()),
+        Task::Compare(_) => binary::run(root, "compare", &rest()),
         Task::Fit(_) => binary::run(root, "fit", &rest()),
         Task::Generate(_) => binary::run(root, "generate", &rest()),
         Task::Plan(_) => binary::run(root, "plan", &rest()),

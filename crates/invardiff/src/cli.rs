@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{calibrate, fit, generate, parity, plan, verify};
+use crate::commands::{calibrate, compare, fit, generate, parity, plan, verify};
 
 /// Feature caching for diffusion transformers: measure how much changes from step to step, make a plan, replay it.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Calibrate(calibrate::Args),
+    Compare(compare::Args),
     Fit(fit::Args),
     Generate(generate::Args),
     Plan(plan::Args),
@@ -38,6 +39,7 @@ impl Cli {
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
             Command::Calibrate(args) => calibrate::run(&args),
+            Command::Compare(args) => compare::run(&args),
             Command::Fit(args) => fit::run(&args),
             Command::Generate(args) => generate::run(&args),
             Command::Plan(args) => plan::run(&args),

@@ -1,6 +1,7 @@
 //! One module a command: its arguments and what it does.
 
 pub mod calibrate;
+pub mod compare;
 pub mod fit;
 pub mod generate;
 mod labels;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Tensor;
 use invardiff_eval::{Quality, Timings, alternate, psnr_each};
-use invardiff_plan::{CachePlan, Cost, Storage};
-use invardiff_runtime::{Denoiser, Guard, Guarded, Sampler};
+use invardiff_plan::{CachePlan, Cost, SkipRule, Storage};
+use invardiff_runtime::{
+    Bypass, Denoiser, Event, Guard, Guarded, Meter, Observed, Replay, Sampler, ScaleShift,
+};
 use ndarray::{Array4, Axis, concatenate};
 
 use crate::{Pipeline, SamplerKind};
@@ -20,10 +22,23 @@ pub struct Contender<P> {
     pub description: String,
     /// The pipeline, with its plan enabled.
     pub pipeline: P,
-    /// A check while sampling instead of the pipeline's own plan.
-    pub guard: Option<Arc<Guard>>,
-    /// FLOPs relative to the full run, as predicted.
+    /// What decides while it draws.
+    pub how: How,
+    /// FLOPs relative to the full run, as predicted; of a rule, as if it skipped nothing.
     pub compute_fraction: f64,
+}
+
+/// What decides over a contender's modules.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// The plan that is enabled in the pipeline, or nothing.
+    Enabled,
+    /// That plan, its reused modules sent through vectors that were trained for it.
+    Adjusted(Arc<ScaleShift>),
+    /// A check while sampling.
+    Guarded(Arc<Guard>),
+    /// A rule that looks at the hidden state, a picture at a time.
+    Rule(SkipRule),
 }
 
 impl<P> Contender<P> {
@@ -37,7 +52,7 @@ impl<P> Contender<P> {
             name: "full".into(),
             description: format!("everything computed, {steps} steps of {}", full.sampler().name()),
             pipeline: full.clone(),
-            guard: None,
+            how: How::Enabled,
             compute_fraction: 1.0,
         }
     }
@@ -57,7 +72,7 @@ impl<P> Contender<P> {
             name: name.into(),
             description: description.into(),
             pipeline,
-            guard: None,
+            how: How::Enabled,
             compute_fraction,
         })
     }
@@ -78,7 +93,7 @@ impl<P> Contender<P> {
             name: format!("{name} {steps}"),
             description: format!("no plan: {steps} steps of {name} instead of {of}"),
             pipeline,
-            guard: None,
+            how: How::Enabled,
             compute_fraction: steps as f64 / of as f64,
         })
     }
@@ -94,8 +109,33 @@ impl<P> Contender<P> {
             description: description.into(),
             pipeline: full.clone(),
             compute_fraction: computed as f64 / guard.gate.len() as f64,
-            guard: Some(Arc::new(guard)),
+            how: How::Guarded(Arc::new(guard)),
         }
+    }
+
+    /// A rule that decides while the full run's sampler runs. What it computes is known afterwards.
+    ///
+    /// # Errors
+    /// When the rule's settings are out of range, or the sampler draws noise.
+    pub fn rule<const D: usize>(full: &P, name: &str, description: &str, rule: SkipRule) -> Result<Self>
+    where
+        P: Pipeline<D>,
+    {
+        full.sampler().deterministic()?;
+        rule.decide(full.sampler().steps())?;
+        Ok(Self {
+            name: name.into(),
+            description: description.into(),
+            pipeline: full.clone(),
+            how: How::Rule(rule),
+            compute_fraction: 1.0,
+        })
+    }
+
+    /// The same plan, its reused modules sent through vectors that were trained for it.
+    #[must_use]
+    pub fn adjusted(self, adjustment: ScaleShift) -> Self {
+        Self { how: How::Adjusted(Arc::new(adjustment)), ..self }
     }
 
     /// The same contender, keeping features in another precision.
@@ -108,26 +148,68 @@ impl<P> Contender<P> {
         self
     }
 
-    /// Draws a batch: the samples, the most bytes that were kept, and the steps that a guard spent.
-    fn draw<const D: usize>(
-        &self,
-        subjects: &[P::Subject],
-        seeds: &[u64],
-    ) -> Result<(Tensor<D>, usize, usize)>
+    fn draw<const D: usize>(&self, subjects: &[P::Subject], seeds: &[u64]) -> Result<Batch<D>>
     where
         P: Pipeline<D>,
     {
-        match &self.guard {
-            None => {
-                self.pipeline.generate_measured(subjects, seeds).map(|(samples, bytes)| (samples, bytes, 0))
+        let (pipeline, compute) = (&self.pipeline, self.compute_fraction);
+        match &self.how {
+            How::Enabled => {
+                let (samples, bytes) = pipeline.generate_measured(subjects, seeds)?;
+                Ok(Batch { samples, bytes, compute })
             }
-            Some(guard) => {
+            How::Adjusted(adjustment) => {
+                let schedule = pipeline.schedule().context("vectors belong to a plan, and none is enabled")?;
+                let mut policy = Replay::with_adjustment(schedule.clone(), adjustment.clone());
+                let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
+                Ok(Batch { samples, bytes: policy.store().peak_bytes(), compute })
+            }
+            How::Guarded(guard) => {
                 let mut policy = Guarded::new(guard);
-                let samples = self.pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
-                Ok((samples, policy.peak_bytes(), policy.spent()))
+                let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
+                let more = policy.spent() as f64 / pipeline.sampler().steps() as f64;
+                Ok(Batch { samples, bytes: policy.peak_bytes(), compute: compute + more })
             }
+            How::Rule(rule) => Self::draw_each(pipeline, rule, subjects, seeds).map(|batch| Batch {
+                compute: batch.compute * compute,
+                ..batch
+            }),
         }
     }
+
+    /// Each picture under a rule of its own; the compute is the share of the run that was computed.
+    fn draw_each<const D: usize>(
+        pipeline: &P,
+        rule: &SkipRule,
+        subjects: &[P::Subject],
+        seeds: &[u64],
+    ) -> Result<Batch<D>>
+    where
+        P: Pipeline<D>,
+    {
+        let (steps, topology) = (pipeline.sampler().steps(), pipeline.denoiser().topology());
+        let (mut samples, mut peak, mut compute) = (Vec::new(), 0, 0.0);
+        for (subject, seed) in subjects.iter().zip(seeds) {
+            let mut meter = Meter::new(&topology);
+            let look = |step, site, event: Event<'_>| meter.look(step, site, &event);
+            let mut policy = Observed::new(Bypass::new(rule, steps)?, look);
+            let one = std::slice::from_ref(subject);
+            samples.push(pipeline.generate_under(&mut policy, one, &[*seed], &mut || {})?);
+            peak = peak.max(policy.inner.peak_bytes());
+            compute += meter.compute_fraction(steps);
+        }
+        let count = samples.len().max(1);
+        Ok(Batch { samples: Tensor::cat(samples, 0), bytes: peak * count, compute: compute / count as f64 })
+    }
+}
+
+/// One batch as it was drawn.
+struct Batch<const D: usize> {
+    samples: Tensor<D>,
+    /// The most bytes that were kept.
+    bytes: usize,
+    /// FLOPs relative to the full run.
+    compute: f64,
 }
 
 /// What became of a contender.
@@ -145,7 +227,7 @@ pub struct Judged {
     pub speedup: f64,
     /// The most bytes that the cache of a batch held, divided by its pictures.
     pub peak_bytes_per_picture: usize,
-    /// FLOPs relative to the full run, with what a guard spent.
+    /// FLOPs relative to the full run: as predicted, or what a guard or a rule really spent.
     pub compute_fraction: f64,
 }
 
@@ -209,20 +291,20 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
     progress: &dyn Fn(),
 ) -> Result<Vec<Judged>> {
     let batches = wanted.batches()?;
-    let mut drawn: Vec<(Vec<Tensor<D>>, usize, usize)> =
-        contenders.iter().map(|_| (Vec::new(), 0, 0)).collect();
+    let mut drawn: Vec<(Vec<Tensor<D>>, usize, f64)> =
+        contenders.iter().map(|_| (Vec::new(), 0, 0.0)).collect();
     let mut runs: Vec<_> = contenders
         .iter()
         .zip(&mut drawn)
-        .map(|(contender, (samples, peak, spent))| {
+        .map(|(contender, (samples, peak, compute))| {
             let mut left = batches.iter();
             move || -> Result<()> {
                 let (subjects, seeds) = left.next().context("one batch a round")?;
-                let (batch, bytes, more) = contender.draw(subjects, seeds)?;
+                let batch = contender.draw(subjects, seeds)?;
                 contender.pipeline.device().sync()?;
-                samples.push(batch);
-                *peak = (*peak).max(bytes);
-                *spent += more;
+                samples.push(batch.samples);
+                *peak = (*peak).max(batch.bytes);
+                *compute += batch.compute;
                 progress();
                 Ok(())
             }
@@ -232,11 +314,10 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
         runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, anyhow::Error>).collect();
     let timings = alternate(batches.len(), 0, &mut subjects)?;
     let mut pictures = Vec::with_capacity(contenders.len());
-    for (contender, (samples, peak, spent)) in contenders.iter().zip(drawn) {
+    for (contender, (samples, peak, compute)) in contenders.iter().zip(drawn) {
         let batches = samples.into_iter().map(|batch| contender.pipeline.pictures(batch));
-        let more = spent as f64 / (batches.len() * contender.pipeline.sampler().steps()) as f64;
-        let pixels = stack(&batches.collect::<Result<Vec<_>>>()?)?;
-        pictures.push((pixels, peak, contender.compute_fraction + more));
+        let mean = compute / batches.len() as f64;
+        pictures.push((stack(&batches.collect::<Result<Vec<_>>>()?)?, peak, mean));
     }
     let full = pictures.first().map(|(full, ..)| unit(full)).context("no contender")?;
     let converged = converged.map(unit);

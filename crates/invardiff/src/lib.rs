@@ -30,7 +30,7 @@ mod units;
 
 pub use adjustment::{adjustment_path, read_adjustment, write_adjustment};
 pub use class_to_image::{ClassToImage, GuidedDit};
-pub use compare::{Contender, Judged, Pictures, compare, draw};
+pub use compare::{Contender, How, Judged, Pictures, compare, draw};
 pub use device::DeviceChoice;
 pub use dtype::Dtype;
 pub use hub::{Hub, HubError, HubId};

@@ -2,10 +2,12 @@
 
 mod sections;
 
+pub(super) use sections::{figure, pictures};
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::svg;
-use super::{Drawings, Report};
+use super::{Drawings, Highlight, Report};
 use crate::EvalError;
 
 /// Layout and type of the page.
@@ -15,10 +17,16 @@ const STYLE: &str = include_str!("page.css");
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 /// A part of the page: the anchor, the heading and what is below it.
-struct Section {
-    anchor: &'static str,
-    heading: &'static str,
-    body: Markup,
+pub(super) struct Section {
+    pub(super) anchor: String,
+    pub(super) heading: String,
+    pub(super) body: Markup,
+}
+
+impl Section {
+    pub(super) fn new(anchor: &str, heading: &str, body: Markup) -> Self {
+        Self { anchor: anchor.to_owned(), heading: heading.to_owned(), body }
+    }
 }
 
 pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalError> {
@@ -26,14 +34,20 @@ pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalE
         sections::results(report, drawings),
         sections::training(drawings),
         sections::plan(report, drawings),
-        sections::pictures(report, drawings)?,
+        sections::picture_section(report, drawings)?,
         sections::change(report, drawings),
         sections::cost(drawings),
         sections::settings(report),
         Some(sections::files(report, drawings)),
     ];
     let sections: Vec<Section> = sections.into_iter().flatten().collect();
-    Ok(html! {
+    let Report { title, subtitle, highlights, notes, .. } = report;
+    Ok(shell(title, &head(title, subtitle, highlights, notes, &sections), &sections))
+}
+
+/// The page around its head and sections.
+pub(super) fn shell(title: &str, head: &Markup, sections: &[Section]) -> Markup {
+    html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -41,13 +55,13 @@ pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalE
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (report.title) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) (PreEscaped(svg::STYLE)) }
             }
             body {
-                header { (head(report, &sections)) }
+                header { (head) }
                 main {
-                    @for section in &sections {
+                    @for section in sections {
                         section id=(section.anchor) aria-labelledby=(format!("{}-heading", section.anchor)) {
                             h2 id=(format!("{}-heading", section.anchor)) { (section.heading) }
                             (section.body)
@@ -56,16 +70,23 @@ pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalE
                 }
             }
         }
-    })
+    }
 }
 
-fn head(report: &Report, sections: &[Section]) -> Markup {
+/// The title, what to read first, what to know, and the way to the sections.
+pub(super) fn head(
+    title: &str,
+    subtitle: &str,
+    highlights: &[Highlight],
+    notes: &[String],
+    sections: &[Section],
+) -> Markup {
     html! {
-        h1 { (report.title) }
-        @if !report.subtitle.is_empty() { p.subtitle { (report.subtitle) } }
-        @if !report.highlights.is_empty() {
+        h1 { (title) }
+        @if !subtitle.is_empty() { p.subtitle { (subtitle) } }
+        @if !highlights.is_empty() {
             dl.highlights {
-                @for highlight in &report.highlights {
+                @for highlight in highlights {
                     div {
                         dt { (highlight.label) }
                         dd.value { (highlight.value) }
@@ -74,8 +95,8 @@ fn head(report: &Report, sections: &[Section]) -> Markup {
                 }
             }
         }
-        @if !report.notes.is_empty() {
-            aside.notes aria-label="Notes" { ul { @for note in &report.notes { li { (note) } } } }
+        @if !notes.is_empty() {
+            aside.notes aria-label="Notes" { ul { @for note in notes { li { (note) } } } }
         }
         nav aria-label="Sections" {
             @for section in sections { a href=(format!("#{}", section.anchor)) { (section.heading) } }

@@ -156,7 +156,20 @@ fn errors_line(fit: &ComponentErrors) -> String {
     format!("mean errors by distance: {}", kinds.collect::<Vec<_>>().join("; "))
 }
 
-/// Uncached trajectories of a pipeline, to measure along.
+/// `count` uncached trajectories to measure along: subjects in turn, seeds from `seed` on.
+pub(super) fn runs<const D: usize, P: Pipeline<D>>(
+    pipeline: &P,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<Run<D, P::Cond>>> {
+    let run = |index: usize| {
+        let noise = pipeline.noise(&[seed.wrapping_add(index as u64)]);
+        Ok(Run { noise, cond: pipeline.condition(&[pipeline.subject(index)])? })
+    };
+    (0..count).map(run).collect()
+}
+
+/// Uncached trajectories of a pipeline with where they come from.
 pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
     pipeline: &'a P,
     runs: Vec<Run<D, P::Cond>>,
@@ -164,21 +177,14 @@ pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
 }
 
 impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
-    /// `runs` trajectories: subjects in turn, seeds from `seed` on.
-    pub(super) fn new(pipeline: &'a P, runs: usize, seed: u64) -> Result<Self> {
-        let subjects: Vec<P::Subject> = (0..runs).map(|run| pipeline.subject(run)).collect();
-        let seeds: Vec<u64> = (0..runs as u64).map(|run| seed.wrapping_add(run)).collect();
+    /// `count` trajectories: subjects in turn, seeds from `seed` on.
+    pub(super) fn new(pipeline: &'a P, count: usize, seed: u64) -> Result<Self> {
         let origin = Calibration {
-            conditions: subjects.iter().map(|subject| pipeline.describe(subject)).collect(),
-            seeds: seeds.clone(),
+            conditions: (0..count).map(|run| pipeline.describe(&pipeline.subject(run))).collect(),
+            seeds: (0..count as u64).map(|run| seed.wrapping_add(run)).collect(),
             guidance_scale: pipeline.guidance_scale(),
         };
-        let run = |(subject, seed): (&P::Subject, &u64)| {
-            let cond = pipeline.condition(std::slice::from_ref(subject))?;
-            Ok(Run { noise: pipeline.noise(&[*seed]), cond })
-        };
-        let runs = subjects.iter().zip(&seeds).map(run).collect::<Result<_>>()?;
-        Ok(Self { pipeline, runs, origin })
+        Ok(Self { pipeline, runs: runs(pipeline, count, seed)?, origin })
     }
 
     /// What TeaCache decides by.

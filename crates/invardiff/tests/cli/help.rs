@@ -4,8 +4,9 @@ use std::process::{Command, Stdio};
 
 use crate::support::{data, run, stdout};
 
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 9] = [
     &["calibrate"],
+    &["compare"],
     &["fit"],
     &["generate"],
     &["verify"],

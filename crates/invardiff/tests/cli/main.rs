@@ -1,5 +1,6 @@
 //! The commands as they are run, with few steps.
 
+mod compare;
 mod fit;
 mod generate;
 mod help;

@@ -12,7 +12,7 @@ use crate::report::{Drawings, HeatMap, Measure, PictureGrid, Report, Row, Table}
 const PIXELS: f64 = 500_000.0;
 
 /// A figure with a sentence below it, and its file's name.
-fn figure(figure: &Figure, class: &str, caption: &str) -> Markup {
+pub(in crate::report) fn figure(figure: &Figure, class: &str, caption: &str) -> Markup {
     html! {
         figure class=(class) {
             div.scroll tabindex="0" role="group" aria-label="Figure, scrolls sideways" { (figure.inline()) }
@@ -37,7 +37,7 @@ pub(super) fn results(report: &Report, drawings: &Drawings) -> Option<Section> {
                 What equals full computation is not drawn."))
         }
     };
-    Some(Section { anchor: "results", heading: "Results", body })
+    Some(Section::new("results", "Results", body))
 }
 
 fn table(table: &Table) -> Markup {
@@ -91,7 +91,7 @@ pub(super) fn training(drawings: &Drawings) -> Option<Section> {
         return None;
     }
     let body = html! { div.panels { @for chart in &drawings.training { (figure(chart, "panel", "")) } } };
-    Some(Section { anchor: "training", heading: "Training", body })
+    Some(Section::new("training", "Training", body))
 }
 
 pub(super) fn plan(report: &Report, drawings: &Drawings) -> Option<Section> {
@@ -119,21 +119,30 @@ pub(super) fn plan(report: &Report, drawings: &Drawings) -> Option<Section> {
             }
         }
     };
-    Some(Section { anchor: "plan", heading: "The plan", body })
+    Some(Section::new("plan", "The plan", body))
 }
 
-pub(super) fn pictures(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
+pub(super) fn picture_section(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
     if report.grids.is_empty() {
         return Ok(None);
     }
-    let pixels: f64 = report.grids.iter().map(PictureGrid::pixels).sum();
-    let shrink = (pixels / PIXELS).sqrt().max(1.0);
+    let body = pictures(&report.grids, &drawings.grids, PIXELS)?;
+    Ok(Some(Section::new("pictures", "Pictures", body)))
+}
+
+/// Grids of pictures, shrunk together to at most `most` pixels; each names its file.
+pub(in crate::report) fn pictures(
+    grids: &[PictureGrid],
+    files: &[String],
+    most: f64,
+) -> Result<Markup, EvalError> {
+    let pixels: f64 = grids.iter().map(PictureGrid::pixels).sum();
+    let shrink = (pixels / most).sqrt().max(1.0);
     let mut tables = Vec::new();
-    for (grid, file) in report.grids.iter().zip(&drawings.grids) {
+    for (grid, file) in grids.iter().zip(files) {
         tables.push(picture_table(grid, &grid.addresses(shrink)?, shrink, file));
     }
-    let body = html! { @for table in tables { (table) } };
-    Ok(Some(Section { anchor: "pictures", heading: "Pictures", body }))
+    Ok(html! { @for table in tables { (table) } })
 }
 
 fn picture_table(grid: &PictureGrid, addresses: &[Vec<String>], shrink: f64, file: &str) -> Markup {
@@ -195,7 +204,7 @@ pub(super) fn change(report: &Report, drawings: &Drawings) -> Option<Section> {
             }
         }
     };
-    Some(Section { anchor: "change", heading: "How features change", body })
+    Some(Section::new("change", "How features change", body))
 }
 
 fn capital(text: &str) -> String {
@@ -209,7 +218,7 @@ pub(super) fn cost(drawings: &Drawings) -> Option<Section> {
         return None;
     }
     let body = html! { div.panels { @for chart in charts { (figure(chart, "panel", "")) } } };
-    Some(Section { anchor: "cost", heading: "Time and memory", body })
+    Some(Section::new("cost", "Time and memory", body))
 }
 
 pub(super) fn settings(report: &Report) -> Option<Section> {
@@ -219,7 +228,7 @@ pub(super) fn settings(report: &Report) -> Option<Section> {
     let body = html! {
         dl.facts { @for (name, value) in &report.facts { div { dt { (name) } dd { (value) } } } }
     };
-    Some(Section { anchor: "settings", heading: "Settings", body })
+    Some(Section::new("settings", "Settings", body))
 }
 
 pub(super) fn files(report: &Report, drawings: &Drawings) -> Section {
@@ -232,5 +241,5 @@ pub(super) fn files(report: &Report, drawings: &Drawings) -> Section {
         ul.files { @for name in names { li { a href=(name) { (name) } } } }
         p.maker { "Written by invardiff-eval " (env!("CARGO_PKG_VERSION")) "." }
     };
-    Section { anchor: "files", heading: "Files", body }
+    Section::new("files", "Files", body)
 }

@@ -1,0 +1,310 @@
+//! What methods are calibrated from, measured once each and only where a method asks.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use invardiff_calib::{AtlasOptions, Changes, RecordOptions, Streams, measure_atlas, record};
+use invardiff_plan::{
+    CachePlan, ComponentErrors, DistanceTable, ErrorAtlas, FirstBlocks, Fit, GateSite, Interpolation, Kind,
+    MagCache, Magnitudes, Measurement, OutputForm, Phases, PlanFile, PlannerOptions, ReuseRule, Settings,
+    SkipRule, TaylorSeer, TeaCache, TeaCacheFit, Variant, WarmUp, fora, front, two_phase, uniform_gate,
+};
+use invardiff_runtime::{Denoiser, Sampler, ScaleShift};
+
+use super::method::{Check, Family, Part};
+use crate::commands::fit;
+use crate::{Pipeline, adjustment_path, bar, read_adjustment};
+
+/// Measurements that the user brings along.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Files {
+    /// What `fit teacache` wrote; by default it is measured
+    #[arg(long, value_name = "FILE")]
+    teacache: Option<PathBuf>,
+    /// What `fit magcache` wrote; by default it is measured
+    #[arg(long, value_name = "FILE")]
+    magcache: Option<PathBuf>,
+    /// What `fit smoothcache` wrote; by default it is measured
+    #[arg(long, value_name = "FILE")]
+    smoothcache: Option<PathBuf>,
+}
+
+/// A method at a setting, ready to draw.
+pub(super) enum Ready {
+    /// A plan over the bench's pipeline.
+    Plan(Box<CachePlan>),
+    /// A plan whose reused modules go through vectors that were trained for it.
+    Adjusted(Box<CachePlan>, ScaleShift),
+    /// A rule that decides while it runs.
+    Rule(SkipRule),
+}
+
+/// The module quantile of the authors' fast setting, and its step quantile.
+const FAST: (f64, f64) = (0.63, 0.22);
+/// Runs that a plan of least error is measured on, at most.
+const ATLAS_RUNS: usize = 8;
+/// How far back module features are compared.
+const WINDOW: usize = 16;
+
+/// One pipeline to calibrate methods for.
+pub(super) struct Bench<'a, P> {
+    pipeline: P,
+    runs: usize,
+    seed: u64,
+    files: &'a Files,
+    guided: Option<Vec<DistanceTable>>,
+    unguided: Option<Vec<DistanceTable>>,
+    atlas: Option<ErrorAtlas>,
+    changes: Option<Vec<Changes>>,
+    errors: Option<ComponentErrors>,
+}
+
+impl<'a, P> Bench<'a, P> {
+    pub(super) fn new(pipeline: P, runs: usize, seed: u64, files: &'a Files) -> Self {
+        let (guided, unguided, atlas, changes, errors) = (None, None, None, None, None);
+        Self { pipeline, runs, seed, files, guided, unguided, atlas, changes, errors }
+    }
+
+    /// The pipeline, uncached.
+    pub(super) fn pipeline(&self) -> &P {
+        &self.pipeline
+    }
+
+    /// A family at a setting.
+    pub(super) fn ready<const D: usize>(&mut self, family: &Family, value: f64) -> Result<Ready>
+    where
+        P: Pipeline<D>,
+    {
+        let (topology, steps) = (self.pipeline.denoiser().topology(), self.pipeline.sampler().steps());
+        let count = value as usize;
+        let plan = match family {
+            Family::FewerSteps(_) => CachePlan::empty(&topology, steps),
+            Family::Uniform => CachePlan::gate_only(&topology, uniform_gate(steps, count)?),
+            Family::Extrapolated => CachePlan::gate_only(&topology, uniform_gate(steps, count)?)
+                .with_gate_rule(GateSite::Output(OutputForm::X0), ReuseRule::Extrapolate(1)),
+            Family::Paper(check) => self.paper(*check, self.runs, (value, FAST.1), None)?,
+            Family::PaperPart(part) => self.part(*part, value)?,
+            Family::PaperRuns => {
+                let message = "paper-runs asks for more calibration runs than --runs";
+                ensure!(count <= self.runs, "{message} ({count} of {})", self.runs);
+                self.paper(Check::Published, count, FAST, None)?
+            }
+            Family::LeastError => self.least_error(count)?,
+            Family::Fora => fora(&topology, steps, count)?,
+            Family::SmoothCache => self.component_errors()?.schedule(value).to_plan(&topology)?,
+            Family::TaylorSeer(order) => {
+                TaylorSeer { interval: count, order: *order, ..TaylorSeer::default() }
+                    .plan(&topology, steps)?
+            }
+            Family::Files { paths, .. } => return self.file_plan(paths, count),
+            Family::TeaCache => {
+                let coefficients = self.teacache()?.coefficients;
+                return Ok(Ready::Rule(SkipRule::TeaCache(TeaCache { coefficients, threshold: value })));
+            }
+            Family::FirstBlocks { first, last } => {
+                let rule = FirstBlocks { first: *first, last: *last, ..FirstBlocks::first_block(value) };
+                return Ok(Ready::Rule(SkipRule::FirstBlocks(rule)));
+            }
+            Family::MagCache => {
+                let authors = MagCache::authors(self.magnitudes()?);
+                let interpolation = Interpolation::Nearest;
+                return Ok(Ready::Rule(SkipRule::MagCache(MagCache {
+                    threshold: value,
+                    interpolation,
+                    ..authors
+                })));
+            }
+        };
+        Ok(Ready::Plan(Box::new(plan)))
+    }
+
+    /// The plan of a file, with the vectors that lie beside it.
+    fn file_plan<const D: usize>(&self, paths: &[PathBuf], place: usize) -> Result<Ready>
+    where
+        P: Pipeline<D>,
+    {
+        let path = paths.get(place.saturating_sub(1)).context("one file a setting")?;
+        let topology = self.pipeline.denoiser().topology();
+        let plan =
+            PlanFile::read(path)?.into_plan(Some(&topology)).with_context(|| path.display().to_string())?;
+        plan.check(&self.pipeline.execution()).with_context(|| path.display().to_string())?;
+        let vectors = adjustment_path(path, &plan)?;
+        if !vectors.exists() {
+            return Ok(Ready::Plan(Box::new(plan)));
+        }
+        let adjustment = read_adjustment(&vectors, &plan, &topology, self.pipeline.device())?;
+        Ok(Ready::Adjusted(Box::new(plan), adjustment))
+    }
+
+    /// The paper's plan from the first `runs` runs, of quantiles (step gate, modules); with `only`, other kinds are not reused.
+    fn paper<const D: usize>(
+        &mut self,
+        check: Check,
+        runs: usize,
+        (gate_quantile, modules): (f64, f64),
+        only: Option<Kind>,
+    ) -> Result<CachePlan>
+    where
+        P: Pipeline<D>,
+    {
+        let topology = self.pipeline.denoiser().topology();
+        let quantile = |stream: Kind, kind: Kind| {
+            let reused = only.is_none_or(|only| only == stream || only == kind);
+            (stream, if reused { modules } else { 0.0 })
+        };
+        let variant = match check {
+            Check::Published | Check::OnePhase | Check::Unguided => self.pipeline.variant(),
+            Check::FluxRules => Variant::Flux,
+            Check::WanRules => Variant::Wan,
+        };
+        let settings = Settings {
+            variant,
+            gate_quantile,
+            quantiles: topology.streams().into_iter().map(|(stream, kind)| quantile(stream, kind)).collect(),
+            warm_up: WarmUp::Steps(1),
+            phases: if check == Check::OnePhase { Phases::One } else { Phases::Two },
+        };
+        let tables = self.tables(check == Check::Unguided)?;
+        Ok(two_phase(&tables[..runs.min(tables.len())], &settings)?.plan(&topology)?)
+    }
+
+    fn part<const D: usize>(&mut self, part: Part, quantile: f64) -> Result<CachePlan>
+    where
+        P: Pipeline<D>,
+    {
+        let runs = self.runs;
+        match part {
+            Part::Gate => Ok(self.paper(Check::Published, runs, (quantile, 0.0), None)?.gate_alone()),
+            Part::Modules => self.paper(Check::Published, runs, (0.0, quantile), None),
+            Part::Kind(kind) => {
+                self.pipeline.denoiser().topology().require(kind)?;
+                self.paper(Check::Published, runs, (0.0, quantile), Some(kind))
+            }
+        }
+    }
+
+    fn least_error<const D: usize>(&mut self, computed: usize) -> Result<CachePlan>
+    where
+        P: Pipeline<D>,
+    {
+        if self.atlas.is_none() {
+            let runs = fit::runs(&self.pipeline, self.runs.min(ATLAS_RUNS), self.seed)?;
+            let progress = bar(runs.len(), "pricing skips (runs)");
+            let (model, sampler) = (self.pipeline.denoiser(), self.pipeline.sampler());
+            self.atlas =
+                Some(measure_atlas(model, sampler, &runs, &AtlasOptions::default(), &|| progress.inc(1))?);
+            progress.finish_and_clear();
+        }
+        let atlas = self.atlas.as_ref().context("it was just measured")?;
+        let options = PlannerOptions::default();
+        let points = front(atlas, &options)?;
+        let fewest = points.first().map_or(0, |point| point.computed);
+        let point = points.iter().find(|point| point.computed == computed);
+        let expected = || format!("least-error={computed}: expected {fewest} to {} steps", atlas.steps());
+        Ok(point.with_context(expected)?.plan(atlas, options.rule)?)
+    }
+
+    /// Distances of every run, of the guided run or of its conditional half.
+    fn tables<const D: usize>(&mut self, conditional: bool) -> Result<&[DistanceTable]>
+    where
+        P: Pipeline<D>,
+    {
+        let kept = if conditional { &mut self.unguided } else { &mut self.guided };
+        if kept.is_none() {
+            let half = if conditional { self.pipeline.unguided() } else { None };
+            let pipeline = match (conditional, &half) {
+                (false, _) => &self.pipeline,
+                (true, Some(half)) => half,
+                (true, None) => anyhow::bail!(
+                    "paper-unguided: the guidance of {} cannot be taken away",
+                    self.pipeline.name()
+                ),
+            };
+            let runs = fit::runs(pipeline, self.runs, self.seed)?;
+            let steps = pipeline.sampler().steps();
+            let options = RecordOptions {
+                module_window: WINDOW.min(steps),
+                trunk_window: steps,
+                similarity: false,
+                ..RecordOptions::default()
+            };
+            let streams = Streams::new(pipeline.denoiser().topology());
+            let progress = bar(runs.len(), "calibrating (runs)");
+            let (tables, _) =
+                record(pipeline.denoiser(), pipeline.sampler(), &runs, &streams, &options, &|| {
+                    progress.inc(1);
+                })?;
+            progress.finish_and_clear();
+            *kept = Some(tables);
+        }
+        Ok(kept.as_deref().unwrap_or_default())
+    }
+
+    fn teacache<const D: usize>(&mut self) -> Result<TeaCacheFit>
+    where
+        P: Pipeline<D>,
+    {
+        match &self.files.teacache {
+            Some(path) => self.file(path),
+            None => Ok(Changes::teacache(self.changes()?)?),
+        }
+    }
+
+    fn magnitudes<const D: usize>(&mut self) -> Result<Magnitudes>
+    where
+        P: Pipeline<D>,
+    {
+        match &self.files.magcache {
+            Some(path) => self.file(path),
+            None => Ok(Changes::magnitudes(self.changes()?)),
+        }
+    }
+
+    fn changes<const D: usize>(&mut self) -> Result<&[Changes]>
+    where
+        P: Pipeline<D>,
+    {
+        if self.changes.is_none() {
+            let progress = bar(self.runs, "measuring changes (runs)");
+            let bench = fit::Bench::new(&self.pipeline, self.runs, self.seed)?;
+            self.changes = Some(bench.changes(&|| progress.inc(1))?);
+            progress.finish_and_clear();
+        }
+        Ok(self.changes.as_deref().unwrap_or_default())
+    }
+
+    fn component_errors<const D: usize>(&mut self) -> Result<ComponentErrors>
+    where
+        P: Pipeline<D>,
+    {
+        if self.errors.is_none() {
+            let errors = if let Some(path) = &self.files.smoothcache {
+                let errors: ComponentErrors = self.file(path)?;
+                let (theirs, steps) = (errors.steps, self.pipeline.sampler().steps());
+                ensure!(theirs == steps, "{}: it is for {theirs} steps, the run has {steps}", path.display());
+                errors
+            } else {
+                let progress = bar(self.runs, "measuring errors of modules (runs)");
+                let bench = fit::Bench::new(&self.pipeline, self.runs, self.seed)?;
+                let errors = bench.component_errors(&|| progress.inc(1))?;
+                progress.finish_and_clear();
+                errors
+            };
+            self.errors = Some(errors);
+        }
+        self.errors.clone().context("it was just measured")
+    }
+
+    /// A measurement that the user brings along, of the same model.
+    fn file<const D: usize, T: Measurement>(&self, path: &std::path::Path) -> Result<T>
+    where
+        P: Pipeline<D>,
+    {
+        let fit = Fit::<T>::read(path)?;
+        if let Some(execution) = &fit.execution {
+            let (theirs, own) = (&execution.model, self.pipeline.name());
+            ensure!(theirs == own, "{}: it was measured on {theirs}, not on {own}", path.display());
+        }
+        Ok(fit.fit)
+    }
+}

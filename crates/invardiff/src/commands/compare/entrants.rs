@@ -1,0 +1,196 @@
+//! From methods and settings to contenders, calibrated.
+
+use anyhow::{Context, Result};
+use invardiff_runtime::Sampler;
+
+use super::Args;
+use super::bench::{Bench, Ready};
+use super::method::{Base, Family, Method};
+use crate::{Contender, How, Pipeline};
+
+/// Lines of one panel.
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    pub(super) note: &'static str,
+    pub(super) methods: Vec<Method>,
+}
+
+/// Everything that draws, the full run first.
+pub(super) struct Entrants<P> {
+    /// Solvers with fewer steps, which every chart shows.
+    pub(super) baselines: Vec<Method>,
+    /// The rest, by panel.
+    pub(super) groups: Vec<Group>,
+    /// One a setting, in the order of the methods, after the full run.
+    pub(super) contenders: Vec<Contender<P>>,
+}
+
+/// Calibrates all methods, on as many solvers as they sit on.
+pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Entrants<P>> {
+    let (baselines, groups) = lines(args, full)?;
+    let mut benches: Vec<(Base, Bench<'_, P>)> = Vec::new();
+    let mut contenders = vec![Contender::full(full)];
+    for method in baselines.iter().chain(groups.iter().flat_map(|group| &group.methods)) {
+        if !benches.iter().any(|(base, _)| *base == method.base) {
+            let pipeline = match method.base {
+                None => full.clone(),
+                Some((sampler, steps)) => full.resampled(sampler, steps)?,
+            };
+            benches.push((method.base, Bench::new(pipeline, args.runs as usize, args.seed, &args.files)));
+        }
+        let bench = benches.iter_mut().find(|(base, _)| *base == method.base).map(|(_, bench)| bench);
+        let bench = bench.context("it was just made")?;
+        for value in &method.values {
+            let name = format!("{}, {}", method.name(), method.setting(*value));
+            contenders.push(contender(bench, full, method, *value).with_context(|| name.clone())?);
+        }
+    }
+    Ok(Entrants { baselines, groups, contenders })
+}
+
+fn contender<const D: usize, P: Pipeline<D>>(
+    bench: &mut Bench<'_, P>,
+    full: &P,
+    method: &Method,
+    value: f64,
+) -> Result<Contender<P>> {
+    let name = format!("{}, {}", method.name(), method.setting(value));
+    let description = method.family.description();
+    if let Family::FewerSteps(sampler) = method.family {
+        let pipeline = full.resampled(sampler, value as usize)?;
+        let compute_fraction = value / full.sampler().steps() as f64;
+        return Ok(Contender { name, description, pipeline, how: How::Enabled, compute_fraction });
+    }
+    let ready = bench.ready(&method.family, value)?;
+    let base = bench.pipeline();
+    let share = base.sampler().steps() as f64 / full.sampler().steps() as f64;
+    let mut contender = match ready {
+        Ready::Plan(plan) => Contender::plan(base, &name, &description, &plan)?,
+        Ready::Adjusted(plan, adjustment) => {
+            Contender::plan(base, &name, &description, &plan)?.adjusted(adjustment)
+        }
+        Ready::Rule(rule) => Contender::rule(base, &name, &description, rule)?,
+    };
+    contender.compute_fraction *= share;
+    Ok(contender)
+}
+
+/// The methods asked for, or all.
+fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<Method>, Vec<Group>)> {
+    let parse = |lines: &[&str]| -> Result<Vec<Method>> {
+        lines
+            .iter()
+            .map(|line| line.parse().map_err(|error: String| anyhow::anyhow!("{line}: {error}")))
+            .collect()
+    };
+    let steps = full.sampler().steps();
+    // Shares of the full run, the same for every method whose settings are steps.
+    let shares = [0.6, 0.5, 0.38, 0.3, 0.24, 0.16];
+    let counts = shares.map(|share| ((share * steps as f64).round().max(1.0)).to_string());
+    let mut counts = counts.to_vec();
+    counts.dedup();
+    let counts = counts.join(",");
+    let solvers: Vec<String> =
+        full.solvers().iter().map(|solver| format!("{}={counts}", Family::FewerSteps(*solver))).collect();
+    let baselines = parse(&solvers.iter().map(String::as_str).collect::<Vec<_>>())?;
+    if !args.methods.is_empty() {
+        let (own, rest): (Vec<Method>, Vec<Method>) = args
+            .methods
+            .iter()
+            .cloned()
+            .partition(|method| method.base.is_none() && matches!(method.family, Family::FewerSteps(_)));
+        let baselines = if own.is_empty() { baselines } else { own };
+        let groups = rest.chunks(invardiff_eval::report::Study::LINES).map(|methods| Group {
+            title: "Methods asked for",
+            note: "",
+            methods: methods.to_vec(),
+        });
+        return Ok((baselines, groups.collect()));
+    }
+    let groups = if args.checks { checks() } else { all(&counts, full) };
+    let groups = groups.into_iter().map(|(title, note, lines)| {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        Ok(Group { title, note, methods: parse(&lines)? })
+    });
+    Ok((baselines, groups.collect::<Result<_>>()?))
+}
+
+type Lines = (&'static str, &'static str, Vec<String>);
+
+fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
+    let of = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let stepped = |names: &[&str]| names.iter().map(|name| format!("{name}={counts}")).collect::<Vec<_>>();
+    let mut plans = stepped(&["uniform", "extrapolated", "least-error"]);
+    plans.extend(of(&["paper=0.3,0.5,0.63,0.72", "paper-modules=0.1,0.22,0.4,0.6"]));
+    let mut groups = vec![
+        ("Plans of steps", "Plans made before the run that skip steps whole, and InvarDiff's own.", plans),
+        (
+            "Plans of modules",
+            "Plans made before the run that reuse modules of every block: gates and modulations stay fresh.",
+            of(&[
+                "fora=2,3,4,6",
+                "smoothcache=0.1,0.2,0.35,0.6",
+                "taylorseer-1=2,3,4,6",
+                "taylorseer-2=2,3,4,6",
+                "taylorseer-4=2,3,4,6",
+            ]),
+        ),
+        (
+            "Deciding while they run",
+            "Policies that look at the hidden state of each picture; a decision reads one number a step from the device.",
+            of(&[
+                "teacache=0.1,0.2,0.35,0.6",
+                "first-block=0.05,0.1,0.2,0.35",
+                "dbcache-2-1=0.05,0.1,0.2,0.35",
+                "magcache=0.06,0.12,0.24,0.5",
+            ]),
+        ),
+    ];
+    if let Some(solver) = full.solvers().last() {
+        let steps = full.sampler().steps() / 2;
+        let on = |line: &str| format!("{}/{steps}+{line}", Family::FewerSteps(*solver));
+        let computed: Vec<String> =
+            [0.8, 0.64, 0.5, 0.36].map(|share| (share * steps as f64).round().max(1.0).to_string()).to_vec();
+        let computed = computed.join(",");
+        groups.push((
+            "On top of a better solver",
+            "The same methods on half as many steps of the model's best solver; compute is still relative to the full run.",
+            vec![
+                on(&format!("extrapolated={computed}")),
+                on(&format!("least-error={computed}")),
+                on("paper=0.2,0.3,0.4,0.5"),
+                on("taylorseer-1=2,3"),
+                on("teacache=0.1,0.2,0.35,0.6"),
+            ],
+        ));
+    }
+    groups
+}
+
+fn checks() -> Vec<Lines> {
+    let of = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let sweep = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8";
+    let swept = |names: &[&str]| names.iter().map(|name| format!("{name}={sweep}")).collect::<Vec<_>>();
+    vec![
+        (
+            "Phases and the step threshold",
+            "The step gate's quantile swept, modules at 0.22: with both phases, with the first alone, and the gate alone.",
+            swept(&["paper", "paper-phase1", "paper-gate"]),
+        ),
+        (
+            "Kinds of modules",
+            "Only modules are reused, no step is skipped: all kinds, and each alone.",
+            swept(&["paper-modules", "paper-msa", "paper-mlp"]),
+        ),
+        (
+            "How it is calibrated",
+            "The published fast setting from 1 to 32 runs, and the sweep measured on the conditional half alone.",
+            vec!["paper-runs=1,2,4,8,16,32".into(), format!("paper-unguided={sweep}")],
+        ),
+        (
+            "Boundary rules",
+            "The rules of the authors' three scripts for the first and last steps, on the same measurements.",
+            [swept(&["paper", "paper-flux-rules", "paper-wan-rules"]), of(&[])].concat(),
+        ),
+    ]
+}
