@@ -159,7 +159,8 @@ impl<P> Contender<P> {
                 Ok(Batch { samples, bytes, compute })
             }
             How::Adjusted(adjustment) => {
-                let schedule = pipeline.schedule().context("vectors belong to a plan, and none is enabled")?;
+                let schedule =
+                    pipeline.schedule().context("vectors belong to a plan, and none is enabled")?;
                 let mut policy = Replay::with_adjustment(schedule.clone(), adjustment.clone());
                 let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
                 Ok(Batch { samples, bytes: policy.store().peak_bytes(), compute })
@@ -170,10 +171,8 @@ impl<P> Contender<P> {
                 let more = policy.spent() as f64 / pipeline.sampler().steps() as f64;
                 Ok(Batch { samples, bytes: policy.peak_bytes(), compute: compute + more })
             }
-            How::Rule(rule) => Self::draw_each(pipeline, rule, subjects, seeds).map(|batch| Batch {
-                compute: batch.compute * compute,
-                ..batch
-            }),
+            How::Rule(rule) => Self::draw_each(pipeline, rule, subjects, seeds)
+                .map(|batch| Batch { compute: batch.compute * compute, ..batch }),
         }
     }
 
