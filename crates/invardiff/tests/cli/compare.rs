@@ -101,7 +101,7 @@ fn every_sort_of_method_is_compared() {
     }
     let table = std::fs::read_to_string(folder.path().join("study/points.csv")).unwrap();
     // The header, the full run, one setting of DDIM, and the rest.
-    assert_eq!(table.lines().count(), 1 + 1 + 1 + 17);
+    assert_eq!(table.lines().count(), 1 + 1 + 1 + 18);
 }
 
 #[test]
