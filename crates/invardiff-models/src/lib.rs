@@ -26,7 +26,8 @@ pub use dit::{ConfigError, Dit, DitConfig, LabelError, NoiseName, Numerics};
 pub use flux::{Canvas, CondError, Flux, FluxCond, FluxConfig};
 pub use golden::{Difference, Golden};
 pub use load::{
-    Architecture, FoundTensor, KeyLayout, KeyProblems, LoadError, LoadedDit, LoadedFlux, Misshapen, Outline,
+    Architecture, FoundTensor, KeyLayout, KeyProblems, LoadError, LoadOptions, LoadedDit, LoadedFlux, Lora,
+    Misshapen, Outline,
     read_tensors,
 };
 pub use text::{

@@ -6,6 +6,7 @@ mod error;
 mod flux;
 mod infer;
 mod layout;
+mod lora;
 mod outline;
 mod safe;
 mod shards;
@@ -17,6 +18,7 @@ mod weights;
 pub use error::{FoundTensor, KeyProblems, LoadError, Misshapen};
 pub use flux::LoadedFlux;
 pub use layout::KeyLayout;
+pub use lora::{LoadOptions, Lora};
 pub use outline::{Architecture, Outline};
 pub use tensors::read_tensors;
 
@@ -26,6 +28,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 use checkpoint::Checkpoint;
 use layout::{DIT_SECTIONS, Source};
+use lora::{Merged, Opened, Targets, merged_sha256};
 use weights::{Reader, Survey};
 
 use crate::build::Build;
@@ -38,7 +41,8 @@ pub struct LoadedDit {
     pub dit: Dit,
     /// The weights' file as it was opened; `None` for weights in memory.
     pub file: Option<PathBuf>,
-    /// SHA-256 of the whole file, hexadecimal.
+    /// SHA-256 of the whole file, hexadecimal; with LoRA files added, that of the lines `<SHA-256 of the weights>`,
+    /// `<SHA-256 of a LoRA file> <its strength>`.
     pub sha256: String,
     /// The naming of the weights.
     pub layout: KeyLayout,
@@ -79,9 +83,21 @@ impl Dit {
     /// # Errors
     /// As [`Dit::load`].
     pub fn load_as(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<LoadedDit, LoadError> {
+        Self::load_with(path, &LoadOptions { dtype, ..LoadOptions::default() }, device)
+    }
+
+    /// [`Dit::load`] with the weights cast and changed as `options` say.
+    ///
+    /// # Errors
+    /// As [`Dit::load`]; a LoRA file that does not fit the model is a [`LoadError::Keys`] that names this file.
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        options: &LoadOptions,
+        device: &Device,
+    ) -> Result<LoadedDit, LoadError> {
         let file = find(path.as_ref(), &IN_FOLDER)?;
         let config = config::beside(file.parent().unwrap_or(Path::new("")), config::dit)?;
-        let loaded = assemble(Checkpoint::open(&file)?, config, dtype, device)?;
+        let loaded = assemble(Checkpoint::open(&file)?, config, options, device)?;
         Ok(LoadedDit { file: Some(file), ..loaded })
     }
 
@@ -91,7 +107,7 @@ impl Dit {
     /// # Errors
     /// As [`Dit::load`]; the file is called "weights in memory".
     pub fn from_bytes(bytes: &[u8], config: &DitConfig, device: &Device) -> Result<LoadedDit, LoadError> {
-        assemble(Checkpoint::from_bytes(bytes)?, Some(config.clone()), DType::F32, device)
+        assemble(Checkpoint::from_bytes(bytes)?, Some(config.clone()), &LoadOptions::default(), device)
     }
 }
 
@@ -109,7 +125,7 @@ fn find(path: &Path, names: &[&str]) -> Result<PathBuf, LoadError> {
 fn assemble(
     mut checkpoint: Checkpoint,
     config: Option<DitConfig>,
-    dtype: DType,
+    options: &LoadOptions,
     device: &Device,
 ) -> Result<LoadedDit, LoadError> {
     let file = checkpoint.file.clone();
@@ -126,13 +142,20 @@ fn assemble(
         KeyLayout::Original => Numerics::Original,
         KeyLayout::Diffusers => Numerics::Diffusers,
     });
-    let source = |key: &str| layout.dit_source(key, &config);
+    let layouts = |layout: KeyLayout, key: &str| layout.dit_source(key, &config);
+    let source = |key: &str| layouts(layout, key);
     survey(&checkpoint, &source, config.name(), device, |weights| {
         Dit::build(&config, weights, DType::F32, device).map(drop)
     })?;
-    let mut reader = Reader { checkpoint: &checkpoint, source: &source, dtype, device };
-    let dit = Dit::build(&config, &mut reader, dtype, device)?;
-    Ok(LoadedDit { dit, file: None, sha256: checkpoint.sha256()?, layout, section })
+    let loras = open_loras(options, &layouts, config.name(), device, |targets| {
+        Dit::build(&config, targets, DType::F32, device).map(drop)
+    })?;
+    let dtype = options.dtype;
+    let reader = Reader { checkpoint: &checkpoint, source: &source, dtype, device };
+    let mut merged = Merged { reader, loras: &loras, layouts: &layouts };
+    let dit = Dit::build(&config, &mut merged, dtype, device)?;
+    let sha256 = merged_sha256(checkpoint.sha256()?, &loras)?;
+    Ok(LoadedDit { dit, file: None, sha256, layout, section })
 }
 
 /// Checks every key, then reads: a model of a valid configuration from a file that fits, or none at all. `name` is the
@@ -161,6 +184,22 @@ fn no_dit(checkpoint: &Checkpoint) -> String {
     } else {
         format!("no DiT: {lacks}")
     }
+}
+
+/// Opens the LoRA files of `options` and holds them against the maps that `build` asks for; `model` is the model's name.
+fn open_loras(
+    options: &LoadOptions,
+    layouts: &dyn Fn(KeyLayout, &str) -> Source,
+    model: String,
+    device: &Device,
+    build: impl FnOnce(&mut Targets<'_>) -> Result<(), Infallible>,
+) -> Result<Vec<Opened>, LoadError> {
+    if options.loras.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut targets = Targets::new(layouts, device);
+    let Ok(()) = build(&mut targets);
+    options.loras.iter().map(|lora| Opened::new(lora, &targets, model.clone())).collect()
 }
 
 /// Refuses a file whose keys are not those that `build` asks for.

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 
 use super::checkpoint::Checkpoint;
+use super::lora::{Merged, merged_sha256};
 use super::weights::Reader;
-use super::{DIT_SECTIONS, KeyLayout, LoadError, config, find, survey};
+use super::{DIT_SECTIONS, KeyLayout, LoadError, LoadOptions, config, find, open_loras, survey};
 use crate::{Flux, FluxConfig};
 
 /// A model with what is known of its weights.
@@ -19,7 +20,8 @@ pub struct LoadedFlux {
     pub flux: Flux,
     /// The weights' file, or the index of their shards, as it was opened; `None` for weights in memory.
     pub file: Option<PathBuf>,
-    /// SHA-256 of the whole file, hexadecimal; of shards, that of the lines `<SHA-256 of the shard>  <its name>`.
+    /// SHA-256 of the whole file, hexadecimal; of shards, that of the lines `<SHA-256 of the shard>  <its name>`; with LoRA
+    /// files added, that of the lines `<SHA-256 of the weights>`, `<SHA-256 of a LoRA file> <its strength>`.
     pub sha256: String,
     /// The naming of the weights.
     pub layout: KeyLayout,
@@ -63,9 +65,22 @@ impl Flux {
     /// # Errors
     /// As [`Flux::load`].
     pub fn load_as(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<LoadedFlux, LoadError> {
+        Self::load_with(path, &LoadOptions { dtype, ..LoadOptions::default() }, device)
+    }
+
+    /// [`Flux::load`] with the weights cast and changed as `options` say. LoRA files may name maps in either layout, whichever
+    /// the weights have.
+    ///
+    /// # Errors
+    /// As [`Flux::load`]; a LoRA file that does not fit the model is a [`LoadError::Keys`] that names this file.
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        options: &LoadOptions,
+        device: &Device,
+    ) -> Result<LoadedFlux, LoadError> {
         let file = find(path.as_ref(), &IN_FOLDER)?;
         let beside = || config::beside(file.parent().unwrap_or(Path::new("")), config::flux);
-        let loaded = assemble(Checkpoint::open(&file)?, beside, dtype, device)?;
+        let loaded = assemble(Checkpoint::open(&file)?, beside, options, device)?;
         Ok(LoadedFlux { file: Some(file), ..loaded })
     }
 
@@ -74,7 +89,7 @@ impl Flux {
     /// # Errors
     /// As [`Flux::load`]; the file is called "weights in memory".
     pub fn from_bytes(bytes: &[u8], config: &FluxConfig, device: &Device) -> Result<LoadedFlux, LoadError> {
-        assemble(Checkpoint::from_bytes(bytes)?, || Ok(Some(config.clone())), DType::F32, device)
+        assemble(Checkpoint::from_bytes(bytes)?, || Ok(Some(config.clone())), &LoadOptions::default(), device)
     }
 }
 
@@ -82,7 +97,7 @@ impl Flux {
 fn assemble(
     mut checkpoint: Checkpoint,
     config: impl FnOnce() -> Result<Option<FluxConfig>, LoadError>,
-    dtype: DType,
+    options: &LoadOptions,
     device: &Device,
 ) -> Result<LoadedFlux, LoadError> {
     let file = checkpoint.file.clone();
@@ -94,13 +109,20 @@ fn assemble(
     }
     let config = config()?.map_or_else(|| infer::infer(&checkpoint, layout), Ok)?;
     config.validate().map_err(|source| LoadError::Config { file, source })?;
-    let source = |key: &str| layout.flux_source(key, &config);
+    let layouts = |layout: KeyLayout, key: &str| layout.flux_source(key, &config);
+    let source = |key: &str| layouts(layout, key);
     survey(&checkpoint, &source, config.name(), device, |weights| {
         Flux::build(&config, weights, DType::F32, device).map(drop)
     })?;
-    let mut reader = Reader { checkpoint: &checkpoint, source: &source, dtype, device };
-    let flux = Flux::build(&config, &mut reader, dtype, device)?;
-    Ok(LoadedFlux { flux, file: None, sha256: checkpoint.sha256()?, layout, section })
+    let loras = open_loras(options, &layouts, config.name(), device, |targets| {
+        Flux::build(&config, targets, DType::F32, device).map(drop)
+    })?;
+    let dtype = options.dtype;
+    let reader = Reader { checkpoint: &checkpoint, source: &source, dtype, device };
+    let mut merged = Merged { reader, loras: &loras, layouts: &layouts };
+    let flux = Flux::build(&config, &mut merged, dtype, device)?;
+    let sha256 = merged_sha256(checkpoint.sha256()?, &loras)?;
+    Ok(LoadedFlux { flux, file: None, sha256, layout, section })
 }
 
 /// Why a file without FLUX's keys is refused.

@@ -17,7 +17,7 @@ pub enum KeyLayout {
 pub(crate) const DIT_SECTIONS: [&str; 5] = ["ema", "model", "state_dict", "model_state_dict", "module"];
 
 impl KeyLayout {
-    const ALL: [Self; 2] = [Self::Original, Self::Diffusers];
+    pub(crate) const ALL: [Self; 2] = [Self::Original, Self::Diffusers];
 
     /// The key that tells the layout of a DiT.
     pub(crate) fn dit_signature(self) -> &'static str {

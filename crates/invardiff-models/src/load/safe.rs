@@ -3,6 +3,7 @@
 //! burn-store maps the whole file into memory, where its pages count beside the weights made from them. Here a tensor's
 //! bytes are read when they are asked for, so loading takes little more than the model itself.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,18 @@ const PREFIX: u64 = 8;
 
 /// The tensors of a file, unread. The file must be as long as its header says.
 pub(crate) fn open(path: &Path) -> Result<Vec<Entry>, String> {
+    let (metadata, start) = header(path)?;
+    let tensors = metadata.tensors();
+    tensors.into_iter().map(|(name, info)| entry(path.to_owned(), name, info, start)).collect()
+}
+
+/// What a file's header says beside its tensors, by name.
+pub(crate) fn remarks(path: &Path) -> Result<HashMap<String, String>, String> {
+    Ok(header(path)?.0.metadata().clone().unwrap_or_default())
+}
+
+/// The header, and where the tensors' bytes begin.
+fn header(path: &Path) -> Result<(Metadata, u64), String> {
     let io = |error: std::io::Error| error.to_string();
     let mut file = File::open(path).map_err(io)?;
     let length = file.metadata().map_err(io)?.len();
@@ -38,8 +51,7 @@ pub(crate) fn open(path: &Path) -> Result<Vec<Entry>, String> {
     if expected != length {
         return Err(format!("the file has {length} bytes, its header says {expected}"));
     }
-    let tensors = metadata.tensors();
-    tensors.into_iter().map(|(name, info)| entry(path.to_owned(), name, info, start)).collect()
+    Ok((metadata, start))
 }
 
 fn entry(path: PathBuf, name: String, info: &TensorInfo, start: u64) -> Result<Entry, String> {

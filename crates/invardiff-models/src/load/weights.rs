@@ -102,6 +102,11 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The same weights in f32.
+    pub(crate) fn in_f32(&self) -> Reader<'_> {
+        Reader { dtype: DType::F32, ..*self }
+    }
+
     fn give<const D: usize>(&self, data: TensorData) -> Tensor<D> {
         Tensor::from_data(data.convert_dtype(self.dtype), (self.device, self.dtype))
     }
