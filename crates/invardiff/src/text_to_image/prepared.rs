@@ -95,9 +95,10 @@ impl<'a> PreparedFlux<'a> {
 
     /// The activations of the largest block: its inputs and outputs, the widened ones, and what lies between.
     fn activations(&self, batch: usize) -> u64 {
-        /// Values of a token's width that are held at once, in the middle of a feed-forward (four times as wide, three of
-        /// them) or around attention; as measured at full width.
-        const HELD: u64 = 16;
+        /// Values of a token's width that are held at once. Measured at full width with the example `flux_wide` of
+        /// `invardiff-models`, kept features taken off: at most 0.35 GiB at 512 x 512, where this gives as much, and at most
+        /// 0.58 at 1024 x 1024, where it gives 1.05.
+        const HELD: u64 = 20;
         let (canvas, width) = (self.settled.canvas, self.outline.config.hidden_size() as u64);
         let tokens = (canvas.image_tokens() + canvas.text_tokens) as u64;
         // Attention and norms compute in f32, whatever the weights are.
@@ -106,9 +107,9 @@ impl<'a> PreparedFlux<'a> {
 
     /// What decoding one picture holds: the widest activations of a tile, and the picture with its weights.
     fn decoding(&self) -> u64 {
-        /// Values of a pixel that are held at once at full resolution: ten times the 128 channels of the published
-        /// autoencoders, as measured.
-        const HELD: usize = 10 * 128;
+        /// Values of a pixel that are held at once: what 5 GiB for 1024 x 1024 come to, as the autoencoder's documentation
+        /// has it.
+        const HELD: usize = 1280;
         let tile = Tiling::default().size() * FACTOR;
         let tile = self.settled.height.min(tile) * self.settled.width.min(tile);
         let picture = self.settled.height * self.settled.width;
