@@ -108,7 +108,7 @@ impl Execution {
         if let (Some(plan), Some(here)) = (&self.weights_sha256, &run.weights_sha256)
             && plan != here
         {
-            note("weights_sha256", plan, here);
+            note("weights_sha256", plan, &format!("{here} (other weights, or another LoRA added to them)"));
         }
         if self.sampler != run.sampler {
             note("sampler", &self.sampler, &run.sampler);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use invardiff_models::{Architecture, AutoencoderKl, Dit, DitConfig, LoadedDit};
+use invardiff_models::{Architecture, AutoencoderKl, Dit, DitConfig, LoadOptions, LoadedDit};
 
 use crate::{Dtype, Pretrained, SchedulerConfig, decode};
 
@@ -95,7 +95,8 @@ impl NamedDit {
     /// When the parts are not those of a DiT, or it cannot be loaded.
     pub fn load(parts: &Pretrained, dtype: Dtype, device: &Device) -> Result<Self> {
         parts.expect(Architecture::Dit)?;
-        let loaded = Dit::load_as(&parts.transformer, dtype.burn(), device)?;
+        let options = LoadOptions { dtype: dtype.burn(), loras: parts.loras.clone() };
+        let loaded = Dit::load_with(&parts.transformer, &options, device)?;
         let predicts = loaded.dit.config().prediction_type;
         match parts.scheduler {
             None => {}

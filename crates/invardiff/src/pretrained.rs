@@ -5,7 +5,7 @@ mod scheduler;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use invardiff_models::Architecture;
+use invardiff_models::{Architecture, Lora};
 use serde::Deserialize;
 
 use crate::locate::locate;
@@ -30,6 +30,8 @@ pub struct Pretrained {
     pub scheduler: Option<SchedulerConfig>,
     /// The text encoders.
     pub text: Option<TextParts>,
+    /// LoRA files whose changes are added to the transformer's weights; none, unless they are put here.
+    pub loras: Vec<Lora>,
 }
 
 /// Where the text encoders of FLUX and their tokenizers are.
@@ -82,6 +84,7 @@ impl Pretrained {
             autoencoder: autoencoder(folder),
             scheduler: scheduler::read(folder)?,
             text: TextParts::find(folder).ok(),
+            loras: Vec::new(),
         })
     }
 
@@ -112,6 +115,7 @@ impl Pretrained {
             autoencoder: autoencoder(folder),
             scheduler: scheduler::read(folder)?,
             text,
+            loras: Vec::new(),
         })
     }
 

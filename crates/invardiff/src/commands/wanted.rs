@@ -11,6 +11,7 @@ use invardiff_plan::{CachePlan, Execution};
 
 use super::plan::Source;
 use crate::locate::locate;
+use crate::lora;
 use crate::{Dtype, Embedded, Pretrained, SamplerKind};
 
 pub(in crate::commands) use prompts::{PromptFlags, Use};
@@ -88,12 +89,18 @@ impl Wanted<'_> {
             (None, None) => Embedded::Fashion.name(),
         };
         if let Some(embedded) = embedded(name) {
+            ensure!(
+                self.prompts.lora.is_empty(),
+                "--lora: {name} is part of this program; LoRA files are added to models in files (--model)"
+            );
             return Ok(Chosen::Embedded(embedded));
         }
+        lora::present(&self.prompts.lora)?;
         let mut parts = Pretrained::open(name).with_context(|| format!("--model {name}"))?;
         if let Some(vae) = &self.prompts.vae {
             parts.autoencoder = Some(locate(vae).with_context(|| format!("--vae {vae}"))?);
         }
+        parts.loras.clone_from(&self.prompts.lora);
         Ok(match parts.architecture {
             Architecture::Dit => Chosen::Dit(parts),
             Architecture::Flux => Chosen::Flux(parts),

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
-use invardiff_models::{Architecture, Flux, FluxConfig, Outline, Tiling};
+use invardiff_models::{Architecture, Flux, FluxConfig, LoadOptions, Outline, Tiling};
 use invardiff_plan::{Kind, Schedule, SiteSpec, Topology};
 use invardiff_runtime::FlowMatchEuler;
 
@@ -127,7 +127,8 @@ impl<'a> PreparedFlux<'a> {
         let all: Vec<&str> = prompts.iter().copied().chain(negative).collect();
         let encoded = encoder.encode(&all, &self.outline.config, device)?;
         drop(encoder);
-        let loaded = Flux::load_as(&self.parts.transformer, self.options.dtype.burn(), device)?;
+        let options = LoadOptions { dtype: self.options.dtype.burn(), loras: self.parts.loras.clone() };
+        let loaded = Flux::load_with(&self.parts.transformer, &options, device)?;
         let channels = self.outline.config.in_channels / PATCH.pow(2);
         let autoencoder = self.parts.autoencoder.as_deref();
         let autoencoder = autoencoder.map(|path| decode::load(path, channels, device)).transpose()?;

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
+use invardiff_models::Lora;
 use invardiff_plan::{CachePlan, Execution};
 
 use super::{Choice, Chosen, Wanted};
 use crate::commands::plan::Source;
 use crate::{
-    Dtype, Keeps, PreparedFlux, SamplerKind, TextToImage, TextToImageOptions, available, parse_limit,
+    Dtype, Keeps, PreparedFlux, SamplerKind, TextToImage, TextToImageOptions, available, parse_limit, parse_lora,
 };
 
 /// What models of prompts are asked.
@@ -40,6 +41,10 @@ pub(in crate::commands) struct PromptFlags {
     /// The type of weights and features, also of a DiT; by default the plan's, or f32
     #[arg(long, value_enum, help_heading = None)]
     pub(in crate::commands) dtype: Option<Dtype>,
+    /// A LoRA file (safetensors) that is added to the weights, at strength 1 or another one; may be repeated. A plan fits
+    /// the weights that it was made with: calibrate with the same files
+    #[arg(long, value_name = "FILE[:STRENGTH]", value_parser = parse_lora, help_heading = None)]
+    pub(in crate::commands) lora: Vec<Lora>,
     /// The autoencoder that makes pictures of latents, a path or the id of a repository on a hub; by default the one beside
     /// the model
     #[arg(long, value_name = "MODEL", help_heading = None)]

@@ -1,6 +1,7 @@
 //! The real command.
 
 mod bad_input;
+mod lora;
 mod plans;
 
 use std::path::Path;
