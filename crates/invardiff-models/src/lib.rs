@@ -27,8 +27,7 @@ pub use flux::{Canvas, CondError, Flux, FluxCond, FluxConfig};
 pub use golden::{Difference, Golden};
 pub use load::{
     Architecture, FoundTensor, KeyLayout, KeyProblems, LoadError, LoadOptions, LoadedDit, LoadedFlux, Lora,
-    Misshapen, Outline,
-    read_tensors,
+    Misshapen, Outline, read_tensors,
 };
 pub use text::{
     ClipActivation, ClipConfig, ClipOutput, ClipText, ClipTokenizer, Encoded, IdsError, T5Activation,

@@ -41,12 +41,20 @@ impl Embedded {
         }
     }
 
+    /// The configuration.
+    ///
+    /// # Errors
+    /// When it cannot be read, which a test rules out.
+    pub(crate) fn dit_config(self) -> Result<DitConfig> {
+        DitConfig::from_json(self.config()).context("embedded config.json")
+    }
+
     /// Loads the model.
     ///
     /// # Errors
     /// When the weights do not fit the configuration, which a test rules out.
     pub fn load(self, device: &Device) -> Result<NamedDit> {
-        let config = DitConfig::from_json(self.config()).context("embedded config.json")?;
+        let config = self.dit_config()?;
         let loaded = Dit::from_bytes(self.weights(), &config, device).context("embedded weights")?;
         Ok(NamedDit { name: self.name().to_owned(), loaded, autoencoder: None })
     }

@@ -38,6 +38,16 @@ impl<'a> PreparedFlux<'a> {
         Ok(Self { parts, options, outline, settled, shift, sampler })
     }
 
+    /// The model's name, as plans have it.
+    pub fn model_name(&self) -> String {
+        self.outline.config.name()
+    }
+
+    /// The sampler.
+    pub fn sampler(&self) -> &FlowMatchEuler {
+        &self.sampler
+    }
+
     /// Number of steps.
     pub fn steps(&self) -> usize {
         self.settled.steps

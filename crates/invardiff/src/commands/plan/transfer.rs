@@ -1,20 +1,21 @@
 //! `invardiff plan transfer`.
 
+mod grid;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
+use anyhow::{Context, Result};
 use invardiff_plan::{CachePlan, Confidence, Cost};
-use invardiff_runtime::{Denoiser, Sampler};
 use serde_json::json;
 
 use crate::stdout::say;
-use crate::{ClassToImage, DeviceChoice, Pipeline, SamplerKind, SamplingOptions};
+use grid::Grid;
 
 const HELP: &str = "\
 Examples:
   invardiff plan transfer out/fashion/least-error.json --num-inference-steps 40 --out plan-40.json
+  invardiff plan transfer out/flux/least-error.json --model black-forest-labs/FLUX.1-dev --num-inference-steps 20 --out plan-20.json
 
 The new gate computes the same share of the steps around each time of the sampler. Only step gates transfer, to half as many
 to twice as many steps of the same sampler; up to a quarter more or fewer the confidence is high, beyond that it is fair: check
@@ -32,7 +33,8 @@ pub(super) struct Args {
     /// The new number of steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=1000))]
     num_inference_steps: u32,
-    /// The model, by default the plan's: an embedded name, or the path of DiT weights
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub
+    /// (owner/name); by default the plan's model, if it is embedded
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// Where the new plan goes (.json or .bin)
@@ -49,29 +51,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let run = plan.provenance.execution.clone().with_context(|| {
         format!("{}: it does not say what it was made for, so its times cannot be carried over", named())
     })?;
-    let sampler = SamplerKind::from_str(&run.sampler, false).map_err(|_| {
-        anyhow::anyhow!("{}: its sampler is {}, which this command does not have", named(), run.sampler)
-    })?;
-    let options = SamplingOptions {
-        sampler,
-        num_inference_steps: args.num_inference_steps as usize,
-        guidance_scale: Some(run.guidance_scale.unwrap_or(1.0)),
-        eta: 0.0,
-    };
-    let model = args.model.as_deref().unwrap_or(&run.model);
-    let pipeline = ClassToImage::from_pretrained(model, options, &DeviceChoice::default().open())?;
-    ensure!(
-        run.weights_sha256.is_none() || run.weights_sha256.as_deref() == Some(pipeline.weights_sha256()),
-        "{}: it was made for other weights than those of {model}",
-        named()
-    );
-    let steps = pipeline.sampler().steps();
-    let times: Vec<f64> = (0..steps).map(|step| pipeline.sampler().own_time(step)).collect();
-    let topology = pipeline.denoiser().topology();
-    let mut moved = plan.transfer(&topology, &times).with_context(named)?;
-    moved.plan.provenance.execution = Some(pipeline.execution());
+    let steps = args.num_inference_steps as usize;
+    let grid = Grid::new(&run, args.model.as_deref(), steps).with_context(named)?;
+    let mut moved = plan.transfer(&grid.topology, &grid.times).with_context(named)?;
+    moved.plan.provenance.execution = Some(grid.execution);
     moved.plan.write(&args.out)?;
-    let speedup = Cost::of(&moved.plan, &topology)?.speedup();
+    let speedup = Cost::of(&moved.plan, &grid.topology)?.speedup();
     let confidence = match moved.confidence {
         Confidence::High => "high",
         Confidence::Fair => "fair",

@@ -10,7 +10,8 @@ use invardiff_plan::{CachePlan, Execution};
 use super::{Choice, Chosen, Wanted};
 use crate::commands::plan::Source;
 use crate::{
-    Dtype, Keeps, PreparedFlux, SamplerKind, TextToImage, TextToImageOptions, available, parse_limit, parse_lora,
+    Dtype, Keeps, PreparedFlux, SamplerKind, TextToImage, TextToImageOptions, available, parse_limit,
+    parse_lora,
 };
 
 /// What models of prompts are asked.

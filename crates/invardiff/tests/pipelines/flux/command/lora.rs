@@ -40,11 +40,13 @@ fn a_file_changes_the_picture_by_its_strength_and_a_plan_knows() {
 
     let model = models().diffusers();
     let model = ["--model", model.to_str().unwrap()];
-    let made = ["calibrate", "--prompt", "a cat", "--height", "48", "--width", "64", "--max-sequence-length", "16"];
+    let made =
+        ["calibrate", "--prompt", "a cat", "--height", "48", "--width", "64", "--max-sequence-length", "16"];
     let steps = ["--num-inference-steps", "6", "--out", "made"];
     printed(here, &[&made[..], &steps, &model].concat());
     let plan = here.join("made/plan.json");
-    let with = ["generate", "--prompt", "a dog", "--max-sequence-length", "16", "--plan", plan.to_str().unwrap()];
+    let with =
+        ["generate", "--prompt", "a dog", "--max-sequence-length", "16", "--plan", plan.to_str().unwrap()];
     let cached = ["--lora", file, "--out", "cached.png"];
     let message = error(here, &[&with[..], &model, &cached].concat());
     assert!(message.contains("weights_sha256") && message.contains("another LoRA"), "{message}");
@@ -60,7 +62,8 @@ fn files_that_do_not_fit_are_named() {
     let file = lora(here, "transformer_blocks.9.attn.to_q");
     let model = models().diffusers();
     let asked = ["generate", "--prompt", "a cat", "--height", "48", "--width", "64", "--model"];
-    let refused = |file: &str| error(here, &[&asked[..], &[model.to_str().unwrap(), "--lora", file]].concat());
+    let refused =
+        |file: &str| error(here, &[&asked[..], &[model.to_str().unwrap(), "--lora", file]].concat());
     let message = refused(file.to_str().unwrap());
     assert!(message.contains("style.safetensors"), "{message}");
     assert!(message.contains("transformer_blocks.9.attn.to_q.lora_A.weight"), "{message}");

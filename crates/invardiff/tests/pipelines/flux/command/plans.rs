@@ -51,6 +51,24 @@ fn a_calibration_makes_a_plan_that_is_replayed_and_verified() {
 }
 
 #[test]
+fn a_gate_is_carried_over_to_another_number_of_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let model = models().diffusers();
+    let model = ["--model", model.to_str().unwrap()];
+    let made = ["--prompt", "a fox", "--pictures", "1", "--converged-steps", "0", "--out", "made"];
+    printed(here, &[&["calibrate", "--compute-steps", "5"], &model[..], &RUN, &made].concat());
+    let transfer =
+        ["plan", "transfer", "made/least-error.json", "--num-inference-steps", "10", "--out", "ten.json"];
+    let found = json(here, &[&transfer[..], &model, &["--json"]].concat());
+    assert_eq!((&found["steps"], &found["confidence"]), (&10.into(), &"high".into()));
+    let draw = ["generate", "--prompt", "a bird", "--max-sequence-length", "16", "--plan", "ten.json"];
+    printed(here, &[&draw[..], &model, &["--out", "a.png"]].concat());
+    assert_eq!(Png::read(&here.join("a.png")).text["num_inference_steps"], "10");
+    assert!(error(here, &transfer).contains("--model is missing: the plan was made for flux-2+3x32"));
+}
+
+#[test]
 fn everything_holds_with_and_without_a_negative_prompt() {
     let folder = tempfile::tempdir().unwrap();
     let model = models().diffusers();
