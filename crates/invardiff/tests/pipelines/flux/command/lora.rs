@@ -61,7 +61,8 @@ fn files_that_do_not_fit_are_named() {
     let here = folder.path();
     let file = lora(here, "transformer_blocks.9.attn.to_q");
     let model = models().diffusers();
-    let asked = ["generate", "--prompt", "a cat", "--height", "48", "--width", "64", "--out", "a.png", "--model"];
+    let asked =
+        ["generate", "--prompt", "a cat", "--height", "48", "--width", "64", "--out", "a.png", "--model"];
     let refused =
         |file: &str| error(here, &[&asked[..], &[model.to_str().unwrap(), "--lora", file]].concat());
     let message = refused(file.to_str().unwrap());
