@@ -3,6 +3,7 @@
 mod build;
 mod estimates;
 mod judge;
+mod peers;
 mod table;
 mod turns;
 
@@ -22,16 +23,25 @@ pub(crate) struct Args {
     /// Only benchmarks whose name matches this regular expression
     filter: Option<String>,
     /// Build this commit too, run both in turns, and fail where the working tree is slower
-    #[arg(long, value_name = "REV")]
+    #[arg(long, value_name = "REV", group = "turns")]
     compare: Option<String>,
+    /// Run one forward of a DiT in turns with other programs (PyTorch, candle) instead, see benches/peers/README.md
+    #[arg(long, group = "turns", conflicts_with_all = ["filter", "criterion"])]
+    peers: bool,
+    /// The size of that DiT, as published
+    #[arg(long, value_name = "NAME", default_value = "dit-xl-2-256", requires = "peers")]
+    model: String,
+    /// How many threads each program has, by default as many as this machine has cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), requires = "peers")]
+    threads: Option<u32>,
     /// How much slower a benchmark may be, as a fraction, before it counts
     #[arg(long, value_name = "FRACTION", default_value = "0.05", value_parser = tolerance, requires = "compare")]
     tolerance: f64,
-    /// How often each of the two runs all benchmarks
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(3..=30), requires = "compare")]
+    /// How often each side runs
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(3..=30), requires = "turns")]
     rounds: u32,
     /// Also write the comparison to this file
-    #[arg(long, value_name = "FILE", requires = "compare")]
+    #[arg(long, value_name = "FILE", requires = "turns")]
     json: Option<PathBuf>,
     /// Passed on to criterion, e.g. `--sample-size 30`
     #[arg(last = true, value_name = "ARGS")]
@@ -50,9 +60,21 @@ fn tolerance(text: &str) -> Result<f64, String> {
 /// Runs the benches, or compares. The exit code of a comparison is 1 where a benchmark is slower than it may be.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
     match &args.compare {
+        None if args.peers => beside_others(root, args),
         None => alone(root, args),
         Some(revision) => compare(root, revision, args),
     }
+}
+
+fn beside_others(root: &Path, args: &Args) -> Result<ExitCode> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.map_or(cores, |threads| threads as usize);
+    let measured = peers::run(root, &args.model, threads, args.rounds)?;
+    print!("{}", peers::markdown(&measured));
+    if let Some(path) = &args.json {
+        table::write(&peers::json(&measured), path)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn alone(root: &Path, args: &Args) -> Result<ExitCode> {

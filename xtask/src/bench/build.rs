@@ -47,20 +47,20 @@ fn programs(cargo: &mut Command) -> Result<Vec<PathBuf>> {
     cargo.args(["bench", "--package", PACKAGE, "--benches", "--no-run", "--message-format", "json"]);
     let output = cargo.stderr(Stdio::inherit()).output().context("cargo bench --no-run")?;
     ensure!(output.status.success(), "cargo bench --no-run failed ({}), see above", output.status);
-    let programs = executables(&String::from_utf8_lossy(&output.stdout));
+    let programs = executables(&String::from_utf8_lossy(&output.stdout), &["bench"]);
     ensure!(!programs.is_empty(), "{PACKAGE} has no benches there");
     Ok(programs)
 }
 
-/// The executables of bench targets in cargo's messages, one JSON object a line.
-fn executables(messages: &str) -> Vec<PathBuf> {
+/// The executables of targets of some kinds in cargo's messages, one JSON object a line.
+pub(super) fn executables(messages: &str, wanted: &[&str]) -> Vec<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let is_bench = |message: &Value| {
+    let is_wanted = |message: &Value| {
         let kinds = message.pointer("/target/kind").and_then(Value::as_array);
-        kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "bench"))
+        kinds.is_some_and(|kinds| kinds.iter().any(|kind| wanted.iter().any(|wanted| kind == wanted)))
     };
     let executable = |message: Value| message.get("executable")?.as_str().map(PathBuf::from);
-    messages.filter(is_bench).filter_map(executable).collect()
+    messages.filter(is_wanted).filter_map(executable).collect()
 }
 
 /// A work tree of git with one commit in it, removed when dropped.
@@ -122,7 +122,7 @@ mod tests {
             {"reason":"compiler-artifact","target":{"kind":["bin"],"name":"d"},"executable":"deps/d"}
             not JSON
             {"reason":"build-finished","success":true}"#;
-        assert_eq!(executables(messages), [PathBuf::from("deps/b-1")]);
+        assert_eq!(executables(messages, &["bench"]), [PathBuf::from("deps/b-1")]);
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn row(name: &str, rounds: &[Round], tolerance: f64) -> Row {
 
 /// The mean and half the width of its 95 % interval (Student's t over the rounds). What differs between runs of one and the
 /// same program is in it, which the interval that criterion gives for a single run does not see.
-fn mean_and_half_width(values: &[f64]) -> (f64, f64) {
+pub(super) fn mean_and_half_width(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let Some(freedom) = values.len().checked_sub(2) else {
@@ -107,7 +107,7 @@ fn verdict([low, high]: [f64; 2], tolerance: f64) -> Verdict {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
 }

@@ -75,9 +75,14 @@ fn time(nanoseconds: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// Writes the comparison; the file is there whole or not at all.
+/// Writes the comparison.
 pub(super) fn write_json(comparison: &Comparison, base: &str, path: &Path) -> Result<()> {
-    let text = format!("{:#}\n", json(comparison, base));
+    write(&json(comparison, base), path)
+}
+
+/// Writes what was measured; the file is there whole or not at all.
+pub(super) fn write(measured: &Value, path: &Path) -> Result<()> {
+    let text = format!("{measured:#}\n");
     let name = path.file_name().with_context(|| format!("--json {}: not a file's name", path.display()))?;
     let beside = path.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
     let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
