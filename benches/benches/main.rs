@@ -17,6 +17,10 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut criterion = Criterion::default()
         .without_plots()

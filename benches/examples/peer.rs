@@ -10,6 +10,10 @@ use invardiff_models::{Dit, DitConfig};
 use invardiff_runtime::{Denoiser, Full};
 use serde_json::json;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let [name, threads] = [arguments.next(), arguments.next()].map(Option::unwrap_or_default);

@@ -5,6 +5,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use invardiff::stdout::{closed, in_one_line};
 
+/// Large tensors come and go at every operation. The system's allocator hands their pages back each time, and faulting them
+/// in again was a fifth of a forward (docs/performance.md).
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = invardiff::cli::Cli::parse();
     match cli.run() {
