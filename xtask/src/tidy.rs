@@ -58,7 +58,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The manifests of all crates; the workspace's own is none.
+/// The manifests of all crates. The workspace's own is none, and neither is that of a crate that is a workspace by itself.
 fn manifests(files: &[File]) -> Result<Vec<Manifest>> {
     let mut found = Vec::new();
     for file in files.iter().filter(|file| file.path.ends_with("/Cargo.toml")) {
@@ -70,6 +70,9 @@ fn manifests(files: &[File]) -> Result<Vec<Manifest>> {
 
 fn manifest(path: &str, text: &str) -> Result<Option<Manifest>> {
     let table: toml::Table = text.parse().with_context(|| path.to_owned())?;
+    if table.contains_key("workspace") {
+        return Ok(None);
+    }
     let name = table.get("package").and_then(|package| package.get("name")?.as_str()).map(str::to_owned);
     Ok(name.map(|name| Manifest { path: path.to_owned(), name, table }))
 }
