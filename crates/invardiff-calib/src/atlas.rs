@@ -61,61 +61,118 @@ where
     M::Cond: Sync,
     S: Sampler<D> + Sync,
 {
+    let mut atlases = measure_atlases(model, sampler, runs, &[options.gate_site], options, progress)?;
+    Ok(atlases.swap_remove(0))
+}
+
+/// One atlas for each of `gate_sites` (in place of [`AtlasOptions::gate_site`]) along the same trajectories: the network runs
+/// as often as for one.
+///
+/// # Errors
+/// As [`measure_atlas`].
+pub fn measure_atlases<const D: usize, M, S>(
+    model: &M,
+    sampler: &S,
+    runs: &[Run<D, M::Cond>],
+    gate_sites: &[GateSite],
+    options: &AtlasOptions,
+    progress: &(dyn Fn() + Sync),
+) -> Result<Vec<ErrorAtlas>, CalibError>
+where
+    M: Denoiser<D> + Sync,
+    M::Cond: Sync,
+    S: Sampler<D> + Sync,
+{
     Run::check(runs, sampler)?;
     if options.window == 0 {
         let (value, expected) = ("0".into(), "at least 1 step".into());
         return Err(PlanError::Range { what: "the window of an error atlas".into(), value, expected }.into());
     }
-    let times = (0..sampler.steps()).map(|step| sampler.own_time(step)).collect();
-    let mut atlas = ErrorAtlas::new(model.topology(), options.gate_site, options.axis, times, options.window);
-    atlas.importance =
+    let times: Vec<f64> = (0..sampler.steps()).map(|step| sampler.own_time(step)).collect();
+    let importance: Vec<f64> =
         (0..sampler.steps()).map(|step| sampler.error_importance(step, options.variance)).collect();
+    let atlas = |site: &GateSite| {
+        let mut atlas = ErrorAtlas::new(model.topology(), *site, options.axis, times.clone(), options.window);
+        atlas.importance.clone_from(&importance);
+        atlas
+    };
+    let mut atlases: Vec<ErrorAtlas> = gate_sites.iter().map(atlas).collect();
     let errors = each(runs.iter().collect(), options.parallel, |run| {
-        errors_of_run(model, sampler, run, &atlas).inspect(|_| progress())
+        errors_of_run(model, sampler, run, &atlases).inspect(|_| progress())
     });
     for errors in errors {
-        atlas.add_run(&errors?)?;
+        for (atlas, errors) in atlases.iter_mut().zip(errors?) {
+            atlas.add_run(&errors)?;
+        }
     }
-    Ok(atlas)
+    Ok(atlases)
 }
 
-/// One error an entry of the atlas, in the entries' order.
+/// One error an entry, in the entries' order, for every atlas.
 fn errors_of_run<const D: usize, M, S>(
     model: &M,
     sampler: &S,
     run: &Run<D, M::Cond>,
-    atlas: &ErrorAtlas,
-) -> Result<Vec<f64>, CalibError>
+    atlases: &[ErrorAtlas],
+) -> Result<Vec<Vec<f64>>, CalibError>
 where
     M: Denoiser<D>,
     S: Sampler<D>,
 {
     let mut history = sampler.start();
     let mut x = run.noise.clone();
-    let mut anchors: BTreeMap<usize, Tensor<3>> = BTreeMap::new();
-    let mut readings: Readings<(), 1> = Readings::new();
-    let mut entries = atlas.entries().into_iter().peekable();
+    // All atlases have the same steps, window and axis.
+    let Some(Plain { window, entries, weights }) = atlases.first().map(Plain::of) else {
+        return Ok(Vec::new());
+    };
+    let mut anchors: BTreeMap<usize, Vec<Tensor<3>>> = BTreeMap::new();
+    let mut readings: Readings<usize, 1> = Readings::new();
+    let mut entries = entries.into_iter().zip(weights).peekable();
     for step in 0..sampler.steps() {
-        let here = Here { model, sampler, cond: &run.cond, gate_site: atlas.gate_site, step, x };
-        let (prediction, value) = here.compute()?;
+        let here = Here { model, sampler, cond: &run.cond, step, x };
+        let (prediction, trunk) = here.compute();
+        let value = |atlas: &ErrorAtlas| here.value(atlas.gate_site, &prediction, &trunk);
+        let values = atlases.iter().map(value).collect::<Result<_, _>>()?;
         let truth = here.clean(prediction.clone());
-        while let Some((_, b, a)) = entries.next_if(|(at, ..)| *at == step) {
-            let later = anchors[&b].clone();
-            let combined = match a {
-                None => later,
-                Some(a) => {
-                    let (of_a, of_b) = atlas.weights(step, b, a);
-                    anchors[&a].clone() * of_a + later * of_b
-                }
-            };
-            let change = (here.clean(here.stand_in(combined)) - truth.clone()).cast(DType::F32);
-            readings.push((), change.square().mean());
+        while let Some(((_, b, a), (of_a, of_b))) = entries.next_if(|((at, ..), _)| *at == step) {
+            for (index, atlas) in atlases.iter().enumerate() {
+                let later = anchors[&b][index].clone();
+                let combined = match a {
+                    None => later,
+                    Some(a) => anchors[&a][index].clone() * of_a + later * of_b,
+                };
+                let change = here.clean(here.stand_in(atlas.gate_site, combined)) - truth.clone();
+                readings.push(index, change.cast(DType::F32).square().mean());
+            }
         }
-        anchors.insert(step, value);
-        anchors.retain(|old, _| step + 1 - old <= 2 * atlas.window); // as far back as the next step's entries reach
+        anchors.insert(step, values);
+        anchors.retain(|old, _| step + 1 - old <= 2 * window); // as far back as the next step's entries reach
         x = sampler.advance(&mut history, step, here.x, prediction);
     }
-    Ok(readings.read().into_iter().map(|((), [error])| f64::from(error)).collect())
+    let mut errors = vec![Vec::new(); atlases.len()];
+    for (index, [error]) in readings.read() {
+        errors[index].push(f64::from(error));
+    }
+    Ok(errors)
+}
+
+/// What the atlases of one pass have in common.
+struct Plain {
+    window: usize,
+    entries: Vec<(usize, usize, Option<usize>)>,
+    /// Of the earlier and the later anchor of each entry.
+    weights: Vec<(f64, f64)>,
+}
+
+impl Plain {
+    fn of(atlas: &ErrorAtlas) -> Self {
+        let entries = atlas.entries();
+        let weights = entries
+            .iter()
+            .map(|(step, b, a)| a.map_or((0.0, 1.0), |a| atlas.weights(*step, *b, a)))
+            .collect();
+        Self { window: atlas.window, entries, weights }
+    }
 }
 
 /// One step of a trajectory.
@@ -123,14 +180,13 @@ struct Here<'a, const D: usize, M: Denoiser<D>, S> {
     model: &'a M,
     sampler: &'a S,
     cond: &'a M::Cond,
-    gate_site: GateSite,
     step: usize,
     x: Tensor<D>,
 }
 
 impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Here<'_, D, M, S> {
-    /// The full prediction, and the value that a skip would stand in for: `[batch, tokens, dim]`.
-    fn compute(&self) -> Result<(Tensor<D>, Tensor<3>), CalibError> {
+    /// The full prediction, and the tensors that passed the trunk's site.
+    fn compute(&self) -> (Tensor<D>, Vec<Tensor<3>>) {
         let mut trunk = Vec::new();
         let look = |_, site, event: Event<'_>| {
             if let (Site::TRUNK, Event::Computed(tensors)) = (site, event) {
@@ -139,23 +195,33 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Here<'_, D, M, S> {
         };
         let mut policy = Observed::new(Full, look);
         let prediction = self.predict(&mut policy.step(self.step));
-        let value = match self.gate_site {
-            GateSite::Trunk => trunk.pop().filter(|_| trunk.is_empty()).ok_or_else(|| CalibError::Sites {
+        (prediction, trunk)
+    }
+
+    /// The value that a skip would stand in for: `[batch, tokens, dim]`.
+    fn value(
+        &self,
+        gate_site: GateSite,
+        prediction: &Tensor<D>,
+        trunk: &[Tensor<3>],
+    ) -> Result<Tensor<3>, CalibError> {
+        match (gate_site, trunk) {
+            (GateSite::Trunk, [value]) => Ok(value.clone()),
+            (GateSite::Trunk, _) => Err(CalibError::Sites {
                 model: self.model.topology().model,
                 detail: format!("one tensor should pass {} at every step", Site::TRUNK),
-            })?,
-            GateSite::Output(form) => {
+            }),
+            (GateSite::Output(form), _) => {
                 let dims = self.x.dims();
                 let value = self.sampler.to_form(self.step, self.x.clone(), prediction.clone(), form);
-                value.reshape([dims[0], 1, dims[1..].iter().product()])
+                Ok(value.reshape([dims[0], 1, dims[1..].iter().product()]))
             }
-        };
-        Ok((prediction, value))
+        }
     }
 
     /// The prediction, were this the value at the gate's site.
-    fn stand_in(&self, value: Tensor<3>) -> Tensor<D> {
-        match self.gate_site {
+    fn stand_in(&self, gate_site: GateSite, value: Tensor<3>) -> Tensor<D> {
+        match gate_site {
             GateSite::Trunk => self.predict(&mut Substitute::new(Site::TRUNK, vec![value])),
             GateSite::Output(form) => {
                 let value = value.reshape(self.x.dims());

@@ -87,7 +87,7 @@ mod substitute;
 
 #[cfg(feature = "autodiff")]
 pub use adam_w::{AdamW, Moments};
-pub use atlas::{AtlasOptions, measure_atlas};
+pub use atlas::{AtlasOptions, measure_atlas, measure_atlases};
 pub use block_changes::measure_block_changes;
 pub use calibrate::{Outcome, RecordOptions, calibrate, record};
 pub use changes::{Changes, measure_changes};

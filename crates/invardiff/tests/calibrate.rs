@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use assert_cmd::Command;
-use invardiff_plan::CachePlan;
+use invardiff_plan::{CachePlan, GateSite, ReuseRule};
 use serde_json::Value;
 
 /// Runs `calibrate` with a few steps and returns what `--json` printed.
@@ -166,6 +166,32 @@ fn a_guarded_row_spends_no_more_than_its_share() {
     assert!((5.0 / 8.0 - 1e-9..=6.0 / 8.0 + 1e-9).contains(&fraction("least error, guarded")));
     assert!(fraction("least error, modules") <= 6.0 / 8.0 + 1e-9);
     assert!(printed["notes"].to_string().contains("planned by error"));
+}
+
+#[test]
+fn what_skips_stand_in_for_is_chosen_by_replays_or_by_flag() {
+    let out = tempfile::tempdir().unwrap();
+    let printed = calibrate(out.path(), &["--compute-steps", "5"]);
+    let notes = printed["notes"].to_string();
+    let numbers = notes
+        .split("replayed on the calibration's conditions, ")
+        .nth(1)
+        .unwrap()
+        .split(" dB")
+        .collect::<Vec<_>>();
+    let psnr = |part: &str| part.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+    let found: Vec<f64> = numbers.iter().take(4).map(|part| psnr(part)).collect();
+    let names = [
+        "the clean sample extrapolated",
+        "the velocity extrapolated",
+        "the trunk extrapolated",
+        "the trunk held",
+    ];
+    let best = (0..4).max_by(|a, b| found[*a].total_cmp(&found[*b])).unwrap();
+    assert!(notes.contains(&format!("stand in for {}:", names[best])), "{notes}");
+    calibrate(out.path(), &["--compute-steps", "5", "--skip-site", "trunk", "--hold"]);
+    let plan = CachePlan::read(out.path().join("plan.json")).unwrap();
+    assert_eq!((plan.gate_site(), plan.gate_rule()), (GateSite::Trunk, ReuseRule::Hold));
 }
 
 #[test]

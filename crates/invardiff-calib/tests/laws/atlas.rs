@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use invardiff_calib::{AtlasOptions, CalibError, Run, Substitute, measure_atlas};
+use invardiff_calib::{AtlasOptions, CalibError, Run, Substitute, measure_atlas, measure_atlases};
 use invardiff_plan::{CachePlan, ErrorAtlas, GateSite, OutputForm, ReuseRule, TimeAxis};
 use invardiff_runtime::{
     Denoiser, Event, Executor, Full, Observed, Policy, Replay, Sampler, Site, Topology, sample_with,
@@ -126,6 +126,20 @@ fn entries_are_what_a_skip_changes_in_the_predicted_clean_sample() {
             }
         }
     }
+}
+
+#[test]
+fn several_sites_are_measured_in_one_pass_as_they_are_alone() {
+    let options = AtlasOptions { parallel: false, ..AtlasOptions::default() };
+    let (toy, solver, runs) = (Toy::seeded(1), solver(STEPS), runs(2));
+    let together = measure_atlases(&toy, &solver, &runs, &SITES, &options, &|| ()).unwrap();
+    let alone: Vec<ErrorAtlas> =
+        SITES.into_iter().map(|gate_site| measured(&AtlasOptions { gate_site, ..options })).collect();
+    assert_eq!(together.len(), SITES.len());
+    for (one, other) in together.iter().zip(&alone) {
+        assert_eq!(one.to_bytes().unwrap(), other.to_bytes().unwrap(), "{:?}", other.gate_site);
+    }
+    assert!(measure_atlases(&toy, &solver, &runs, &[], &options, &|| ()).unwrap().is_empty());
 }
 
 /// Every step with every earlier one, alone and with every one before that.

@@ -1,5 +1,6 @@
 //! What a user wants of a plan of least error, and what it may use.
 
+use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
@@ -37,9 +38,10 @@ impl Goal {
 /// What a plan of least error may use, and how features are kept.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Means {
-    /// What the skips of the least-error plan stand in for: the network's output in some form, or the trunk's hidden state
-    #[arg(long, value_enum, default_value_t, value_name = "SITE")]
-    skip_site: SkipSite,
+    /// What the skips of the least-error plan stand in for: the network's output in some form, or the trunk's hidden state; by
+    /// default whatever errs least in replays
+    #[arg(long, value_enum, value_name = "SITE")]
+    skip_site: Option<SkipSite>,
     /// Hold the last computed value in the least-error plan instead of extrapolating the last two
     #[arg(long)]
     hold: bool,
@@ -62,19 +64,25 @@ pub(super) struct Means {
 }
 
 impl Means {
-    /// Where skips act.
-    pub(super) fn gate_site(&self) -> GateSite {
-        match self.skip_site {
-            SkipSite::X0 => GateSite::Output(OutputForm::X0),
-            SkipSite::Epsilon => GateSite::Output(OutputForm::Epsilon),
-            SkipSite::Velocity => GateSite::Output(OutputForm::Velocity),
-            SkipSite::Trunk => GateSite::Trunk,
+    /// The ways in which skips may be stood in for, the usual one first: one where the flags say which.
+    pub(super) fn manners(&self) -> Vec<Manner> {
+        let output = |form| GateSite::Output(form);
+        let linear = |gate_site| Manner { gate_site, rule: ReuseRule::Extrapolate(1) };
+        let held = |gate_site| Manner { gate_site, rule: ReuseRule::Hold };
+        let usual = output(OutputForm::X0);
+        let asked = self.skip_site.map_or(usual, SkipSite::gate_site);
+        match (self.skip_site, self.hold) {
+            (_, true) => vec![held(asked)],
+            (Some(_), false) => vec![linear(asked)],
+            // A guard looks at extrapolated clean samples.
+            (None, false) if self.guard.is_some() => vec![linear(usual)],
+            (None, false) => vec![
+                linear(usual),
+                linear(output(OutputForm::Velocity)),
+                linear(GateSite::Trunk),
+                held(GateSite::Trunk),
+            ],
         }
-    }
-
-    /// How a skipped step's value is made.
-    pub(super) fn rule(&self) -> ReuseRule {
-        if self.hold { ReuseRule::Hold } else { ReuseRule::Extrapolate(1) }
     }
 
     /// The axis of extrapolation.
@@ -95,7 +103,7 @@ impl Means {
         if let Some(share) = self.guard {
             ensure!((0.0..=1.0).contains(&share), "--guard is {share}, expected a share from 0 to 1");
             ensure!(
-                self.gate_site() == GateSite::Output(OutputForm::X0) && !self.hold,
+                matches!(self.skip_site, None | Some(SkipSite::X0)) && !self.hold,
                 "--guard looks at extrapolated clean samples: leave out --skip-site and --hold"
             );
         }
@@ -113,11 +121,32 @@ impl Means {
     }
 }
 
+/// How a skipped step is stood in for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// Where the skip acts.
+    pub(super) gate_site: GateSite,
+    /// How the value is made.
+    pub(super) rule: ReuseRule,
+}
+
+impl fmt::Display for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.gate_site {
+            GateSite::Trunk => "the trunk",
+            GateSite::Output(OutputForm::X0) => "the clean sample",
+            GateSite::Output(OutputForm::Epsilon) => "the noise",
+            GateSite::Output(OutputForm::Velocity) => "the velocity",
+        };
+        let how = if self.rule == ReuseRule::Hold { "held" } else { "extrapolated" };
+        write!(f, "{what} {how}")
+    }
+}
+
 /// What a skip stands in for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum SkipSite {
     /// The network's output as the clean sample it predicts.
-    #[default]
     X0,
     /// The network's output as noise.
     Epsilon,
@@ -125,6 +154,17 @@ enum SkipSite {
     Velocity,
     /// The hidden state after the last block; the final layer runs fresh.
     Trunk,
+}
+
+impl SkipSite {
+    fn gate_site(self) -> GateSite {
+        match self {
+            Self::X0 => GateSite::Output(OutputForm::X0),
+            Self::Epsilon => GateSite::Output(OutputForm::Epsilon),
+            Self::Velocity => GateSite::Output(OutputForm::Velocity),
+            Self::Trunk => GateSite::Trunk,
+        }
+    }
 }
 
 /// Half precision for kept features.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use invardiff_calib::{AtlasOptions, ClosedLoop, ModuleSearch, Run, measure_atlas, reuse_modules};
+use invardiff_calib::{AtlasOptions, ClosedLoop, ModuleSearch, Run, measure_atlases, reuse_modules};
 use invardiff_plan::{CachePlan, Cost, ErrorAtlas, FrontPoint, PlannerOptions, Provenance, front};
 use invardiff_runtime::{Denoiser, Guard, OutputForm};
 
-use super::goal::Goal;
+use super::goal::{Goal, Manner};
 use super::refine::{Refined, refine};
 use super::{Args, measure};
 use crate::{Pipeline, bar};
@@ -42,6 +42,8 @@ pub(super) struct LeastError {
     pub(super) checked: Vec<Checked>,
     /// The chosen plan.
     pub(super) plan: CachePlan,
+    /// How its skips are stood in for.
+    pub(super) manner: Manner,
     /// The plan with modules planned by error, where that was asked for.
     pub(super) with_modules: Option<CachePlan>,
     /// What a guarded run goes by, where that was asked for.
@@ -69,40 +71,98 @@ pub(super) fn plan<const D: usize, P: Pipeline<D>>(
     like: &Provenance,
 ) -> Result<LeastError> {
     let share = args.means.guard()?;
-    let bench = Bench::new(args, full, like)?;
+    let mut notes = Vec::new();
+    let bench = Bench::new(args, full, compute, like, &mut notes)?;
     let points = front(&bench.atlas, &bench.options)?;
     let computed = bench.choose(&args.goal, &points, compute)?;
     let point = points
         .iter()
         .find(|point| point.computed == computed)
         .context("the front has every number of steps")?;
-    let mut notes = Vec::new();
     let point = bench.mend(point, &mut notes)?;
     let plan = bench.plan(&point)?;
     let with_modules =
         args.means.plan_modules().then(|| bench.with_modules(&plan, &points, &mut notes)).transpose()?;
     let checked = bench.check(&points)?;
     let guard = share.map(|share| bench.guard(&point, share));
-    Ok(LeastError { checked, plan, with_modules, guard, notes, atlas: bench.atlas })
+    let manner = Manner { gate_site: bench.atlas.gate_site, rule: bench.options.rule };
+    Ok(LeastError { checked, plan, manner, with_modules, guard, notes, atlas: bench.atlas })
 }
 
 impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
-    fn new(args: &Args, full: &'a P, like: &Provenance) -> Result<Self> {
+    /// Measures, and settles how skips are stood in for.
+    fn new(
+        args: &Args,
+        full: &'a P,
+        compute: f64,
+        like: &Provenance,
+        notes: &mut Vec<String>,
+    ) -> Result<Self> {
         let mut runs = measure::runs(args, full)?;
         runs.truncate(RUNS);
         let progress = bar(runs.len(), "pricing skips (runs)");
-        let means = &args.means;
         let parallel = full.record_options().parallel;
-        let (gate_site, axis) = (means.gate_site(), means.axis());
-        let options = AtlasOptions { gate_site, axis, parallel, ..AtlasOptions::default() };
-        let mut atlas = measure_atlas(full.denoiser(), full.sampler(), &runs, &options, &|| progress.inc(1))?;
+        let options = AtlasOptions { axis: args.means.axis(), parallel, ..AtlasOptions::default() };
+        let manners = args.means.manners();
+        let mut sites: Vec<_> = manners.iter().map(|manner| manner.gate_site).collect();
+        sites.dedup();
+        let (model, sampler) = (full.denoiser(), full.sampler());
+        let mut atlases = measure_atlases(model, sampler, &runs, &sites, &options, &|| progress.inc(1))?;
         progress.finish_and_clear();
-        let closed = ClosedLoop::new(full.denoiser(), full.sampler(), &runs, parallel)?;
-        atlas.provenance = Provenance { thresholds: Vec::new(), ..like.clone() };
+        for atlas in &mut atlases {
+            atlas.provenance = Provenance { thresholds: Vec::new(), ..like.clone() };
+        }
+        let closed = ClosedLoop::new(model, sampler, &runs, parallel)?;
         let usual = PlannerOptions::default();
         let warm_up = args.warm_up.unwrap_or_default().max(usual.warm_up);
-        let options = PlannerOptions { warm_up, rule: means.rule(), ..usual };
-        Ok(Self { full, runs, atlas, options, closed })
+        let options = PlannerOptions { warm_up, ..usual };
+        let atlas = atlases.first().context("there is a way to stand in for skips")?.clone();
+        let mut bench = Self { full, runs, atlas, options, closed };
+        match manners[..] {
+            [Manner { rule, .. }] => bench.options.rule = rule,
+            _ => bench.settle(&args.goal, compute, &manners, &atlases, notes)?,
+        }
+        Ok(bench)
+    }
+
+    /// Takes the manner whose plan errs least in replays, of as many computed steps as the first manner takes for the goal.
+    fn settle(
+        &mut self,
+        goal: &Goal,
+        compute: f64,
+        manners: &[Manner],
+        atlases: &[ErrorAtlas],
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
+        let (mut computed, mut found) = (None, Vec::new());
+        let progress = bar(manners.len(), "choosing what skips stand in for");
+        for manner in manners {
+            let atlas = atlases.iter().find(|atlas| atlas.gate_site == manner.gate_site);
+            self.atlas = atlas.context("every site was measured")?.clone();
+            self.options.rule = manner.rule;
+            let points = front(&self.atlas, &self.options)?;
+            let computed = match computed {
+                Some(computed) => computed,
+                None => *computed.insert(self.choose(goal, &points, compute)?),
+            };
+            // Another manner may not know so few steps.
+            if let Some(point) = points.iter().find(|point| point.computed >= computed) {
+                let psnr = self.psnr(&self.plan(point)?)?;
+                found.push((psnr, self.atlas.clone(), *manner));
+            }
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        let said: Vec<String> =
+            found.iter().map(|(psnr, _, manner)| format!("{manner} {psnr:.1} dB")).collect();
+        let best = found.into_iter().max_by(|(left, ..), (right, ..)| left.total_cmp(right));
+        let (_, atlas, manner) = best.context("a plan was replayed")?;
+        notes.push(format!(
+            "Skips of the least-error plan stand in for {manner}: replayed on the calibration's conditions, {}.",
+            said.join(", ")
+        ));
+        (self.atlas, self.options.rule) = (atlas, manner.rule);
+        Ok(())
     }
 
     /// The number of computed steps that the goal asks for.

@@ -78,7 +78,7 @@ pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> 
             let least_bytes = bytes(&least.plan.schedule(&topology)?);
             ensure!(
                 least_bytes <= budget,
-                "--cache-budget is {budget} bytes; the outputs that the least-error plan keeps are {least_bytes}"
+                "--cache-budget is {budget} bytes; what the least-error plan keeps is {least_bytes} (--skip-site x0 keeps outputs alone)"
             );
             Ok(fitted)
         })

@@ -73,12 +73,8 @@ fn contenders<const D: usize, P: Pipeline<D>>(
         "step gate and modules, thresholds in two phases",
         &measured.paper.plan,
     )?;
-    let least = Contender::plan(
-        full,
-        "least error",
-        "skips chosen by their measured error, the output extrapolated from the last two computed steps",
-        &measured.least.plan,
-    )?;
+    let what = format!("skips chosen by their measured error, {}", measured.least.manner);
+    let least = Contender::plan(full, "least error", &what, &measured.least.plan)?;
     let alone = |name: &str, what: &str, plan: &CachePlan| {
         Ok::<_, anyhow::Error>((Group::Part, Contender::plan(full, name, what, plan)?))
     };
