@@ -49,6 +49,12 @@ enum Task {
     /// Compare with fixture folders made by other programs (`invardiff parity`)
     #[command(disable_help_flag = true)]
     Parity(Passed),
+    /// Learning-to-Cache: train routers, judge them, make plans of them (`invardiff route`)
+    #[command(disable_help_flag = true)]
+    Route(Passed),
+    /// Block Caching: plan, train what corrects reuse, judge it (`invardiff block-cache`)
+    #[command(disable_help_flag = true)]
+    BlockCache(Passed),
     /// Run all tests and close with their counts; arguments go to `cargo test`
     #[command(disable_help_flag = true)]
     Test(Passed),
@@ -86,6 +92,8 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Plan(_) => binary::run(root, "plan", &rest()),
         Task::Verify(_) => binary::run(root, "verify", &rest()),
         Task::Parity(_) => binary::run(root, "parity", &rest()),
+        Task::Route(_) => binary::run(root, "route", &rest()),
+        Task::BlockCache(_) => binary::run(root, "block-cache", &rest()),
         Task::Test(_) => test::run(root, &rest()).map(test::Outcome::close),
         Task::Bench(args) => bench::run(root, &args),
         Task::Ci => ci::run(root),

@@ -177,6 +177,10 @@ impl Pipeline<4> for ClassToImage {
         index % self.model.config().num_classes
     }
 
+    fn null_subject(&self) -> Option<usize> {
+        Some(self.model.config().num_classes)
+    }
+
     fn usual_batch(&self) -> usize {
         5
     }

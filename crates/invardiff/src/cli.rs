@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{calibrate, compare, fit, generate, parity, plan, verify};
+use crate::commands::{block_cache, calibrate, compare, fit, generate, parity, plan, route, verify};
 
 /// Feature caching for diffusion transformers: measure how much changes from step to step, make a plan, replay it.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Plan(plan::Args),
     Verify(verify::Args),
     Parity(parity::Args),
+    Route(route::Args),
+    BlockCache(block_cache::Args),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -45,6 +47,8 @@ impl Cli {
             Command::Plan(args) => plan::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Parity(args) => parity::run(&args),
+            Command::Route(args) => route::run(&args),
+            Command::BlockCache(args) => block_cache::run(&args),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "invardiff", &mut std::io::stdout());
                 Ok(ExitCode::SUCCESS)

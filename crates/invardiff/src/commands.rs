@@ -1,5 +1,6 @@
 //! One module a command: its arguments and what it does.
 
+pub mod block_cache;
 pub mod calibrate;
 pub mod compare;
 pub mod fit;
@@ -7,5 +8,17 @@ pub mod generate;
 mod labels;
 pub mod parity;
 pub mod plan;
+pub mod route;
+#[cfg(feature = "autodiff")]
+mod training;
 pub mod verify;
 mod wanted;
+
+/// What commands that train say in a program that cannot.
+#[cfg(not(feature = "autodiff"))]
+fn without_gradients() -> anyhow::Error {
+    anyhow::anyhow!(
+        "training needs gradients, and this program was built without them; build it with \
+         cargo build --release --package invardiff --features autodiff"
+    )
+}

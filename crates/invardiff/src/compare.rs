@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Tensor;
+use invardiff_calib::Mix;
 use invardiff_eval::{Quality, Timings, alternate, psnr_each};
-use invardiff_plan::{CachePlan, Cost, SkipRule, Storage};
+use invardiff_plan::{CachePlan, Cost, Routers, SkipRule, Storage};
 use invardiff_runtime::{
     Bypass, Denoiser, Event, Guard, Guarded, Meter, Observed, Replay, Sampler, ScaleShift,
 };
@@ -35,6 +36,8 @@ pub enum How {
     Enabled,
     /// That plan, its reused modules sent through vectors that were trained for it.
     Adjusted(Arc<ScaleShift>),
+    /// Routers that blend what is computed with what was kept a step before; nothing is saved.
+    Blended(Arc<Routers>),
     /// A check while sampling.
     Guarded(Arc<Guard>),
     /// A rule that looks at the hidden state, a picture at a time.
@@ -132,6 +135,15 @@ impl<P> Contender<P> {
         })
     }
 
+    /// The full run, blended by routers with what was kept a step before, as in their training.
+    pub fn blended<const D: usize>(full: &P, name: &str, routers: Arc<Routers>) -> Self
+    where
+        P: Pipeline<D>,
+    {
+        let description = "everything computed, and blended by uncut weights as in training".into();
+        Self { name: name.into(), description, how: How::Blended(routers), ..Self::full(full) }
+    }
+
     /// The same plan, its reused modules sent through vectors that were trained for it.
     #[must_use]
     pub fn adjusted(self, adjustment: ScaleShift) -> Self {
@@ -164,6 +176,11 @@ impl<P> Contender<P> {
                 let mut policy = Replay::with_adjustment(schedule.clone(), adjustment.clone());
                 let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
                 Ok(Batch { samples, bytes: policy.store().peak_bytes(), compute })
+            }
+            How::Blended(routers) => {
+                let mut policy = Mix::soft(routers, pipeline.device())?;
+                let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
+                Ok(Batch { samples, bytes: 0, compute })
             }
             How::Guarded(guard) => {
                 let mut policy = Guarded::new(guard);

@@ -94,6 +94,10 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// The subject of picture `index`, where none is named: classes or prompts in turn.
     fn subject(&self, index: usize) -> Self::Subject;
 
+    /// What a model that was trained to do without a subject is asked then: the null class of guidance. `None` where there
+    /// is no such subject.
+    fn null_subject(&self) -> Option<Self::Subject>;
+
     /// Pictures to draw at once where nothing is said.
     fn usual_batch(&self) -> usize;
 

@@ -235,6 +235,11 @@ impl Pipeline<3> for TextToImage {
         self.prompts[index % self.prompts.len()].clone()
     }
 
+    /// FLUX is told a scale and has no empty prompt of its own.
+    fn null_subject(&self) -> Option<Prompt> {
+        None
+    }
+
     fn usual_batch(&self) -> usize {
         1
     }

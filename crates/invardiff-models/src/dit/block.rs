@@ -144,11 +144,12 @@ impl Mlp {
 }
 
 /// GELU in its tanh approximation, `0.5 x (1 + tanh z)` with `z = sqrt(2/pi) (x + 0.044715 x^3)`. As
-/// `0.5 (1 + tanh z) = 1 / (1 + exp(-2 z))`, it is one exponential on the CPU in place of a slow tanh and a power; where the
-/// exponential overflows, the quotient is the 0 that it should be.
+/// `0.5 (1 + tanh z) = 1 / (1 + exp(-2 z))`, it is one exponential on the CPU in place of a slow tanh and a power. The
+/// exponent is bounded where the result is below 1e-33: were the exponential infinite, its gradient would be no number.
 pub(crate) fn gelu_tanh(x: Tensor<3>) -> Tensor<3> {
     /// `-2 sqrt(2/pi)`
     const SLOPE: f64 = -1.595_769_121_605_730_7;
+    const LARGEST: f64 = 80.0;
     let exponent = (x.clone() * x.clone() * (SLOPE * 0.044_715) + SLOPE) * x.clone();
-    x / (exponent.exp() + 1.0)
+    x / (exponent.clamp_max(LARGEST).exp() + 1.0)
 }

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 pub(in crate::commands) use crate::units::bytes;
+pub(in crate::commands) use model::named as named_topology;
 pub(in crate::commands) use open::Source;
 
 /// Look at plan files, convert, compare, check and make them

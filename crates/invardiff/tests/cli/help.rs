@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::{data, run, stdout};
 
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 15] = [
     &["calibrate"],
     &["compare"],
     &["fit"],
@@ -14,6 +14,12 @@ const COMMANDS: [&[&str]; 9] = [
     &["plan", "convert"],
     &["plan", "diff"],
     &["plan", "lint"],
+    &["route", "train"],
+    &["route", "eval"],
+    &["route", "plan"],
+    &["block-cache", "plan"],
+    &["block-cache", "train"],
+    &["block-cache", "eval"],
 ];
 
 #[test]

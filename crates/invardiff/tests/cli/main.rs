@@ -5,5 +5,6 @@ mod fit;
 mod generate;
 mod help;
 mod plan;
+mod siblings;
 mod support;
 mod verify;

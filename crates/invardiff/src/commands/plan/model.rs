@@ -105,7 +105,10 @@ fn spelled(name: &str) -> Option<DitConfig> {
 }
 
 /// The topology of an embedded model, a published one, or the weights or configuration at a path.
-fn named(name: &str) -> Result<Topology> {
+///
+/// # Errors
+/// When there is no such model.
+pub(in crate::commands) fn named(name: &str) -> Result<Topology> {
     if let Some(topology) = known(name)? {
         return Ok(topology);
     }

@@ -3,6 +3,8 @@
 mod bad_input;
 mod lora;
 mod plans;
+#[cfg(feature = "autodiff")]
+mod siblings;
 
 use std::path::Path;
 

@@ -1,0 +1,107 @@
+//! `invardiff block-cache eval`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use invardiff_eval::report::{Group, Table};
+use invardiff_plan::CachePlan;
+use invardiff_runtime::{Denoiser, ScaleShift};
+use serde_json::json;
+
+use super::{fitting, made_for};
+use crate::commands::wanted::{Chosen, PromptFlags, Use};
+use crate::stdout::say;
+use crate::{Contender, DeviceChoice, Pipeline, adjustment_path, held_out, read_adjustment};
+
+const HELP: &str = "\
+Examples:
+  invardiff block-cache eval plan.json
+      The vectors beside the plan against the plan without them
+  invardiff block-cache eval plan.json --adjustment other.safetensors --pictures 50 --json
+
+--json prints one object: plan, adjustment, adjusted_modules, bytes (of the vectors), table.";
+
+/// Hold a plan with adjusted reuse against the same plan without
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub(super) struct Args {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+    /// The vectors; by default scale-shift-HASH.safetensors beside the plan
+    #[arg(long, value_name = "FILE")]
+    adjustment: Option<PathBuf>,
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub; by default the
+    /// plan's model
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Held-out pictures
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pictures: u32,
+    /// Pictures are of seeds 1000000 above this one, as in `calibrate`
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    prompts: PromptFlags,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let wanted = made_for(args.model.as_deref(), &args.plan, &args.prompts);
+    let (choice, device) = (wanted.choose()?, args.device.open());
+    match choice.model {
+        Chosen::Embedded(_) | Chosen::Dit(_) => {
+            let (full, plan) = choice.classes(&wanted, &device)?;
+            run_on(args, &full, &fitting(&full, plan, &args.plan)?)
+        }
+        Chosen::Flux(_) => {
+            let prompts = args.prompts.prompts(&[])?;
+            let (full, plan) = choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?;
+            run_on(args, &full, &fitting(&full, plan, &args.plan)?)
+        }
+    }
+}
+
+fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P, plan: &CachePlan) -> Result<ExitCode> {
+    let path = args.adjustment.clone().map_or_else(|| adjustment_path(&args.plan, plan), Ok)?;
+    let adjustment = read_adjustment(&path, plan, &full.denoiser().topology(), full.device())?;
+    let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
+    let table = judge(full, plan, adjustment, args.pictures as usize, args.seed)?;
+    if args.json {
+        let object = json!({
+            "plan": args.plan, "adjustment": path, "adjusted_modules": adjusted, "bytes": bytes, "table": table,
+        });
+        say(format_args!("{object:#}"))?;
+    } else {
+        say(table)?;
+        say(format_args!("{adjusted} reuses adjusted, {} of vectors", super::super::plan::bytes(bytes)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws the same held-out pictures in full, by the plan with and without its adjustment, and by what needs no plan.
+///
+/// # Errors
+/// When a contender cannot run.
+pub(super) fn judge<const D: usize, P: Pipeline<D>>(
+    full: &P,
+    plan: &CachePlan,
+    adjustment: ScaleShift,
+    pictures: usize,
+    seed: u64,
+) -> Result<Table> {
+    let what = "reused modules go through trained scales and shifts";
+    let adjusted = Contender::plan(full, "adjusted", what, plan)?.adjusted(adjustment);
+    let compute = adjusted.compute_fraction;
+    let plain = Contender::plan(full, "unadjusted", "the same plan, modules held as they are", plan)?;
+    let mut contenders =
+        vec![(Group::Reference, Contender::full(full)), (Group::Plan, adjusted), (Group::Part, plain)];
+    contenders.extend(held_out::untrained(full, compute)?);
+    held_out::judge(&contenders, pictures, seed)
+}

@@ -1,0 +1,149 @@
+//! `invardiff block-cache plan`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use invardiff_calib::{Run, measure_block_changes};
+use invardiff_plan::{CachePlan, Calibration, ChangeTable, Cost, Kind, Topology};
+use invardiff_runtime::Denoiser;
+use serde_json::json;
+
+use super::super::plan::two_decimals;
+use crate::commands::wanted::{Chosen, PromptFlags, Use, Wanted};
+use crate::stdout::say;
+use crate::{DeviceChoice, Pipeline, SamplerKind, SamplingOptions, bar, files};
+
+const HELP: &str = "\
+Examples:
+  invardiff block-cache plan --target-compute 0.5 --out plan.json
+      The embedded Fashion-MNIST model, DDIM-50: the smallest threshold that computes at most half
+  invardiff block-cache plan --model emoji --delta 0.3 --kind msa --out plan.json
+      Only attention may be reused, as in the paper
+
+--json prints one object: model, delta, compute_fraction, predicted_speedup (two decimals), steps, reused_modules, runs, out.";
+
+/// Measure how much every module changes, and reuse each until its changes add up to a threshold
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub(super) struct Args {
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub
+    #[arg(long, default_value = "fashion", value_name = "MODEL")]
+    model: String,
+    /// Steps of the sampler; by default as published: 50 for DiT, 28 for FLUX.1-dev, 4 for FLUX.1-schnell
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    num_inference_steps: Option<u32>,
+    /// The sampler; by default ddim for DiT and flow-match-euler for FLUX
+    #[arg(long, value_enum)]
+    sampler: Option<SamplerKind>,
+    /// Guidance scale (1: none); by default the model's own
+    #[arg(long, value_name = "SCALE", allow_negative_numbers = true)]
+    guidance_scale: Option<f32>,
+    /// Trajectories to measure, of the classes or prompts in turn
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    runs: u32,
+    /// The threshold: relative L1 changes are added up until it
+    #[arg(long, value_name = "DELTA", conflicts_with = "target_compute")]
+    delta: Option<f64>,
+    /// The smallest threshold whose plan costs at most this share of the full run
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    target_compute: f64,
+    /// Modules that may be reused; may be repeated; by default all
+    #[arg(long = "kind", value_name = "KIND", value_parser = |text: &str| Kind::parse(text))]
+    kinds: Vec<Kind>,
+    /// Seed of the first run's noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    prompts: PromptFlags,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// Where the plan goes (.json or .bin)
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print one JSON object instead of a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    files::check_writable(&args.out).context("--out")?;
+    let wanted = Wanted {
+        model: Some(&args.model),
+        plan: None,
+        sampler: args.sampler,
+        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
+        usual_steps: SamplingOptions::default().num_inference_steps,
+        guidance_scale: args.guidance_scale,
+        eta: 0.0,
+        prompts: &args.prompts,
+    };
+    let (choice, device) = (wanted.choose()?, args.device.open());
+    match choice.model {
+        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
+        Chosen::Flux(_) => {
+            let prompts = args.prompts.prompts(&[])?;
+            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0)
+        }
+    }
+}
+
+fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<ExitCode> {
+    let topology = full.denoiser().topology();
+    for kind in &args.kinds {
+        topology.require(*kind).context("--kind")?;
+    }
+    let (conditions, seeds, table) = measure(args, full)?;
+    let (delta, mut plan) = chosen(args, &table, &topology)?;
+    plan.provenance.tool = concat!("invardiff ", env!("CARGO_PKG_VERSION")).into();
+    plan.provenance.execution = Some(full.execution());
+    plan.provenance.calibration =
+        Some(Calibration { conditions, seeds, guidance_scale: full.guidance_scale() });
+    plan.schedule(&topology)?;
+    plan.write(&args.out)?;
+    let cost = Cost::of(&plan, &topology)?;
+    if args.json {
+        let object = json!({
+            "model": full.name(), "delta": delta, "compute_fraction": cost.compute_fraction(),
+            "predicted_speedup": two_decimals(cost.speedup()), "steps": plan.steps(),
+            "reused_modules": plan.reused_modules(), "runs": table.runs(), "out": args.out,
+        });
+        say(format_args!("{object:#}"))?;
+    } else {
+        say(format_args!(
+            "{}: delta {delta:.4}, {} of {} modules reused, predicted speed-up {:.2}x",
+            args.out.display(),
+            plan.reused_modules(),
+            plan.reuse().len(),
+            cost.speedup()
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The subjects (in words) and seeds of the runs, and what was measured along them.
+fn measure<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+) -> Result<(Vec<String>, Vec<u64>, ChangeTable)> {
+    let subjects: Vec<P::Subject> = (0..args.runs as usize).map(|run| full.subject(run)).collect();
+    let seeds: Vec<u64> = (0..u64::from(args.runs)).map(|run| args.seed.wrapping_add(run)).collect();
+    let run = |(subject, seed): (&P::Subject, &u64)| {
+        Ok(Run { noise: full.noise(&[*seed]), cond: full.condition(std::slice::from_ref(subject))? })
+    };
+    let runs: Vec<_> = subjects.iter().zip(&seeds).map(run).collect::<Result<_>>()?;
+    let progress = bar(runs.len(), "measuring (runs)");
+    let parallel = full.record_options().parallel;
+    let table = measure_block_changes(full.denoiser(), full.sampler(), &runs, parallel, &|| progress.inc(1));
+    progress.finish_and_clear();
+    let words = subjects.iter().map(|subject| full.describe(subject)).collect();
+    Ok((words, seeds, table?))
+}
+
+fn chosen(args: &Args, table: &ChangeTable, topology: &Topology) -> Result<(f64, CachePlan)> {
+    match args.delta {
+        Some(delta) => Ok((delta, table.plan(delta, &args.kinds).context("--delta")?)),
+        None => table.plan_at(args.target_compute, &args.kinds, topology).context("--target-compute"),
+    }
+}
