@@ -128,6 +128,20 @@ fn vectors_are_trained_beside_their_plan_and_judged() {
     assert_eq!(judged["table"][1]["psnr_mean"], again["table"][1]["psnr_mean"]);
     assert_eq!(judged["table"][1]["peak_cache_bytes"], judged["table"][2]["peak_cache_bytes"]);
     assert_ne!(judged["table"][1]["psnr_mean"], judged["table"][2]["psnr_mean"]);
+    // Beside the plan, the vectors take part in a comparison; elsewhere they do not.
+    let compared = || {
+        let small =
+            ["--num-inference-steps", "6", "--pictures", "1", "--runs", "1", "--converged-steps", "0"];
+        let methods = ["--method", "ddim=3", "--method", "plans-mine=plan.json", "--json"];
+        json(at, &[&["compare"], &small[..], &methods].concat())
+            .pointer("/panels/0/lines/0/points/0/full/psnr_mean")
+            .and_then(serde_json::Value::as_f64)
+            .unwrap()
+    };
+    let adjusted = compared();
+    std::fs::rename(at.join(&vectors), at.join("elsewhere.safetensors")).unwrap();
+    assert_ne!(compared(), adjusted);
+    std::fs::rename(at.join("elsewhere.safetensors"), at.join(&vectors)).unwrap();
     plan(at, &["--target-compute", "0.7"]);
     let other = error(at, &["block-cache", "eval", "plan.json", "--adjustment", &vectors]);
     assert!(other.contains("trained for the plan"), "{other}");

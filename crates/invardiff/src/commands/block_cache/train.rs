@@ -37,13 +37,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<String>,
     /// Iterations in all, each of one batch of trajectories
-    #[arg(long, default_value_t = 120, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 80, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(super) iterations: u32,
     /// Trajectories of an iteration
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) batch_size: u32,
     /// Learning rate of AdamW
-    #[arg(long, default_value_t = 5e-3, value_name = "RATE")]
+    #[arg(long, default_value_t = 1e-3, value_name = "RATE")]
     pub(super) learning_rate: f64,
     /// Trajectories are of seeds 5000000 above this one
     #[arg(long, default_value_t = 0)]
