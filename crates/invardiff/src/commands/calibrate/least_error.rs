@@ -20,6 +20,8 @@ const SEARCH_RUNS: usize = 2;
 const MARGIN: f64 = 3.0;
 /// Gates that a refinement tries, at most.
 const TRIES: usize = 40;
+/// How many dB a later way to stand in for skips must be better in replays to be preferred.
+const PREFERENCE: f64 = 0.5;
 /// How much steeper the path with modules starts: computed steps over those of the plan without.
 const MORE_STEPS: f64 = 1.2;
 
@@ -155,8 +157,10 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         progress.finish_and_clear();
         let said: Vec<String> =
             found.iter().map(|(psnr, _, manner)| format!("{manner} {psnr:.1} dB")).collect();
-        let best = found.into_iter().max_by(|(left, ..), (right, ..)| left.total_cmp(right));
-        let (_, atlas, manner) = best.context("a plan was replayed")?;
+        let (_, atlas, manner) = found
+            .into_iter()
+            .reduce(|best, other| if other.0 > best.0 + PREFERENCE { other } else { best })
+            .context("a plan was replayed")?;
         notes.push(format!(
             "Skips of the least-error plan stand in for {manner}: replayed on the calibration's conditions, {}.",
             said.join(", ")
@@ -168,7 +172,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     /// The number of computed steps that the goal asks for.
     fn choose(&self, goal: &Goal, points: &[FrontPoint], compute: f64) -> Result<usize> {
         let steps = self.atlas.steps();
-        let fewest = points.first().context("no step of so short a run can be skipped")?.computed;
+        let first = points.first().context("no step of so short a run can be skipped")?;
+        let fewest = first.computed;
         let bounded = |computed: f64| (computed.floor() as usize).clamp(fewest, steps);
         if let Some(computed) = goal.compute_steps {
             ensure!(
@@ -178,13 +183,13 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             return Ok(computed);
         }
         if let Some(speedup) = goal.target_speedup {
-            let most = steps as f64 / fewest as f64;
+            let most = 1.0 / self.share(first)?;
             ensure!(
                 (1.0..=most).contains(&speedup),
                 "--target-speedup is {speedup}, expected 1 to {most:.2} (skips of at most {} steps in a row)",
                 self.atlas.window
             );
-            return Ok(bounded(steps as f64 / speedup));
+            return self.within(points, 1.0 / speedup);
         }
         if let Some(wanted) = goal.max_latency {
             let middle = &points[points.len() / 2];
@@ -199,8 +204,24 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         }
         match goal.min_psnr {
             Some(decibels) => self.fewest_for(points, decibels),
-            None => Ok(bounded(compute * steps as f64)),
+            None => self.within(points, compute),
         }
+    }
+
+    /// FLOPs of a point's plan, relative to the full run.
+    fn share(&self, point: &FrontPoint) -> Result<f64> {
+        Ok(Cost::of(&self.plan(point)?, &self.full.denoiser().topology())?.compute_fraction())
+    }
+
+    /// The most computed steps that take at most this share of the full run's FLOPs, or as few as there can be.
+    fn within(&self, points: &[FrontPoint], share: f64) -> Result<usize> {
+        let mut computed = points.first().context("the front is not empty")?.computed;
+        for point in points {
+            if self.share(point)? <= share * (1.0 + 1e-9) {
+                computed = point.computed;
+            }
+        }
+        Ok(computed)
     }
 
     fn plan(&self, point: &FrontPoint) -> Result<CachePlan> {
