@@ -7,7 +7,10 @@ mod bench;
 mod binary;
 mod cargo;
 mod ci;
+mod dist;
+mod e2e;
 mod files;
+mod graphics;
 mod test;
 mod tidy;
 
@@ -60,6 +63,10 @@ enum Task {
     Test(Passed),
     /// Run the benches; with --compare, those of another commit in turns with them
     Bench(bench::Args),
+    /// Hold devices against the processor, each with the build that reaches it (`invardiff e2e`)
+    E2e(e2e::Args),
+    /// Build a stripped program, and check its size and what it needs
+    Dist(dist::Args),
     /// Check format, lints, docs, style and licences, then run all tests
     Ci,
     /// Check the style of the workspace: dependency arrows, file sizes, leftovers, links
@@ -96,6 +103,8 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::BlockCache(_) => binary::run(root, "block-cache", &rest()),
         Task::Test(_) => test::run(root, &rest()).map(test::Outcome::close),
         Task::Bench(args) => bench::run(root, &args),
+        Task::E2e(args) => e2e::run(root, &args),
+        Task::Dist(args) => dist::run(root, &args),
         Task::Ci => ci::run(root),
         Task::Tidy => tidy::run(root).map(|()| ExitCode::SUCCESS),
     }

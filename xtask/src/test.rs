@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::process::{ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -32,6 +32,21 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Whether all went well.
+    pub(crate) fn passed(&self) -> bool {
+        self.status.success() && self.counts.failed == 0
+    }
+
+    /// Both together; the status is the later one's where it failed.
+    pub(crate) fn with(self, later: Self) -> Self {
+        let counts = Counts {
+            passed: self.counts.passed + later.counts.passed,
+            failed: self.counts.failed + later.counts.failed,
+            skipped: self.counts.skipped + later.counts.skipped,
+        };
+        Self { counts, status: if later.status.success() { self.status } else { later.status } }
+    }
+
     /// Prints the counts as the closing line and gives cargo's exit code. Without counts where no test ran because cargo
     /// failed: zeros would look like a run.
     pub(crate) fn close(self) -> ExitCode {
@@ -56,7 +71,11 @@ pub(crate) fn run(root: &Path, args: &[OsString]) -> Result<Outcome> {
     if !names_packages(args) {
         cargo.arg("--workspace").args(FEATURES);
     }
-    cargo.args(args);
+    counted(cargo.args(args))
+}
+
+/// Runs a `cargo test`, showing its output as it comes, and counts.
+pub(crate) fn counted(cargo: &mut Command) -> Result<Outcome> {
     let mut child = cargo.stdout(Stdio::piped()).spawn().context("cargo test")?;
     let mut tally = Tally::default();
     if let Some(output) = child.stdout.take() {

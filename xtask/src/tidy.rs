@@ -58,10 +58,12 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The manifests of all crates. The workspace's own is none, and neither is that of a crate that is a workspace by itself.
+/// The manifests of all crates. The workspace's own is none, neither is that of a crate that is a workspace by itself, and
+/// stand-ins for crates of others are not held to its rules.
 fn manifests(files: &[File]) -> Result<Vec<Manifest>> {
     let mut found = Vec::new();
-    for file in files.iter().filter(|file| file.path.ends_with("/Cargo.toml")) {
+    let own = |file: &&File| file.path.ends_with("/Cargo.toml") && !file.path.starts_with("vendor/");
+    for file in files.iter().filter(own) {
         let text = file.text_of("toml").with_context(|| format!("{} is no text", file.path))?;
         found.extend(manifest(&file.path, text)?);
     }

@@ -107,7 +107,21 @@ impl Dit {
     /// # Errors
     /// As [`Dit::load`]; the file is called "weights in memory".
     pub fn from_bytes(bytes: &[u8], config: &DitConfig, device: &Device) -> Result<LoadedDit, LoadError> {
-        assemble(Checkpoint::from_bytes(bytes)?, Some(config.clone()), &LoadOptions::default(), device)
+        Self::from_bytes_as(bytes, config, DType::F32, device)
+    }
+
+    /// [`Dit::from_bytes`] with the weights cast to `dtype`, a float type of the device.
+    ///
+    /// # Errors
+    /// As [`Dit::from_bytes`].
+    pub fn from_bytes_as(
+        bytes: &[u8],
+        config: &DitConfig,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<LoadedDit, LoadError> {
+        let options = LoadOptions { dtype, ..LoadOptions::default() };
+        assemble(Checkpoint::from_bytes(bytes)?, Some(config.clone()), &options, device)
     }
 }
 
@@ -145,15 +159,15 @@ fn assemble(
     let layouts = |layout: KeyLayout, key: &str| layout.dit_source(key, &config);
     let source = |key: &str| layouts(layout, key);
     survey(&checkpoint, &source, config.name(), device, |weights| {
-        Dit::build(&config, weights, DType::F32, device).map(drop)
+        Dit::build(&config, weights, device).map(drop)
     })?;
     let loras = open_loras(options, &layouts, config.name(), device, |targets| {
-        Dit::build(&config, targets, DType::F32, device).map(drop)
+        Dit::build(&config, targets, device).map(drop)
     })?;
     let dtype = options.dtype;
     let reader = Reader { checkpoint: &checkpoint, source: &source, dtype, device };
     let mut merged = Merged { reader, loras: &loras, layouts: &layouts };
-    let dit = Dit::build(&config, &mut merged, dtype, device)?;
+    let dit = Dit::build(&config, &mut merged, device)?;
     let sha256 = merged_sha256(checkpoint.sha256()?, &loras)?;
     Ok(LoadedDit { dit, file: None, sha256, layout, section })
 }

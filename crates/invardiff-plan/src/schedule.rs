@@ -180,10 +180,15 @@ impl Schedule {
         &self.peaks
     }
 
-    /// The most bytes in the store at any moment, for `pictures` in a batch that are computed with `element_size` bytes an
-    /// element.
+    /// The most bytes in the store at any moment, for `pictures` in a batch whose features are computed with `element_size`
+    /// bytes an element. The network's output has the sample's type, which is f32 whatever the model's is.
     pub fn peak_bytes(&self, pictures: usize, element_size: usize) -> usize {
-        self.peaks.iter().copied().max().unwrap_or(0) * pictures * self.storage.element_size(element_size)
+        let bytes = |slot: &Slot| {
+            let size = if slot.site == Site::OUTPUT { size_of::<f32>() } else { element_size };
+            Slot { site: slot.site, elements: slot.elements * self.storage.element_size(size) }
+        };
+        let (_, peaks) = liveness(&self.slots.iter().map(bytes).collect::<Vec<_>>(), &self.actions);
+        peaks.into_iter().max().unwrap_or(0) * pictures
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{block_cache, calibrate, compare, fit, generate, parity, plan, route, verify};
+use crate::commands::{
+    bench_model, block_cache, calibrate, compare, devices, e2e, fit, generate, parity, plan, route, verify,
+};
+use crate::fault::caught;
 
 /// Feature caching for diffusion transformers: measure how much changes from step to step, make a plan, replay it.
 #[derive(Debug, Parser)]
@@ -26,6 +29,9 @@ enum Command {
     Parity(parity::Args),
     Route(route::Args),
     BlockCache(block_cache::Args),
+    Devices(devices::Args),
+    E2e(e2e::Args),
+    BenchModel(bench_model::Args),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -39,18 +45,27 @@ impl Cli {
     /// # Errors
     /// One error that names the file, key or flag, for anything that cannot be done.
     pub fn run(self) -> Result<ExitCode> {
-        match self.command {
-            Command::Calibrate(args) => calibrate::run(&args),
-            Command::Compare(args) => compare::run(&args),
-            Command::Fit(args) => fit::run(&args),
-            Command::Generate(args) => generate::run(&args),
-            Command::Plan(args) => plan::run(&args),
-            Command::Verify(args) => verify::run(&args),
-            Command::Parity(args) => parity::run(&args),
-            Command::Route(args) => route::run(&args),
-            Command::BlockCache(args) => block_cache::run(&args),
-            Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut Self::command(), "invardiff", &mut std::io::stdout());
+        caught(|| self.command.run()).map_err(|fault| anyhow!(fault.into_message())).flatten()
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Calibrate(args) => calibrate::run(&args),
+            Self::Compare(args) => compare::run(&args),
+            Self::Fit(args) => fit::run(&args),
+            Self::Generate(args) => generate::run(&args),
+            Self::Plan(args) => plan::run(&args),
+            Self::Verify(args) => verify::run(&args),
+            Self::Parity(args) => parity::run(&args),
+            Self::Route(args) => route::run(&args),
+            Self::BlockCache(args) => block_cache::run(&args),
+            Self::Devices(args) => devices::run(&args),
+            Self::E2e(args) => e2e::run(&args),
+            Self::BenchModel(args) => bench_model::run(&args),
+            Self::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "invardiff", &mut std::io::stdout());
                 Ok(ExitCode::SUCCESS)
             }
         }

@@ -1,8 +1,11 @@
 //! One module a command: its arguments and what it does.
 
+pub mod bench_model;
 pub mod block_cache;
 pub mod calibrate;
 pub mod compare;
+pub mod devices;
+pub mod e2e;
 pub mod fit;
 pub mod generate;
 mod labels;

@@ -1,6 +1,7 @@
 //! In which type weights are kept.
 
-use burn::tensor::DType;
+use anyhow::{Result, bail};
+use burn::tensor::{DType, Device};
 
 /// The element type of weights and features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -39,6 +40,19 @@ impl Dtype {
     /// That of a model's weights, which are of one of these types.
     pub(crate) fn of(dtype: DType) -> Self {
         Self::ALL.into_iter().find(|known| known.burn() == dtype).unwrap_or_default()
+    }
+
+    /// Refuses a type that the device does not compute in.
+    ///
+    /// # Errors
+    /// Names the types that it has.
+    pub fn check(self, device: &Device) -> Result<()> {
+        let has = |dtype: &Self| device.supports_dtype(dtype.burn());
+        if has(&self) {
+            return Ok(());
+        }
+        let others: Vec<_> = Self::ALL.into_iter().filter(has).map(Self::name).collect();
+        bail!("--dtype {}: the device does not compute in it; it has {}", self.name(), others.join(", "))
     }
 
     /// Bytes of an element.

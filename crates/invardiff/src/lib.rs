@@ -5,6 +5,7 @@
 //! `invardiff-runtime` (the seam), `invardiff-models`, `invardiff-calib`, `invardiff-eval`.
 
 mod adjustment;
+mod bench_model;
 mod class_to_image;
 pub mod cli;
 pub mod commands;
@@ -12,7 +13,9 @@ mod compare;
 mod decode;
 mod device;
 mod dtype;
+mod e2e;
 mod examples;
+mod fault;
 mod files;
 mod held_out;
 mod hub;
@@ -34,7 +37,8 @@ mod units;
 pub use adjustment::{adjustment_path, read_adjustment, write_adjustment};
 pub use class_to_image::{ClassToImage, GuidedDit};
 pub use compare::{Contender, How, Judged, Pictures, compare, draw};
-pub use device::DeviceChoice;
+pub(crate) use device::on_processor;
+pub use device::{DeviceArg, DeviceChoice, DeviceKind, Found, GpuBackend, OpenDevice};
 pub use dtype::Dtype;
 pub use examples::ExampleSet;
 pub use hub::{Hub, HubError, HubId};

@@ -49,27 +49,23 @@ impl Embedded {
         DitConfig::from_json(self.config()).context("embedded config.json")
     }
 
-    /// Loads the model.
+    /// Loads the model in f32.
     ///
     /// # Errors
     /// When the weights do not fit the configuration, which a test rules out.
     pub fn load(self, device: &Device) -> Result<NamedDit> {
-        let config = self.dit_config()?;
-        let loaded = Dit::from_bytes(self.weights(), &config, device).context("embedded weights")?;
-        Ok(NamedDit { name: self.name().to_owned(), loaded, autoencoder: None })
+        self.load_as(Dtype::F32, device)
     }
 
-    /// Loads the model, if `dtype` is the one that its weights have.
+    /// Loads the model in any type of the device.
     ///
     /// # Errors
-    /// For another type.
-    pub(crate) fn load_as(self, dtype: Dtype, device: &Device) -> Result<NamedDit> {
-        ensure!(
-            dtype == Dtype::F32,
-            "--dtype {}: the embedded models are in f32; models in files may be in other types",
-            dtype.name()
-        );
-        self.load(device)
+    /// As [`Embedded::load`].
+    pub fn load_as(self, dtype: Dtype, device: &Device) -> Result<NamedDit> {
+        let config = self.dit_config()?;
+        let loaded = Dit::from_bytes_as(self.weights(), &config, dtype.burn(), device);
+        let loaded = loaded.context("embedded weights")?;
+        Ok(NamedDit { name: self.name().to_owned(), loaded, autoencoder: None })
     }
 }
 

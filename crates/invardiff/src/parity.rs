@@ -23,7 +23,6 @@ mod text;
 mod trajectory;
 mod vae;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -32,6 +31,7 @@ use invardiff_plan::Variant;
 
 pub(crate) use check::{Check, Measure, Measured};
 
+use crate::fault::caught;
 use check::Checks;
 use find::{Found, Holds};
 use folder::Folder;
@@ -171,10 +171,10 @@ fn check_fixture(folder: &Folder, all: &[PathBuf], device: &Device) -> Checked {
 /// and leaves the next ones alone.
 fn guarded(path: &Path, kind: Option<&str>, work: impl FnOnce(&mut Checks) -> Result<()>) -> Checked {
     let mut checks = Checks::default();
-    match catch_unwind(AssertUnwindSafe(|| work(&mut checks))) {
+    match caught(|| work(&mut checks)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => checks.run("folder", || Err(error)),
-        Err(_) => checks.run("folder", || bail!("a fault of this program stopped the comparison, see above")),
+        Err(fault) => checks.run("folder", || bail!(fault.into_message())),
     }
     checked(path, kind, checks)
 }

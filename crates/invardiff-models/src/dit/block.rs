@@ -90,14 +90,17 @@ pub struct Norm {
 }
 
 impl Norm {
-    pub(crate) fn new(dim: usize, epsilon: f64, dtype: DType, device: &Device) -> Self {
-        Self { ones: Tensor::ones([dim], (device, dtype)), epsilon }
+    pub(crate) fn new(dim: usize, epsilon: f64, device: &Device) -> Self {
+        Self { ones: Tensor::ones([dim], (device, DType::F32)), epsilon }
     }
 
+    /// In f32 whatever the type of `x` is: squares of large values have no place in f16.
+    ///
     /// # Shapes
     /// - `x`, result: `[batch, tokens, dim]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        layer_norm(x, self.ones.clone(), None, self.epsilon)
+        let dtype = x.dtype();
+        layer_norm(x.cast(DType::F32), self.ones.clone(), None, self.epsilon).cast(dtype)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use super::Dit;
 use super::block::{Attention, DitBlock, Mlp, Norm};
@@ -44,7 +44,6 @@ impl Dit {
     pub(crate) fn build<W: Weights>(
         config: &DitConfig,
         weights: &mut W,
-        dtype: DType,
         device: &Device,
     ) -> Result<Self, W::Error> {
         let (dim, p) = (config.hidden_size, config.patch_size);
@@ -63,10 +62,10 @@ impl Dit {
                 weights.tensor("y_embedder.embedding_table.weight", [config.num_classes + 1, dim])?,
             ),
             blocks: (0..config.depth)
-                .map(|layer| block(config, layer, weights, dtype, device))
+                .map(|layer| block(config, layer, weights, device))
                 .collect::<Result<_, _>>()?,
             final_layer: FinalLayer {
-                norm: Norm::new(dim, 1e-6, dtype, device),
+                norm: Norm::new(dim, 1e-6, device),
                 modulation: weights.linear("final_layer.adaLN_modulation.1", dim, 2 * dim)?,
                 linear: weights.linear("final_layer.linear", dim, p * p * config.out_channels())?,
                 patch_size: p,
@@ -80,7 +79,6 @@ fn block<W: Weights>(
     config: &DitConfig,
     layer: usize,
     weights: &mut W,
-    dtype: DType,
     device: &Device,
 ) -> Result<DitBlock, W::Error> {
     let (dim, wide) = (config.hidden_size, config.mlp_hidden());
@@ -90,13 +88,13 @@ fn block<W: Weights>(
         Numerics::Diffusers => 1e-5,
     };
     Ok(DitBlock {
-        norm1: Norm::new(dim, 1e-6, dtype, device),
+        norm1: Norm::new(dim, 1e-6, device),
         attn: Attention {
             qkv: weights.linear(&name("attn.qkv"), dim, 3 * dim)?,
             proj: weights.linear(&name("attn.proj"), dim, dim)?,
             heads: config.num_heads,
         },
-        norm2: Norm::new(dim, second_epsilon, dtype, device),
+        norm2: Norm::new(dim, second_epsilon, device),
         mlp: Mlp {
             fc1: weights.linear(&name("mlp.fc1"), dim, wide)?,
             fc2: weights.linear(&name("mlp.fc2"), wide, dim)?,

@@ -7,6 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use super::config::{ConfigError, DitConfig};
 use super::embed::position_table;
 use super::{Dit, Weights};
+use crate::random::uniform_on_device;
 
 impl Dit {
     /// A DiT with random weights, the same on every machine for the same seed. Unlike a fresh DiT (whose adaLN starts at
@@ -17,7 +18,24 @@ impl Dit {
     pub fn random(config: &DitConfig, seed: u64, device: &Device) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut weights = Random { config, seed, device };
-        let Ok(dit) = Self::build(config, &mut weights, DType::F32, device);
+        let Ok(dit) = Self::build(config, &mut weights, device);
+        Ok(dit)
+    }
+
+    /// [`Dit::random`] with the weights drawn on the device, which is quick at any size. They are those of the device's own
+    /// generator: another device, another program or another thread draws others from the same seed.
+    ///
+    /// # Errors
+    /// As [`Dit::random`].
+    pub fn random_on_device(
+        config: &DitConfig,
+        seed: u64,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        device.seed(seed);
+        let Ok(dit) = Self::build(config, &mut Drawn { config, dtype, device }, device);
         Ok(dit)
     }
 }
@@ -41,15 +59,36 @@ impl Weights for Random<'_> {
 }
 
 impl Random<'_> {
-    /// Uniform values; variance `1 / fan_in` for matrices, 0.01 for biases, 1 for the class table.
     fn draw(&self, key: &str, shape: &[usize]) -> Vec<f32> {
-        let fan_in: usize = shape[1..].iter().product();
-        let deviation = match (key, shape.len()) {
-            ("y_embedder.embedding_table.weight", _) => 1.0,
-            (_, 1) => 0.1,
-            _ => (fan_in as f32).sqrt().recip(),
-        };
-        uniform(self.seed, key, shape.iter().product(), deviation).collect()
+        uniform(self.seed, key, shape.iter().product(), deviation(key, shape)).collect()
+    }
+}
+
+struct Drawn<'a> {
+    config: &'a DitConfig,
+    dtype: DType,
+    device: &'a Device,
+}
+
+impl Weights for Drawn<'_> {
+    type Error = Infallible;
+
+    fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, Infallible> {
+        if key == "pos_embed" {
+            let table = TensorData::new(position_table(self.config), shape).convert_dtype(self.dtype);
+            return Ok(Tensor::from_data(table, (self.device, self.dtype)));
+        }
+        Ok(uniform_on_device(shape, deviation(key, &shape), self.device).cast(self.dtype))
+    }
+}
+
+/// The standard deviation of a weight: variance `1 / fan_in` for matrices, 0.01 for biases, 1 for the class table.
+fn deviation(key: &str, shape: &[usize]) -> f32 {
+    let fan_in: usize = shape[1..].iter().product();
+    match (key, shape.len()) {
+        ("y_embedder.embedding_table.weight", _) => 1.0,
+        (_, 1) => 0.1,
+        _ => (fan_in as f32).sqrt().recip(),
     }
 }
 

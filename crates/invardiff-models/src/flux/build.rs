@@ -1,7 +1,7 @@
 //! A FLUX transformer from named weights, whatever they come from.
 
 use burn::module::Param;
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 
 use super::Flux;
 use super::attention::{Qkv, RmsNorm};
@@ -19,11 +19,10 @@ impl Flux {
     pub(crate) fn build<W: Weights>(
         config: &FluxConfig,
         weights: &mut W,
-        dtype: DType,
         device: &Device,
     ) -> Result<Self, W::Error> {
         let dim = config.hidden_size();
-        let parts = Parts { config, dtype, device };
+        let parts = Parts { config, device };
         let guidance_in =
             config.guidance_embeds.then(|| parts.timesteps(weights, "guidance_in")).transpose()?;
         Ok(Self {
@@ -55,13 +54,12 @@ impl Flux {
 /// What the parts of one model have in common.
 struct Parts<'a> {
     config: &'a FluxConfig,
-    dtype: DType,
     device: &'a Device,
 }
 
 impl Parts<'_> {
     fn norm(&self) -> Norm {
-        Norm::new(self.config.hidden_size(), 1e-6, self.dtype, self.device)
+        Norm::new(self.config.hidden_size(), 1e-6, self.device)
     }
 
     fn timesteps<W: Weights>(&self, weights: &mut W, key: &str) -> Result<TimestepEmbedder, W::Error> {

@@ -112,15 +112,15 @@ fn assemble(
     let layouts = |layout: KeyLayout, key: &str| layout.flux_source(key, &config);
     let source = |key: &str| layouts(layout, key);
     survey(&checkpoint, &source, config.name(), device, |weights| {
-        Flux::build(&config, weights, DType::F32, device).map(drop)
+        Flux::build(&config, weights, device).map(drop)
     })?;
     let loras = open_loras(options, &layouts, config.name(), device, |targets| {
-        Flux::build(&config, targets, DType::F32, device).map(drop)
+        Flux::build(&config, targets, device).map(drop)
     })?;
     let dtype = options.dtype;
     let reader = Reader { checkpoint: &checkpoint, source: &source, dtype, device };
     let mut merged = Merged { reader, loras: &loras, layouts: &layouts };
-    let flux = Flux::build(&config, &mut merged, dtype, device)?;
+    let flux = Flux::build(&config, &mut merged, device)?;
     let sha256 = merged_sha256(checkpoint.sha256()?, &loras)?;
     Ok(LoadedFlux { flux, file: None, sha256, layout, section })
 }

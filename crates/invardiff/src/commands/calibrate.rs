@@ -20,7 +20,7 @@ use invardiff_runtime::Denoiser;
 
 use super::wanted::{Chosen, PromptFlags, Use, Wanted};
 use crate::stdout::say;
-use crate::{DeviceChoice, Pipeline, SamplerKind, SamplingOptions};
+use crate::{DeviceArg, Pipeline, SamplerKind, SamplingOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -91,9 +91,8 @@ pub struct Args {
     converged_steps: u32,
     #[command(flatten)]
     prompts: PromptFlags,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceArg,
     /// The folder for everything written; by default out/MODEL
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -163,7 +162,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         eta: 0.0,
         prompts: &args.prompts,
     };
-    let (choice, device) = (wanted.choose()?, args.device.open());
+    let device = args.device.open()?;
+    let choice = wanted.choose()?;
     match choice.model {
         Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
         Chosen::Flux(_) => {

@@ -14,7 +14,7 @@ use invardiff_eval::{Backbone, Lpips};
 use ndarray::Array4;
 
 use crate::stdout::say;
-use crate::{ClassToImage, DeviceChoice, Pictures, Pipeline, SamplerKind, SamplingOptions, bar, draw};
+use crate::{ClassToImage, DeviceArg, Pictures, Pipeline, SamplerKind, SamplingOptions, bar, draw};
 use method::Method;
 
 const HELP: &str = "\
@@ -82,9 +82,8 @@ pub struct Args {
     /// Seed of the first calibration run's noise; pictures use other seeds
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceArg,
     /// The folder for everything written; by default out/compare-MODEL
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -125,7 +124,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         guidance_scale: args.guidance_scale,
         eta: 0.0,
     };
-    let full = ClassToImage::from_pretrained(&args.model, options, &args.device.open())?;
+    let device = args.device.open()?;
+    let full = ClassToImage::from_pretrained(&args.model, options, &device)?;
     let folder =
         args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(format!("compare-{}", full.name())));
     std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;

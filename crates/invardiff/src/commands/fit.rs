@@ -10,7 +10,7 @@ use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 
 use crate::stdout::say;
-use crate::{ClassToImage, DeviceChoice, Pipeline, SamplerKind, SamplingOptions, bar, files};
+use crate::{ClassToImage, DeviceArg, Pipeline, SamplerKind, SamplingOptions, bar, files, on_processor};
 
 const HELP: &str = "\
 Examples:
@@ -48,9 +48,8 @@ pub struct Args {
     /// Seed of the first run's noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceArg,
     /// Where the measurement goes
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -85,7 +84,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         guidance_scale: args.guidance_scale,
         eta: 0.0,
     };
-    let pipeline = ClassToImage::from_pretrained(&args.model, options, &args.device.open())?;
+    let device = args.device.open()?;
+    let pipeline = ClassToImage::from_pretrained(&args.model, options, &device)?;
     let progress = bar(args.runs as usize, "measuring (runs)");
     let bench = Bench::new(&pipeline, args.runs as usize, args.seed)?;
     let tick = || progress.inc(1);
@@ -200,7 +200,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     /// Both from one pass.
     pub(super) fn changes(&self, tick: &(dyn Fn() + Sync)) -> Result<Vec<Changes>> {
         let Self { pipeline, runs, .. } = self;
-        measure_changes(pipeline.denoiser(), pipeline.sampler(), runs, true, tick)
+        let parallel = on_processor(pipeline.device());
+        measure_changes(pipeline.denoiser(), pipeline.sampler(), runs, parallel, tick)
             .context("measuring how the run changes")
     }
 
@@ -208,7 +209,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     pub(super) fn component_errors(&self, tick: &(dyn Fn() + Sync)) -> Result<ComponentErrors> {
         let Self { pipeline, runs, .. } = self;
         let lookahead = ComponentErrors::LOOKAHEAD.min(pipeline.sampler().steps() - 1);
-        measure_component_errors(pipeline.denoiser(), pipeline.sampler(), runs, lookahead, true, tick)
+        let parallel = on_processor(pipeline.device());
+        measure_component_errors(pipeline.denoiser(), pipeline.sampler(), runs, lookahead, parallel, tick)
             .context("measuring errors of modules")
     }
 

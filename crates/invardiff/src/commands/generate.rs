@@ -11,7 +11,7 @@ use invardiff_plan::CachePlan;
 
 use super::labels;
 use super::wanted::{Chosen, PromptFlags, Use, Wanted};
-use crate::{ClassToImage, DeviceChoice, Pipeline, SamplerKind, SamplingOptions, TextToImage, files};
+use crate::{ClassToImage, DeviceArg, Pipeline, SamplerKind, SamplingOptions, TextToImage, files};
 use order::{Columns, Order, Stochastic};
 use output::{Asked, Format};
 
@@ -26,8 +26,8 @@ Examples:
   invardiff generate --model black-forest-labs/FLUX.1-dev --prompt 'a red panda' --dtype bf16 --out panda.png
 
 The PNG says what made it in text chunks: model, weights_sha256, seed, sampler, num_inference_steps, eta, guidance_scale,
-batch_size, plan (fingerprint or none), plan_forced, Software; of classes class_labels and images_per_class; of prompts
-prompts, negative_prompt, true_cfg_scale, images_per_prompt, height, width, max_sequence_length, dtype. A .safetensors file
+dtype, batch_size, plan (fingerprint or none), plan_forced, Software; of classes class_labels and images_per_class; of prompts
+prompts, negative_prompt, true_cfg_scale, images_per_prompt, height, width, max_sequence_length. A .safetensors file
 has the tensors samples, seeds and, of classes, class_labels, and the same facts as JSON under the metadata key invardiff.
 Samples of FLUX are its packed latents.
 
@@ -85,9 +85,8 @@ pub struct Args {
     batch_size: Option<u32>,
     #[command(flatten)]
     prompts: PromptFlags,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceArg,
     /// Print one JSON object instead of the summary
     #[arg(long)]
     json: bool,
@@ -110,7 +109,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         eta: args.eta,
         prompts: &args.prompts,
     };
-    let (choice, device) = (wanted.choose()?, args.device.open());
+    let device = args.device.open()?;
+    let choice = wanted.choose()?;
     match choice.model {
         Chosen::Embedded(_) | Chosen::Dit(_) => {
             let (pipeline, plan) = choice.classes(&wanted, &device)?;
@@ -168,7 +168,6 @@ fn prompted(
         height: run.height,
         width: run.width,
         max_sequence_length: pipeline.canvas().text_tokens,
-        dtype: run.dtype,
     };
     let subjects = pipeline.prompts().to_vec();
     let columns = Columns { subjects, names: Vec::new(), flag: "--prompt and --images-per-prompt" };

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use crate::DeviceChoice;
+use crate::DeviceArg;
 use crate::parity::{Check, Checked, Measure, Measured, check_all, shipped};
 
 /// Compare with fixtures: arrays that other programs made
@@ -32,9 +32,8 @@ pub struct Args {
     /// Print an array of objects instead of lines
     #[arg(long)]
     json: bool,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// Runs the command.
@@ -47,7 +46,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         bail!("there are no fixtures beside this program; give folders: invardiff parity DIR...");
     }
     let (mut passed, mut failed, mut lines) = (0, 0, Vec::new());
-    check_all(&dirs, &args.device.open(), |checked| {
+    let device = args.device.open()?;
+    check_all(&dirs, &device, |checked| {
         let good = checked.checks.iter().filter(|check| check.passed()).count();
         (passed, failed) = (passed + good, failed + checked.checks.len() - good);
         if args.json {

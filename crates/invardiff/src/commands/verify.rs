@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::labels;
 use super::wanted::{Chosen, PromptFlags, Use, Wanted};
 use crate::stdout::say;
-use crate::{DeviceChoice, Pipeline, SamplerKind};
+use crate::{DeviceArg, Pipeline, SamplerKind};
 use checks::{Bench, Check};
 
 const HELP: &str = "\
@@ -31,8 +31,8 @@ plans at once draw what they draw alone. Samples are compared by SHA-256, of whi
 Without --plan the plans are evenly skipped steps, a random plan of skips and reused modules, and evenly skipped steps whose
 output is extrapolated. The exit code is 1 where a check fails.
 
---json prints one object: model, weights_sha256, sampler, num_inference_steps, guidance_scale, class_labels or prompts, seed, plan,
-passed, failed, and checks (name, ok, expected, found).";
+--json prints one object: model, weights_sha256, sampler, num_inference_steps, guidance_scale, dtype, class_labels or prompts, seed,
+plan, passed, failed, and checks (name, ok, expected, found).";
 
 /// Check on this machine that runs repeat bit for bit and that caching keeps its promises
 #[derive(Debug, clap::Args)]
@@ -65,9 +65,8 @@ pub struct Args {
     force: bool,
     #[command(flatten)]
     prompts: PromptFlags,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceArg,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -88,7 +87,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         eta: 0.0,
         prompts: &args.prompts,
     };
-    let (choice, device) = (wanted.choose()?, args.device.open());
+    let device = args.device.open()?;
+    let choice = wanted.choose()?;
     match choice.model {
         Chosen::Embedded(_) | Chosen::Dit(_) => {
             let (full, plan) = choice.classes(&wanted, &device)?;
@@ -135,6 +135,7 @@ fn check<const D: usize, P: Pipeline<D>>(
             "sampler": full.sampler().name(),
             "num_inference_steps": steps,
             "guidance_scale": full.guidance_scale(),
+            "dtype": full.dtype().name(),
             "seed": args.seed,
             "plan": args.plan.as_ref().map(|path| path.display().to_string()),
             "passed": checks.len() - failed,

@@ -11,6 +11,8 @@ use invardiff_plan::{DistanceTable, Kind, RateTable, Settings, Variant};
 use invardiff_runtime::{Denoiser, Full, Replay, Sampler, sample};
 use rayon::prelude::*;
 
+use crate::on_processor;
+
 use super::arrays::Arrays;
 use super::check::Checks;
 use super::folder::{Entry, Folder, MANIFEST};
@@ -85,16 +87,22 @@ where
     S: Sampler<D> + Sync,
 {
     let streams = Streams::new(model.topology());
-    let options = RecordOptions { similarity: false, witness, ..RecordOptions::default() };
+    let parallel = runs.first().is_some_and(|run| on_processor(&run.noise.device()));
+    let options = RecordOptions { similarity: false, witness, parallel, ..RecordOptions::default() };
     let (mut tables, _) = record(model, sampler, runs, &streams, &options, &|| {})?;
     let far = missing(&tables, asked)?;
     if !far.is_empty() {
         let pairs = Pairs::Listed(far.into_iter().collect());
-        tables.par_iter_mut().zip(runs).try_for_each(|(table, run)| {
+        let again = |(table, run): (&mut DistanceTable, &Run<D, M::Cond>)| {
             let mut record = Record::new(&streams, &pairs, false).witnessing(witness);
             sample(model, sampler, &mut record, run.noise.clone(), &run.cond);
             record.finish(table).map(|_| ())
-        })?;
+        };
+        if parallel {
+            tables.par_iter_mut().zip(runs).try_for_each(again)?;
+        } else {
+            tables.iter_mut().zip(runs).try_for_each(again)?;
+        }
     }
     Ok(tables)
 }

@@ -76,6 +76,16 @@ impl Check {
     pub(crate) fn passed(&self) -> bool {
         self.outcome.as_ref().is_ok_and(Measured::passed)
     }
+
+    /// How far off it is, or why there is no number, in a few words.
+    pub(crate) fn error(&self) -> String {
+        match &self.outcome {
+            Ok(Measured { error, tolerance, measure, .. }) => {
+                format!("{error:.1e} {measure}, at most {tolerance:.1e}")
+            }
+            Err(message) => message.clone(),
+        }
+    }
 }
 
 /// The comparisons of one folder, in order.

@@ -55,6 +55,7 @@ fn a_png_says_what_made_it_and_is_made_again() {
         ("Software", concat!("invardiff ", env!("CARGO_PKG_VERSION"))),
         ("batch_size", "5"),
         ("class_labels", "[3,9,0,1]"),
+        ("dtype", "f32"),
         ("eta", "0.0"),
         ("guidance_scale", "2.0"),
         ("images_per_class", "2"),

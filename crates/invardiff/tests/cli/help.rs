@@ -4,12 +4,15 @@ use std::process::{Command, Stdio};
 
 use crate::support::{data, run, stdout};
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 18] = [
     &["calibrate"],
     &["compare"],
     &["fit"],
     &["generate"],
     &["verify"],
+    &["devices"],
+    &["e2e"],
+    &["bench-model"],
     &["plan", "show"],
     &["plan", "convert"],
     &["plan", "diff"],
@@ -30,7 +33,9 @@ fn every_command_has_examples_and_says_what_its_json_holds() {
         let called = format!("invardiff {}", command.join(" "));
         assert!(help.contains(&format!("Examples:\n  {called}")), "{called} has no example:\n{help}");
         assert!(help.contains("--json"), "{called}");
-        if command != ["calibrate"] {
+        if command == ["e2e"] {
+            assert!(help.contains("--json prints an array with one object a device: "), "{called}");
+        } else if command != ["calibrate"] {
             assert!(help.contains("--json prints one object: "), "{called} does not say what --json prints");
         }
     }

@@ -1,6 +1,9 @@
 //! The commands as they are run, with few steps.
 
+mod bench_model;
 mod compare;
+mod devices;
+mod e2e;
 mod fit;
 mod generate;
 mod help;

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{fitting, made_for};
 use crate::commands::wanted::{Chosen, PromptFlags, Use};
 use crate::stdout::say;
-use crate::{Contender, DeviceChoice, Pipeline, adjustment_path, held_out, read_adjustment};
+use crate::{Contender, DeviceArg, Pipeline, adjustment_path, held_out, read_adjustment};
 
 const HELP: &str = "\
 Examples:
@@ -44,9 +44,8 @@ pub(super) struct Args {
     seed: u64,
     #[command(flatten)]
     prompts: PromptFlags,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceArg,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -54,7 +53,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let wanted = made_for(args.model.as_deref(), &args.plan, &args.prompts);
-    let (choice, device) = (wanted.choose()?, args.device.open());
+    let (choice, device) = (wanted.choose()?, args.device.open()?);
     match choice.model {
         Chosen::Embedded(_) | Chosen::Dit(_) => {
             let (full, plan) = choice.classes(&wanted, &device)?;

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::super::plan::two_decimals;
 use crate::commands::wanted::{Chosen, PromptFlags, Use, Wanted};
 use crate::stdout::say;
-use crate::{DeviceChoice, Pipeline, SamplerKind, SamplingOptions, bar, files};
+use crate::{DeviceArg, Pipeline, SamplerKind, SamplingOptions, bar, files};
 
 const HELP: &str = "\
 Examples:
@@ -56,9 +56,8 @@ pub(super) struct Args {
     seed: u64,
     #[command(flatten)]
     prompts: PromptFlags,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceArg,
     /// Where the plan goes (.json or .bin)
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -79,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         eta: 0.0,
         prompts: &args.prompts,
     };
-    let (choice, device) = (wanted.choose()?, args.device.open());
+    let (choice, device) = (wanted.choose()?, args.device.open()?);
     match choice.model {
         Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
         Chosen::Flux(_) => {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::DeviceChoice;
+use crate::DeviceArg;
 use crate::commands::wanted::PromptFlags;
 
 const HELP: &str = "\
@@ -56,9 +56,8 @@ pub(super) struct Args {
     /// Go on from the state beside the plan
     #[arg(long)]
     pub(super) resume: bool,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) device: DeviceChoice,
+    #[command(flatten)]
+    pub(super) device: DeviceArg,
     /// Print one JSON object instead of the table
     #[arg(long)]
     pub(super) json: bool,

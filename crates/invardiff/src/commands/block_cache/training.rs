@@ -29,7 +29,7 @@ const EVERY: usize = 5;
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let wanted = made_for(args.model.as_deref(), &args.plan, &args.prompts);
-    let (choice, device) = (wanted.choose()?, args.device.open());
+    let (choice, device) = (wanted.choose()?, args.device.open()?);
     match choice.model {
         Chosen::Embedded(_) | Chosen::Dit(_) => {
             let (full, plan) = choice.classes(&wanted, &device)?;

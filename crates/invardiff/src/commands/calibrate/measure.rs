@@ -72,7 +72,7 @@ pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> 
         .means
         .budget()
         .map(|budget| {
-            let bytes = |schedule: &Schedule| schedule.clone().storing(storage).peak_bytes(1, size_of::<f32>());
+            let bytes = |schedule: &Schedule| schedule.clone().storing(storage).peak_bytes(1, full.dtype().size());
             let fitted = fit_to_budget(&paper.plan, &topology, budget, bytes).context("--cache-budget")?;
             paper.plan = fitted.plan.clone();
             let least_bytes = bytes(&least.plan.schedule(&topology)?);

@@ -61,7 +61,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             Highlight {
                 label: "peak cache".into(),
                 value: format!("{} KiB", own.peak_bytes_per_picture / 1024),
-                detail: format!("a picture; the schedule predicts {} KiB", plan.schedule(&topology)?.storing(args.means.storage()).peak_bytes(1, 4) / 1024),
+                detail: format!("a picture; the schedule predicts {} KiB", plan.schedule(&topology)?.storing(args.means.storage()).peak_bytes(1, full.dtype().size()) / 1024),
             },
         ],
         facts: facts(args, full, measured, comparison),

@@ -167,6 +167,7 @@ impl<const D: usize, P: Pipeline<D>> Order<D, P> {
             num_inference_steps: pipeline.sampler().steps(),
             eta: args.eta,
             guidance_scale: pipeline.guidance_scale().and_then(output::shortest),
+            dtype: self.pipeline.dtype().name(),
             batch_size: self.batch,
             plan,
             plan_forced,

@@ -73,8 +73,6 @@ pub(super) enum Asked {
         width: usize,
         /// Tokens of a prompt for T5.
         max_sequence_length: usize,
-        /// The type of weights and features.
-        dtype: String,
     },
 }
 
@@ -103,6 +101,8 @@ pub(super) struct Facts {
     pub(super) eta: f64,
     /// Guidance scale; null without guidance.
     pub(super) guidance_scale: Option<f64>,
+    /// The type of weights and features.
+    pub(super) dtype: &'static str,
     /// Pictures drawn at once.
     pub(super) batch_size: usize,
     /// The plan's fingerprint, or `none`.

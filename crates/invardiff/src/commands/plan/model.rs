@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
 use invardiff_models::DitConfig;
 use invardiff_plan::{CachePlan, Execution, Kind, PlanFile, Site, SiteSpec, Topology};
 
 use super::Source;
-use crate::{DeviceChoice, Embedded, NamedDit};
+use crate::{Embedded, NamedDit};
 
 /// What a plan's cost depends on.
 #[derive(Clone, Debug)]
@@ -120,12 +121,12 @@ pub(in crate::commands) fn named(name: &str) -> Result<Topology> {
     if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
         return Ok(DitConfig::from_json(&std::fs::read_to_string(path)?)?.topology());
     }
-    Ok(NamedDit::open(name, &DeviceChoice::Cpu.open())?.config().topology())
+    Ok(NamedDit::open(name, &Device::flex())?.config().topology())
 }
 
 fn known(name: &str) -> Result<Option<Topology>> {
     if let Some(embedded) = Embedded::ALL.into_iter().find(|embedded| embedded.name() == name) {
-        return Ok(Some(embedded.load(&DeviceChoice::Cpu.open())?.config().topology()));
+        return Ok(Some(embedded.load(&Device::flex())?.config().topology()));
     }
     Ok(Topology::named(name).ok())
 }

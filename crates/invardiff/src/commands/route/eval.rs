@@ -10,7 +10,7 @@ use serde_json::json;
 use super::judge::{Trial, judge};
 use crate::commands::wanted::{Chosen, PromptFlags, Use, Wanted};
 use crate::stdout::say;
-use crate::{DeviceChoice, Pipeline, SamplingOptions, read_routers};
+use crate::{DeviceArg, Pipeline, SamplingOptions, read_routers};
 
 const HELP: &str = "\
 Examples:
@@ -53,9 +53,8 @@ pub(super) struct Args {
     seed: u64,
     #[command(flatten)]
     prompts: PromptFlags,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceArg,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -72,7 +71,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         eta: 0.0,
         prompts: &args.prompts,
     };
-    let (choice, device) = (wanted.choose()?, args.device.open());
+    let (choice, device) = (wanted.choose()?, args.device.open()?);
     match choice.model {
         Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, choice.classes(&wanted, &device)?.0),
         Chosen::Flux(_) => {

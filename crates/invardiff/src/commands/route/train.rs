@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::DeviceChoice;
+use crate::DeviceArg;
 use crate::commands::wanted::PromptFlags;
 
 const HELP: &str = "\
@@ -86,9 +86,8 @@ pub(super) struct Args {
     /// Go on from the folder's state.safetensors
     #[arg(long)]
     pub(super) resume: bool,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) device: DeviceChoice,
+    #[command(flatten)]
+    pub(super) device: DeviceArg,
     /// The folder for everything written; by default out/MODEL-routers
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,

@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         eta: 0.0,
         prompts: &args.prompts,
     };
-    let (choice, device) = (wanted.choose()?, args.device.open());
+    let (choice, device) = (wanted.choose()?, args.device.open()?);
     match choice.model {
         Chosen::Embedded(_) | Chosen::Dit(_) => {
             let full = choice.classes(&wanted, &device)?.0;

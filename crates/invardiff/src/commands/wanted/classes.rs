@@ -21,6 +21,7 @@ impl Choice {
     ) -> Result<(ClassToImage, Option<CachePlan>)> {
         let made_for = self.source.as_ref().and_then(Source::execution);
         let dtype = wanted.dtype(made_for);
+        dtype.check(device)?;
         let model = match &self.model {
             Chosen::Embedded(embedded) => embedded.load_as(dtype, device)?,
             Chosen::Dit(parts) => {

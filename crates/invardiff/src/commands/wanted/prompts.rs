@@ -146,6 +146,7 @@ impl Choice {
         let Chosen::Flux(parts) = &self.model else {
             bail!("--prompt: the model is a DiT, which draws classes (--class-labels)");
         };
+        wanted.dtype(self.source.as_ref().and_then(Source::execution)).check(device)?;
         match wanted.sampler {
             None | Some(SamplerKind::FlowMatchEuler) => {}
             Some(SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus) => {

@@ -1,0 +1,82 @@
+//! The ways to a graphics card.
+
+use std::fmt;
+
+use super::Found;
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+use super::found::list;
+
+/// How a graphics card is reached. Each is a cargo feature of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GpuBackend {
+    /// NVIDIA's own interface.
+    Cuda,
+    /// Vulkan, with kernels in SPIR-V.
+    Vulkan,
+    /// The best graphics interface of the machine (Vulkan, Metal, Direct3D 12), with kernels in WGSL.
+    Wgpu,
+}
+
+impl GpuBackend {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cuda, Self::Vulkan, Self::Wgpu];
+
+    /// All of them, the one that is fastest where it works first.
+    pub(super) const BEST_FIRST: [Self; 3] = [Self::Cuda, Self::Vulkan, Self::Wgpu];
+
+    /// The name that `--device` takes; also the cargo feature's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cuda => "cuda",
+            Self::Vulkan => "vulkan",
+            Self::Wgpu => "wgpu",
+        }
+    }
+
+    /// Whether this program was built with it.
+    pub const fn compiled(self) -> bool {
+        match self {
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Wgpu => cfg!(feature = "wgpu"),
+        }
+    }
+
+    /// The devices of this machine, real cards first, software renderers last; none where the backend is not built in or
+    /// its driver is missing. Opens none of them.
+    pub fn found(self) -> Vec<Found> {
+        match self {
+            #[cfg(feature = "cuda")]
+            Self::Cuda => list::cuda(),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => list::vulkan(),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => list::wgpu(),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda => Vec::new(),
+            #[cfg(not(feature = "vulkan"))]
+            Self::Vulkan => Vec::new(),
+            #[cfg(not(feature = "wgpu"))]
+            Self::Wgpu => Vec::new(),
+        }
+    }
+
+    /// What it means that none was found.
+    pub(crate) const fn absent(self) -> &'static str {
+        match self {
+            Self::Cuda => "no CUDA device was found: NVIDIA's driver (libcuda) is missing, or it has no card",
+            Self::Vulkan => {
+                "no Vulkan device was found: neither a card's driver nor a software renderer is installed"
+            }
+            Self::Wgpu => {
+                "no graphics device was found: neither a card's driver nor a software renderer is installed"
+            }
+        }
+    }
+}
+
+impl fmt::Display for GpuBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
