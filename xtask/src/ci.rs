@@ -7,8 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{FEATURES, cargo};
-use crate::graphics::Build;
-use crate::test::{self, Outcome};
+use crate::test;
 use crate::{e2e, tidy};
 
 /// The steps before the tests, in the order in which they run: cheap ones first where nothing else decides.
@@ -62,31 +61,8 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     if !outcome.passed() {
         return Ok(outcome.close());
     }
-    Ok(graphics(root, outcome)?.close())
-}
-
-/// Says that a software renderer was installed, so that `wgpu` has to be run and not only built.
-const REQUIRE_WGPU: &str = "INVARDIFF_REQUIRE_WGPU";
-
-/// What the graphics backends add: their own code, the paths of devices that are not there, and whole runs on the devices
-/// that are. One build for wgpu and CUDA, without autotune: so Mesa's software renderer is known to run it.
-fn graphics(root: &Path, tests: Outcome) -> Result<Outcome> {
-    let build = Build::with("wgpu,cuda")?;
-    timed("clippy with graphics", || {
-        let status = build.cargo(root, "clippy").args(["--", "-D", "warnings"]).status()?;
-        ensure!(status.success(), "cargo clippy failed ({status})");
-        Ok(())
-    })?;
-    let own = timed("test with graphics", || {
-        test::counted(build.cargo(root, "test").args(["--lib", "--test", "cli", "--", "device"]))
-    })?;
-    if own.passed() {
-        let required = std::env::var_os(REQUIRE_WGPU).is_some_and(|value| !value.is_empty());
-        timed("e2e on cpu", || e2e::check(root, "cpu", true))?;
-        timed("e2e on wgpu", || e2e::check(root, "wgpu", required))?;
-        timed("e2e on cuda", || e2e::check(root, "cuda", false))?;
-    }
-    Ok(tests.with(own))
+    timed("e2e on cpu", || e2e::check(root, "cpu", true))?;
+    Ok(outcome.close())
 }
 
 fn timed<T>(name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -34,7 +34,7 @@ pub(crate) struct Args {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
     let build = args.features.as_deref().map_or(Ok(Build::usual()), Build::with)?;
     let mut rustc = build.cargo(root, "rustc");
-    // The crates below keep their debug lines, and need not be compiled again: only the program itself is stripped.
+    // Of the program alone: the crates below need not be compiled again.
     rustc.args(["--bin", "invardiff", "--", "-C", "strip=symbols"]);
     let status = rustc.status().context("cargo rustc")?;
     ensure!(status.success(), "cargo rustc failed ({status})");

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Build with these features instead of those that the device is usually checked with, e.g. cuda,autotune
     #[arg(long, value_name = "FEATURES")]
     features: Option<String>,
+    /// Check the program as `dist` builds it, instead of one that compiles in half the time
+    #[arg(long)]
+    release: bool,
     /// Print one JSON array instead of lines
     #[arg(long)]
     json: bool,
@@ -68,7 +71,14 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
 /// # Errors
 /// When a check fails, or with `require` when there is no such device.
 pub(crate) fn check(root: &Path, device: &str, require: bool) -> Result<()> {
-    let args = Args { device: device.to_owned(), require, features: None, json: false, rest: Vec::new() };
+    let args = Args {
+        device: device.to_owned(),
+        require,
+        features: None,
+        release: false,
+        json: false,
+        rest: Vec::new(),
+    };
     let Run { status, .. } = one(root, &args, device)?;
     ensure!(status.success(), "the checks of {device} failed ({status})");
     Ok(())
@@ -77,6 +87,7 @@ pub(crate) fn check(root: &Path, device: &str, require: bool) -> Result<()> {
 fn one(root: &Path, args: &Args, device: &str) -> Result<Run> {
     let own = Build::of_device(device)?;
     let build = args.features.as_deref().map_or(Ok(own), Build::with)?;
+    let build = if args.release { build } else { build.for_checks() };
     let mut program = Command::new(build.build(root)?);
     program.args(["e2e", "--device", device]);
     if args.require {

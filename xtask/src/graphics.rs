@@ -8,17 +8,37 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{FEATURES, cargo, target};
 
-/// A set of features of the package `invardiff`.
+/// A set of features of the package `invardiff`, and how it is compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Build {
     /// Empty for the set that every other task builds.
     features: Vec<String>,
+    profile: Profile,
+}
+
+/// How a set is compiled. Each profile has its own folder in the set's target directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Profile {
+    /// As it is given away.
+    Release,
+    /// In about half the time, for checks: see the workspace's manifest.
+    E2e,
+}
+
+impl Profile {
+    /// Its name, which is also that of its folder.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::E2e => "e2e",
+        }
+    }
 }
 
 impl Build {
     /// The set that every other task builds; it reaches the processor alone.
     pub(crate) const fn usual() -> Self {
-        Self { features: Vec::new() }
+        Self { features: Vec::new(), profile: Profile::Release }
     }
 
     /// A set as `--features` takes it: names with commas between.
@@ -35,10 +55,15 @@ impl Build {
         );
         names.sort_unstable();
         names.dedup();
-        Ok(Self { features: names })
+        Ok(Self { features: names, profile: Profile::Release })
     }
 
-    /// The set that a device is checked with. wgpu and CUDA share one, which is cheaper than two; SPIR-V (`vulkan`) would take
+    /// The same set, compiled quickly: for checks of a device, which computes the same whatever the program around it is.
+    pub(crate) fn for_checks(self) -> Self {
+        Self { profile: if self.features.is_empty() { Profile::Release } else { Profile::E2e }, ..self }
+    }
+
+    /// The set that a device is checked with, as it is given away. wgpu and CUDA share one, which is cheaper than two; SPIR-V (`vulkan`) would take
     /// the place of WGSL in it.
     ///
     /// # Errors
@@ -66,13 +91,16 @@ impl Build {
 
     /// The program, once it is built.
     pub(crate) fn binary(&self, root: &Path) -> PathBuf {
-        self.folder(root).join("release").join("invardiff").with_extension(std::env::consts::EXE_EXTENSION)
+        self.folder(root)
+            .join(self.profile.name())
+            .join("invardiff")
+            .with_extension(std::env::consts::EXE_EXTENSION)
     }
 
     /// `cargo COMMAND` for this set and the package `invardiff`, in its own target directory.
     pub(crate) fn cargo(&self, root: &Path, command: &str) -> Command {
         let mut cargo = cargo(root);
-        cargo.args([command, "--release", "--package", "invardiff"]);
+        cargo.args([command, "--profile", self.profile.name(), "--package", "invardiff"]);
         if self.features.is_empty() {
             cargo.args(FEATURES);
         } else {
@@ -115,6 +143,9 @@ mod tests {
         assert_eq!(set, Build::with("cuda, wgpu,cuda").unwrap());
         assert_eq!(set.folder(root), target(root).join("cuda-wgpu"));
         assert_eq!(Build::usual().folder(root), target(root));
+        let quick = Build::with("cuda").unwrap().for_checks();
+        assert_eq!(quick.folder(root), Build::with("cuda").unwrap().folder(root));
+        assert!(quick.binary(root).starts_with(quick.folder(root).join("e2e")));
         for odd in ["", ",", "cuda;rm", "a/b", "../x"] {
             assert!(Build::with(odd).is_err(), "{odd}");
         }
@@ -136,6 +167,7 @@ mod tests {
             command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>()
         };
         assert!(arguments(&Build::usual()).ends_with(&FEATURES.map(str::to_owned)));
+        assert_eq!(Build::usual().for_checks(), Build::usual(), "it is built already");
         assert!(arguments(&Build::with("cuda").unwrap()).contains(&"--target-dir".to_owned()));
     }
 }

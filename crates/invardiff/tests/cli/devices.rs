@@ -67,6 +67,40 @@ fn a_device_that_is_not_there_is_one_error_of_every_command() {
 }
 
 #[test]
+fn a_precision_that_a_device_lacks_is_one_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let listing = json(folder.path(), &["devices", "--json"]);
+    for row in listing["devices"].as_array().unwrap() {
+        let has = row["dtypes"].as_array().unwrap();
+        let device = row["device"].as_str().unwrap();
+        for dtype in ["f32", "f16", "bf16"] {
+            if has.iter().any(|name| name == dtype) {
+                continue;
+            }
+            let message = error(folder.path(), &["verify", "--device", device, "--dtype", dtype]);
+            assert!(
+                message.starts_with(&format!("error: --dtype {dtype}: the device does not compute in it")),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn more_memory_than_a_device_has_is_one_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let listing = json(folder.path(), &["devices", "--json"]);
+    let graphics = listing["devices"].as_array().unwrap().iter().filter(|row| row["kind"] == "software");
+    let model = crate::support::data("invardiff-models/tests/data/flux_tiny/config.json");
+    // A million tokens: their scores would take terabytes.
+    let large = ["bench-model", "--random-weights", "--model", &model, "--pixels", "16384", "--device"];
+    for row in graphics {
+        let message = error(folder.path(), &[&large[..], &[row["device"].as_str().unwrap()]].concat());
+        assert!(message.contains("the device failed: ") && message.contains("--dtype bf16"), "{message}");
+    }
+}
+
+#[test]
 fn a_device_that_cannot_be_meant_is_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     for device in ["gpu", "cpu:1", "cuda:x"] {
