@@ -13,8 +13,9 @@ use invardiff_eval::report::Study;
 use invardiff_eval::{Backbone, Lpips};
 use ndarray::Array4;
 
+use super::wanted::{Chosen, PromptFlags, Use, Wanted};
 use crate::stdout::say;
-use crate::{ClassToImage, DeviceArg, Pictures, Pipeline, SamplerKind, SamplingOptions, bar, draw};
+use crate::{DeviceArg, Pictures, Pipeline, SamplerKind, SamplingOptions, bar, draw};
 use method::Method;
 
 const HELP: &str = "\
@@ -44,15 +45,16 @@ Any of them after SAMPLER/STEPS+ sits on that solver. docs/rivals.md says what e
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
-    /// `fashion` or `emoji` (embedded), or the path of DiT weights (.safetensors, .pt, or a folder)
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights (.safetensors, .pt, or a folder), or the id of a
+    /// repository on a hub (owner/name)
     #[arg(long, default_value = "fashion", value_name = "MODEL")]
     model: String,
-    /// Steps of the full run
-    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
-    num_inference_steps: u32,
-    /// The full run's sampler
-    #[arg(long, value_enum, default_value_t)]
-    sampler: SamplerKind,
+    /// Steps of the full run; by default as published: 50 for DiT, 28 for FLUX.1-dev, 4 for FLUX.1-schnell
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
+    num_inference_steps: Option<u32>,
+    /// The full run's sampler; by default ddim for DiT and flow-match-euler for FLUX
+    #[arg(long, value_enum)]
+    sampler: Option<SamplerKind>,
     /// Guidance scale (1: none); by default the model's own
     #[arg(long, value_name = "SCALE")]
     guidance_scale: Option<f32>,
@@ -64,9 +66,11 @@ pub struct Args {
     checks: bool,
     #[command(flatten)]
     files: bench::Files,
-    /// Trajectories that methods are calibrated on; run r is of class r modulo the number of classes
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    runs: u32,
+    /// Trajectories that methods are calibrated on, of the classes or prompts in turn; by default 16 classes, or every prompt once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    runs: Option<u32>,
+    #[command(flatten)]
+    prompts: PromptFlags,
     /// Held-out pictures to compare on
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pictures: u32,
@@ -110,6 +114,13 @@ impl LpipsBackbone {
     }
 }
 
+impl Args {
+    /// How many trajectories methods are calibrated on.
+    fn runs<const D: usize, P: Pipeline<D>>(&self, full: &P) -> usize {
+        self.runs.map_or_else(|| full.usual_runs(), |runs| runs as usize)
+    }
+}
+
 /// Pictures are seeded this far from the calibration runs.
 const HELD_OUT: u64 = 1_000_000;
 
@@ -118,18 +129,31 @@ const HELD_OUT: u64 = 1_000_000;
 /// # Errors
 /// When the model or a file cannot be loaded, a method's setting does not fit, or a file cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let options = SamplingOptions {
+    let wanted = Wanted {
+        model: Some(&args.model),
+        plan: None,
         sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps as usize,
+        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
+        usual_steps: SamplingOptions::default().num_inference_steps,
         guidance_scale: args.guidance_scale,
         eta: 0.0,
+        prompts: &args.prompts,
     };
-    let device = args.device.open()?;
-    let full = ClassToImage::from_pretrained(&args.model, options, &device)?;
+    let (choice, device) = (wanted.choose()?, args.device.open()?);
+    match choice.model {
+        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
+        Chosen::Flux(_) => {
+            let prompts = args.prompts.prompts(&[])?;
+            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0)
+        }
+    }
+}
+
+fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<ExitCode> {
     let folder =
         args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(format!("compare-{}", full.name())));
     std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
-    let study = study(args, &full)?;
+    let study = study(args, full)?;
     let page = study.write(&folder)?;
     if args.json {
         say(serde_json::to_string_pretty(&study)?)?;

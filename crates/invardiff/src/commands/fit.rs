@@ -9,8 +9,9 @@ use invardiff_plan::{Calibration, ComponentErrors, Fit, Magnitudes, Measurement,
 use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 
+use super::wanted::{Chosen, PromptFlags, Use, Wanted};
 use crate::stdout::say;
-use crate::{ClassToImage, DeviceArg, Pipeline, SamplerKind, SamplingOptions, bar, files, on_processor};
+use crate::{DeviceArg, Pipeline, SamplerKind, SamplingOptions, bar, files, on_processor};
 
 const HELP: &str = "\
 Examples:
@@ -30,18 +31,21 @@ pub struct Args {
     /// The method
     #[arg(value_enum, value_name = "METHOD")]
     method: Method,
-    /// `fashion` or `emoji` (embedded), or the path of DiT weights (.safetensors, .pt, or a folder)
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights (.safetensors, .pt, or a folder), or the id of a
+    /// repository on a hub (owner/name)
     #[arg(long, default_value = "fashion", value_name = "MODEL")]
     model: String,
-    /// Steps of the sampler
-    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
-    num_inference_steps: u32,
-    /// The sampler
-    #[arg(long, value_enum, default_value_t)]
-    sampler: SamplerKind,
-    /// Trajectories to measure; run r is of class r modulo the number of classes
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    runs: u32,
+    /// Steps of the sampler; by default as published: 50 for DiT, 28 for FLUX.1-dev, 4 for FLUX.1-schnell
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
+    num_inference_steps: Option<u32>,
+    /// The sampler; by default ddim for DiT and flow-match-euler for FLUX
+    #[arg(long, value_enum)]
+    sampler: Option<SamplerKind>,
+    /// Trajectories to measure, of the classes or prompts in turn; by default 16 classes, or every prompt once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    runs: Option<u32>,
+    #[command(flatten)]
+    prompts: PromptFlags,
     /// Guidance scale (1: none); by default the model's own
     #[arg(long, value_name = "SCALE")]
     guidance_scale: Option<f32>,
@@ -78,16 +82,30 @@ enum Method {
 /// When the model cannot be loaded, the options do not fit it, or the file cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out)?;
-    let options = SamplingOptions {
+    let wanted = Wanted {
+        model: Some(&args.model),
+        plan: None,
         sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps as usize,
+        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
+        usual_steps: SamplingOptions::default().num_inference_steps,
         guidance_scale: args.guidance_scale,
         eta: 0.0,
+        prompts: &args.prompts,
     };
-    let device = args.device.open()?;
-    let pipeline = ClassToImage::from_pretrained(&args.model, options, &device)?;
-    let progress = bar(args.runs as usize, "measuring (runs)");
-    let bench = Bench::new(&pipeline, args.runs as usize, args.seed)?;
+    let (choice, device) = (wanted.choose()?, args.device.open()?);
+    match choice.model {
+        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
+        Chosen::Flux(_) => {
+            let prompts = args.prompts.prompts(&[])?;
+            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0)
+        }
+    }
+}
+
+fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, pipeline: &P) -> Result<ExitCode> {
+    let runs = args.runs.map_or_else(|| pipeline.usual_runs(), |runs| runs as usize);
+    let progress = bar(runs, "measuring (runs)");
+    let bench = Bench::new(pipeline, runs, args.seed)?;
     let tick = || progress.inc(1);
     let (found, line) = match args.method {
         Method::TeaCache => {
@@ -107,17 +125,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     };
     progress.finish_and_clear();
-    report(args, &pipeline, found, &line)?;
+    report(args, pipeline, runs, found, &line)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(args: &Args, pipeline: &ClassToImage, found: Value, line: &str) -> Result<()> {
+fn report<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    pipeline: &P,
+    runs: usize,
+    found: Value,
+    line: &str,
+) -> Result<()> {
     if args.json {
         let object = json!({
             "method": clap::ValueEnum::to_possible_value(&args.method).map(|value| value.get_name().to_owned()),
             "model": pipeline.name(),
-            "num_inference_steps": args.num_inference_steps,
-            "runs": args.runs,
+            "num_inference_steps": pipeline.sampler().steps(),
+            "runs": runs,
             "out": args.out,
             "found": found,
         });

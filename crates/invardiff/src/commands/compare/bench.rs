@@ -39,8 +39,14 @@ pub(super) enum Ready {
     Rule(SkipRule),
 }
 
-/// The module quantile of the authors' fast setting, and its step quantile.
-const FAST: (f64, f64) = (0.63, 0.22);
+/// The authors' fast setting for a model: the step quantile, that of modules, and the warm-up.
+const fn fast(variant: Variant) -> (f64, f64, WarmUp) {
+    match variant {
+        Variant::Dit | Variant::Wan => (0.63, 0.22, WarmUp::Steps(1)),
+        Variant::Flux => (0.7, 0.68, WarmUp::Rate(0.1)),
+    }
+}
+
 /// Runs that a plan of least error is measured on, at most.
 const ATLAS_RUNS: usize = 8;
 /// How far back module features are compared.
@@ -77,17 +83,18 @@ impl<'a, P> Bench<'a, P> {
     {
         let (topology, steps) = (self.pipeline.denoiser().topology(), self.pipeline.sampler().steps());
         let count = value as usize;
+        let (gate, modules, _) = fast(self.pipeline.variant());
         let plan = match family {
             Family::FewerSteps(_) => CachePlan::empty(&topology, steps),
             Family::Uniform => CachePlan::gate_only(&topology, uniform_gate(steps, count)?),
             Family::Extrapolated => CachePlan::gate_only(&topology, uniform_gate(steps, count)?)
                 .with_gate_rule(GateSite::Output(OutputForm::X0), ReuseRule::Extrapolate(1)),
-            Family::Paper(check) => self.paper(*check, self.runs, (value, FAST.1), None)?,
+            Family::Paper(check) => self.paper(*check, self.runs, (value, modules), None)?,
             Family::PaperPart(part) => self.part(*part, value)?,
             Family::PaperRuns => {
                 let message = "paper-runs asks for more calibration runs than --runs";
                 ensure!(count <= self.runs, "{message} ({count} of {})", self.runs);
-                self.paper(Check::Published, count, FAST, None)?
+                self.paper(Check::Published, count, (gate, modules), None)?
             }
             Family::LeastError => self.least_error(count)?,
             Family::Fora => fora(&topology, steps, count)?,
@@ -161,7 +168,7 @@ impl<'a, P> Bench<'a, P> {
             variant,
             gate_quantile,
             quantiles: topology.streams().into_iter().map(|(stream, kind)| quantile(stream, kind)).collect(),
-            warm_up: WarmUp::Steps(1),
+            warm_up: fast(self.pipeline.variant()).2,
             phases: if check == Check::OnePhase { Phases::One } else { Phases::Two },
         };
         let tables = self.tables(check == Check::Unguided)?;

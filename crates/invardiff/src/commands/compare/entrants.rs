@@ -1,7 +1,8 @@
 //! From methods and settings to contenders, calibrated.
 
 use anyhow::{Context, Result};
-use invardiff_runtime::Sampler;
+use invardiff_eval::report::Study;
+use invardiff_runtime::{Denoiser, Sampler};
 
 use super::Args;
 use super::bench::{Bench, Ready};
@@ -36,7 +37,7 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) ->
                 None => full.clone(),
                 Some((sampler, steps)) => full.resampled(sampler, steps)?,
             };
-            benches.push((method.base, Bench::new(pipeline, args.runs as usize, args.seed, &args.files)));
+            benches.push((method.base, Bench::new(pipeline, args.runs(full), args.seed, &args.files)));
         }
         let bench = benches.iter_mut().find(|(base, _)| *base == method.base).map(|(_, bench)| bench);
         let bench = bench.context("it was just made")?;
@@ -100,14 +101,14 @@ fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<M
             .cloned()
             .partition(|method| method.base.is_none() && matches!(method.family, Family::FewerSteps(_)));
         let baselines = if own.is_empty() { baselines } else { own };
-        let groups = rest.chunks(invardiff_eval::report::Study::LINES).map(|methods| Group {
+        let groups = rest.chunks(Study::LINES).map(|methods| Group {
             title: "Methods asked for",
             note: "",
             methods: methods.to_vec(),
         });
         return Ok((baselines, groups.collect()));
     }
-    let groups = if args.checks { checks() } else { all(&counts, full) };
+    let groups = if args.checks { checks(full) } else { all(&counts, full) };
     let groups = groups.into_iter().map(|(title, note, lines)| {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         Ok(Group { title, note, methods: parse(&lines)? })
@@ -146,7 +147,7 @@ fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
             ]),
         ),
     ];
-    if let Some(solver) = full.solvers().last() {
+    if let [_, .., solver] = full.solvers() {
         let steps = full.sampler().steps() / 2;
         let on = |line: &str| format!("{}/{steps}+{line}", Family::FewerSteps(*solver));
         let computed: Vec<String> =
@@ -167,20 +168,26 @@ fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
     groups
 }
 
-fn checks() -> Vec<Lines> {
-    let of = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+fn checks<const D: usize, P: Pipeline<D>>(full: &P) -> Vec<Lines> {
     let sweep = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8";
     let swept = |names: &[&str]| names.iter().map(|name| format!("{name}={sweep}")).collect::<Vec<_>>();
+    // All kinds together, then each alone, as many as a chart can show.
+    let kinds = full.denoiser().topology().kinds();
+    let kinds = std::iter::once("paper-modules".to_owned())
+        .chain(kinds.iter().map(|kind| format!("paper-{kind}")))
+        .take(Study::LINES)
+        .map(|name| format!("{name}={sweep}"))
+        .collect();
     vec![
         (
             "Phases and the step threshold",
-            "The step gate's quantile swept, modules at 0.22: with both phases, with the first alone, and the gate alone.",
+            "The step gate's quantile swept, modules as in the fast setting: with both phases, with the first alone, and the gate alone.",
             swept(&["paper", "paper-phase1", "paper-gate"]),
         ),
         (
             "Kinds of modules",
             "Only modules are reused, no step is skipped: all kinds, and each alone.",
-            swept(&["paper-modules", "paper-msa", "paper-mlp"]),
+            kinds,
         ),
         (
             "How it is calibrated",
@@ -190,7 +197,7 @@ fn checks() -> Vec<Lines> {
         (
             "Boundary rules",
             "The rules of the authors' three scripts for the first and last steps, on the same measurements.",
-            [swept(&["paper", "paper-flux-rules", "paper-wan-rules"]), of(&[])].concat(),
+            swept(&["paper", "paper-flux-rules", "paper-wan-rules"]),
         ),
     ]
 }

@@ -32,7 +32,7 @@ pub(super) enum Family {
     Uniform,
     /// Steps skipped evenly, the output extrapolated.
     Extrapolated,
-    /// The paper's rule by the quantile of its step gate, with modules at 0.22.
+    /// The paper's rule by the quantile of its step gate, modules as in its fast setting.
     Paper(Check),
     /// Its step gate alone, or its modules alone, by their quantile.
     PaperPart(Part),
@@ -175,7 +175,7 @@ impl Family {
                 "steps skipped evenly, the network's output extrapolated as clean sample".into()
             }
             Self::Paper(Check::Published) => {
-                "step gate by its quantile and modules at 0.22, in two phases".into()
+                "step gate by its quantile, modules as in the fast setting, in two phases".into()
             }
             Self::Paper(Check::OnePhase) => "the same without the second phase".into(),
             Self::Paper(Check::Unguided) => "the same, measured on the conditional half alone".into(),
@@ -188,7 +188,7 @@ impl Family {
             Self::PaperPart(Part::Gate) => "its step gate alone, no module reused".into(),
             Self::PaperPart(Part::Modules) => "its modules alone, no step skipped".into(),
             Self::PaperPart(Part::Kind(kind)) => format!("{kind} modules alone, no step skipped"),
-            Self::PaperRuns => "its fast setting (0.63, 0.22) from this many calibration runs".into(),
+            Self::PaperRuns => "its fast setting from this many calibration runs".into(),
             Self::LeastError => "skips by their measured error, the output extrapolated".into(),
             Self::Fora => "all modules reused except at each n-th step".into(),
             Self::SmoothCache => "kinds of modules reused while their measured error is below alpha".into(),

@@ -181,7 +181,7 @@ fn facts<const D: usize, P: Pipeline<D>>(
         ("weights SHA-256".into(), full.weights_sha256().to_owned()),
         (
             "seeds".into(),
-            format!("calibration from {} ({} runs), pictures from {pictures}", args.seed, args.runs),
+            format!("calibration from {} ({} runs), pictures from {pictures}", args.seed, args.runs(full)),
         ),
         ("full run of one picture".into(), format!("{:.3} s (median)", reference.timings.median())),
         ("converged trajectory".into(), converged.unwrap_or("not drawn").to_owned()),
