@@ -46,6 +46,9 @@ enum Task {
     /// Show, convert, compare and lint plans (`invardiff plan`)
     #[command(disable_help_flag = true)]
     Plan(Passed),
+    /// Train the classifier by which comparisons see what pictures show (`invardiff train-classifier`)
+    #[command(disable_help_flag = true)]
+    TrainClassifier(Passed),
     /// Check that runs repeat and that an empty plan changes nothing (`invardiff verify`)
     #[command(disable_help_flag = true)]
     Verify(Passed),
@@ -97,6 +100,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Fit(_) => binary::run(root, "fit", &rest()),
         Task::Generate(_) => binary::run(root, "generate", &rest()),
         Task::Plan(_) => binary::run(root, "plan", &rest()),
+        Task::TrainClassifier(_) => binary::run(root, "train-classifier", &rest()),
         Task::Verify(_) => binary::run(root, "verify", &rest()),
         Task::Parity(_) => binary::run(root, "parity", &rest()),
         Task::Route(_) => binary::run(root, "route", &rest()),

@@ -26,6 +26,12 @@ pub enum EvalError {
         /// The shape found.
         found: Vec<usize>,
     },
+    /// Values that are no numbers, where a metric needs numbers.
+    #[error("{what} are not all finite; look at what drew the pictures")]
+    NotFinite {
+        /// Where they were found.
+        what: &'static str,
+    },
     /// A picture too small for a metric.
     #[error(
         "{metric} needs pictures of at least {minimum}x{minimum} pixels, these are {width}x{height}; enlarge both pictures alike or leave this metric out"

@@ -1,11 +1,14 @@
 //! What a cached run is worth: image metrics, timing, and a report that opens from disk.
 //!
 //! - [`psnr`], [`ssim`] and [`Lpips`] compare pictures, [`Quality`] sums a batch up;
+//! - [`Classifier`] says what pictures show, and [`Gaussian::frechet`] how far their features are from those of others;
 //! - [`alternate`] times runs against each other, [`peak_rss`] reads the peak memory;
 //! - [`rgb_images`] makes pictures of arrays and [`picture_grid`] one picture of many;
 //! - [`report::Report`] is written as one self-contained page with its figures and numbers beside it.
 
+mod classifier;
 mod error;
+mod frechet;
 mod grid;
 mod lpips;
 mod pixel;
@@ -16,7 +19,9 @@ mod ssim;
 mod text;
 mod timing;
 
+pub use classifier::{Classifier, ClassifierShape, Prediction, Seen};
 pub use error::EvalError;
+pub use frechet::Gaussian;
 pub use grid::{GridLayout, picture_grid, rgb_image, rgb_images, rounded_bytes, truncated_bytes};
 pub use lpips::{Backbone, Lpips, Weights, formula_weights};
 pub use pixel::Pixel;

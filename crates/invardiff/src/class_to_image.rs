@@ -173,6 +173,11 @@ impl Pipeline<4> for ClassToImage {
         Ok(Self { sampler, schedule: None, ..self.clone() })
     }
 
+    fn thinned(&self, steps: &[usize]) -> Result<Self> {
+        let sampler = self.sampler.thinned(self.model.config(), steps)?;
+        Ok(Self { sampler, schedule: None, ..self.clone() })
+    }
+
     fn subject(&self, index: usize) -> usize {
         index % self.model.config().num_classes
     }
@@ -192,6 +197,10 @@ impl Pipeline<4> for ClassToImage {
     /// As published.
     fn usual_runs(&self) -> usize {
         16
+    }
+
+    fn class(&self, subject: &usize) -> Option<usize> {
+        Some(*subject)
     }
 
     fn describe(&self, subject: &usize) -> String {

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(feature = "autodiff")]
+use crate::commands::train_classifier;
 use crate::commands::{
     bench_model, block_cache, calibrate, compare, devices, e2e, fit, generate, parity, plan, route, verify,
 };
@@ -25,6 +27,8 @@ enum Command {
     Fit(fit::Args),
     Generate(generate::Args),
     Plan(plan::Args),
+    #[cfg(feature = "autodiff")]
+    TrainClassifier(train_classifier::Args),
     Verify(verify::Args),
     Parity(parity::Args),
     Route(route::Args),
@@ -57,6 +61,8 @@ impl Command {
             Self::Fit(args) => fit::run(&args),
             Self::Generate(args) => generate::run(&args),
             Self::Plan(args) => plan::run(&args),
+            #[cfg(feature = "autodiff")]
+            Self::TrainClassifier(args) => train_classifier::run(&args),
             Self::Verify(args) => verify::run(&args),
             Self::Parity(args) => parity::run(&args),
             Self::Route(args) => route::run(&args),

@@ -13,6 +13,8 @@ pub mod parity;
 pub mod plan;
 pub mod route;
 #[cfg(feature = "autodiff")]
+pub mod train_classifier;
+#[cfg(feature = "autodiff")]
 mod training;
 pub mod verify;
 mod wanted;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use invardiff_models::{Architecture, AutoencoderKl, Dit, DitConfig, LoadOptions, LoadedDit};
 
-use crate::{Dtype, Pretrained, SchedulerConfig, decode};
+use crate::{Critic, Dtype, Pretrained, SchedulerConfig, decode};
 
 /// A small trained model that is part of the binary, so that everything can be tried without a file or a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,20 @@ impl Embedded {
     /// When it cannot be read, which a test rules out.
     pub(crate) fn dit_config(self) -> Result<DitConfig> {
         DitConfig::from_json(self.config()).context("embedded config.json")
+    }
+
+    /// The classifier of the model's pictures, where one was trained.
+    ///
+    /// # Errors
+    /// When it cannot be read, which a test rules out.
+    pub fn critic(self, device: &Device) -> Result<Option<Critic>> {
+        match self {
+            Self::Fashion => {
+                let bytes = include_bytes!("../assets/fashion/classifier.safetensors");
+                Critic::parse(bytes, "embedded classifier".into(), device).map(Some)
+            }
+            Self::Emoji => Ok(None),
+        }
     }
 
     /// Loads the model in f32.

@@ -85,6 +85,13 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// Samplers that could draw the same pictures in fewer steps.
     fn solvers(&self) -> &'static [SamplerKind];
 
+    /// The same sampler over some of its own steps, uncached: which of them, rising. Solvers of several steps look back over
+    /// the steps that are left.
+    ///
+    /// # Errors
+    /// When there are none, they do not rise, or there is no such step.
+    fn thinned(&self, steps: &[usize]) -> Result<Self>;
+
     /// The same model and guidance under another sampler, uncached.
     ///
     /// # Errors
@@ -106,6 +113,9 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
 
     /// How many trajectories a calibration measures where nothing is said.
     fn usual_runs(&self) -> usize;
+
+    /// The class that a subject is, where it is one.
+    fn class(&self, subject: &Self::Subject) -> Option<usize>;
 
     /// A subject in words.
     fn describe(&self, subject: &Self::Subject) -> String;

@@ -73,6 +73,24 @@ impl DitSampler {
         sampler.with_eta(eta, 0)
     }
 
+    /// The same solver over some of its own steps, in rising order, without noise of its own.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Range`] when there are none, they do not rise, or there is no such step.
+    pub fn thinned(&self, config: &DitConfig, steps: &[usize]) -> Result<Self, RuntimeError> {
+        let (schedule, prediction) = (config.noise_schedule()?, config.prediction_type);
+        Ok(match self {
+            Self::Ddim(sampler) => {
+                let timesteps = chosen(&sampler.timesteps(), steps)?;
+                Self::Ddim(Ddim::from_timesteps(&schedule, &timesteps, prediction)?)
+            }
+            Self::Dpm(sampler) => {
+                let timesteps = chosen(sampler.timesteps(), steps)?;
+                Self::Dpm(DpmSolverPlusPlus::from_timesteps(&schedule, &timesteps, prediction)?)
+            }
+        })
+    }
+
     /// The same sampler with a share `eta` of fresh noise at every step, drawn from `seed`.
     ///
     /// # Errors
@@ -88,6 +106,22 @@ impl DitSampler {
             }),
         }
     }
+}
+
+/// The values of these steps.
+///
+/// # Errors
+/// [`RuntimeError::Range`] when they do not rise, or there is no such step.
+pub(crate) fn chosen<T: Copy>(values: &[T], steps: &[usize]) -> Result<Vec<T>, RuntimeError> {
+    let refuse = || RuntimeError::Range {
+        what: "the steps that are kept",
+        value: format!("{steps:?} of {}", values.len()),
+        expected: "rising numbers of steps that the sampler has",
+    };
+    if !steps.is_sorted_by(|before, after| before < after) {
+        return Err(refuse());
+    }
+    steps.iter().map(|step| values.get(*step).copied().ok_or_else(refuse)).collect()
 }
 
 /// Forwards to whichever sampler it is.
@@ -152,5 +186,26 @@ impl Sampler<4> for DitSampler {
 
     fn deterministic(&self) -> Result<(), RuntimeError> {
         forward!(self, sampler => Sampler::<4>::deterministic(sampler))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Embedded;
+
+    #[test]
+    fn a_thinned_sampler_visits_the_steps_that_are_kept() {
+        let model = Embedded::Fashion.load(&burn::tensor::Device::flex()).unwrap();
+        for kind in [SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus] {
+            let whole = DitSampler::new(kind, model.config(), 10, 0.0).unwrap();
+            let kept = whole.thinned(model.config(), &[0, 3, 4, 8]).unwrap();
+            let times: Vec<f32> = (0..kept.steps()).map(|step| kept.time(step)).collect();
+            assert_eq!(times, [0, 3, 4, 8].map(|step| whole.time(step)));
+            assert_eq!(kept.name(), whole.name());
+            for steps in [&[][..], &[3, 1], &[2, 2], &[0, 10]] {
+                assert!(whole.thinned(model.config(), steps).is_err(), "{steps:?}");
+            }
+        }
     }
 }

@@ -81,9 +81,16 @@ impl TensorFile {
         let file = path.display().to_string();
         let size = std::fs::metadata(path).with_context(|| file.clone())?.len();
         ensure!(size <= LIMIT, "{file}: larger than {LIMIT} bytes");
-        let bytes = std::fs::read(path).with_context(|| file.clone())?;
+        Self::parse(&std::fs::read(path).with_context(|| file.clone())?, file, format)
+    }
+
+    /// Reads the bytes of a file of a format; `file` names it in messages.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`].
+    pub(crate) fn parse(bytes: &[u8], file: String, format: &'static str) -> Result<Self> {
         let wrong = |error| anyhow!("{file}: no whole safetensors file: {error}");
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(wrong)?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(wrong)?;
         let object = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
         let object = object.ok_or_else(|| anyhow!("{file}: no {format} file: its metadata lack '{KEY}'"))?;
         let object: Value =
@@ -95,7 +102,7 @@ impl TensorFile {
             version.as_u64() == Some(VERSION),
             "{file}: version {version} is unknown; this program reads {VERSION}"
         );
-        let tensors = SafeTensors::deserialize(&bytes).map_err(wrong)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(wrong)?;
         let arrays = tensors.iter().map(|(name, view)| Ok((name.to_owned(), array(&file, name, &view)?)));
         Ok(Self { format, arrays: arrays.collect::<Result<_>>()?, object, file })
     }

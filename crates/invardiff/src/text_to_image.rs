@@ -18,6 +18,7 @@ use ndarray::Array4;
 
 use crate::decode::decode;
 use crate::pretrained::FlowShift;
+use crate::sampler::chosen;
 use crate::{Dtype, Pipeline, Pretrained, SamplerKind, available, to_array};
 
 pub use guided::{GuidedFlux, PromptCond};
@@ -231,6 +232,14 @@ impl Pipeline<3> for TextToImage {
         Ok(Self { sampler, settled, schedule: None, ..self.clone() })
     }
 
+    fn thinned(&self, steps: &[usize]) -> Result<Self> {
+        let sigmas = self.sampler.sigmas();
+        let sigmas = chosen(&sigmas[..sigmas.len() - 1], steps)?;
+        let settled = Settled { steps: steps.len(), ..self.settled };
+        let sampler = FlowMatchEuler::from_sigmas(sigmas)?;
+        Ok(Self { sampler, settled, schedule: None, ..self.clone() })
+    }
+
     fn subject(&self, index: usize) -> Prompt {
         self.prompts[index % self.prompts.len()].clone()
     }
@@ -257,6 +266,10 @@ impl Pipeline<3> for TextToImage {
     /// Every prompt once; the published calibration has five.
     fn usual_runs(&self) -> usize {
         self.prompts.len()
+    }
+
+    fn class(&self, _: &Prompt) -> Option<usize> {
+        None
     }
 
     fn describe(&self, prompt: &Prompt) -> String {

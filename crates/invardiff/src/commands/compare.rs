@@ -2,6 +2,8 @@
 
 mod bench;
 mod entrants;
+mod family;
+mod knee;
 mod method;
 mod present;
 
@@ -15,7 +17,7 @@ use ndarray::Array4;
 
 use super::wanted::{Chosen, PromptFlags, Use, Wanted};
 use crate::stdout::say;
-use crate::{DeviceArg, Pictures, Pipeline, SamplerKind, SamplingOptions, bar, draw};
+use crate::{Critic, DeviceArg, Pictures, Pipeline, SamplerKind, SamplingOptions, bar, draw};
 use method::Method;
 
 const HELP: &str = "\
@@ -30,7 +32,7 @@ Examples:
 
 Methods, with the number that is listed after `=`:
   ddim, dpm-solver++ (steps), uniform, extrapolated, least-error (computed steps), paper, paper-phase1, paper-unguided,
-  paper-flux-rules, paper-wan-rules (step quantile), paper-gate, paper-modules, paper-KIND (quantile), paper-runs (runs),
+  paper-flux-rules, paper-wan-rules (step quantile), SOLVER-times, random (steps), paper-gate, paper-modules, paper-KIND (quantile), paper-runs (runs),
   fora, taylorseer-ORDER (interval), smoothcache (alpha), teacache, first-block, dbcache-FIRST-LAST, magcache (threshold),
   plans-NAME (plan files; scale-shift vectors that lie beside a plan are applied).
 Any of them after SAMPLER/STEPS+ sits on that solver. docs/rivals.md says what each does.
@@ -83,6 +85,9 @@ pub struct Args {
     /// The backbone of the LPIPS weights
     #[arg(long, value_enum, default_value_t, requires = "lpips")]
     lpips_backbone: LpipsBackbone,
+    /// A classifier of `train-classifier`, for class accuracy and Fréchet distance; by default the embedded model's own
+    #[arg(long, value_name = "FILE")]
+    classifier: Option<PathBuf>,
     /// Seed of the first calibration run's noise; pictures use other seeds
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -140,20 +145,25 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         prompts: &args.prompts,
     };
     let (choice, device) = (wanted.choose()?, args.device.open()?);
+    let critic = match (&args.classifier, &choice.model) {
+        (Some(path), _) => Some(Critic::read(path, &device).context("--classifier")?),
+        (None, Chosen::Embedded(embedded)) => embedded.critic(&device)?,
+        (None, Chosen::Dit(_) | Chosen::Flux(_)) => None,
+    };
     match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
+        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0, critic),
         Chosen::Flux(_) => {
             let prompts = args.prompts.prompts(&[])?;
-            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0)
+            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0, critic)
         }
     }
 }
 
-fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<ExitCode> {
+fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P, critic: Option<Critic>) -> Result<ExitCode> {
     let folder =
         args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(format!("compare-{}", full.name())));
     std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
-    let study = study(args, full)?;
+    let study = study(args, full, critic)?;
     let page = study.write(&folder)?;
     if args.json {
         say(serde_json::to_string_pretty(&study)?)?;
@@ -170,7 +180,7 @@ fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<ExitC
 }
 
 /// Draws and compares.
-fn study<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Study> {
+fn study<const D: usize, P: Pipeline<D>>(args: &Args, full: &P, critic: Option<Critic>) -> Result<Study> {
     let lpips = args
         .lpips
         .as_ref()
@@ -189,7 +199,9 @@ fn study<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Study>
     let judged = crate::compare(&entrants.contenders, &wanted, reference, &|| progress.inc(1))?;
     progress.finish_and_clear();
     let names = subjects.iter().map(|subject| full.describe(subject)).collect();
-    present::study(args, full, &entrants, &judged, converged, &present::Extras { names, lpips })
+    let classes = subjects.iter().map(|subject| full.class(subject)).collect();
+    let extras = present::Extras { names, classes, lpips, critic };
+    present::study(args, full, &entrants, &judged, converged, &extras)
 }
 
 /// The pictures of many steps of the best solver that the model has, where all of its solvers lead, and its name.

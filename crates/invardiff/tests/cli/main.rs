@@ -10,4 +10,6 @@ mod help;
 mod plan;
 mod siblings;
 mod support;
+#[cfg(feature = "autodiff")]
+mod train_classifier;
 mod verify;

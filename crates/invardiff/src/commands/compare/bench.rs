@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use invardiff_calib::{AtlasOptions, Changes, RecordOptions, Streams, measure_atlas, record};
 use invardiff_plan::{
-    CachePlan, ComponentErrors, DistanceTable, ErrorAtlas, FirstBlocks, Fit, GateSite, Interpolation, Kind,
-    MagCache, Magnitudes, Measurement, OutputForm, Phases, PlanFile, PlannerOptions, ReuseRule, Settings,
-    SkipRule, TaylorSeer, TeaCache, TeaCacheFit, Variant, WarmUp, fora, front, two_phase, uniform_gate,
+    CachePlan, ComponentErrors, DistanceTable, ErrorAtlas, FirstBlocks, Fit, FrontPoint, GateSite,
+    Interpolation, Kind, MagCache, Magnitudes, Measurement, OutputForm, Phases, PlanFile, PlannerOptions,
+    ReuseRule, Settings, SkipRule, TaylorSeer, TeaCache, TeaCacheFit, Variant, WarmUp, fora, front,
+    random_plan, two_phase, uniform_gate,
 };
 use invardiff_runtime::{Denoiser, Sampler, ScaleShift};
 
-use super::method::{Check, Family, Part};
+use super::family::{Check, Family, Part};
 use crate::commands::fit;
-use crate::{Pipeline, adjustment_path, bar, read_adjustment};
+use crate::{Pipeline, SamplerKind, adjustment_path, bar, read_adjustment};
 
 /// Measurements that the user brings along.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -30,7 +31,9 @@ pub(super) struct Files {
 }
 
 /// A method at a setting, ready to draw.
-pub(super) enum Ready {
+pub(super) enum Ready<P> {
+    /// Another pipeline.
+    Pipeline(P),
     /// A plan over the bench's pipeline.
     Plan(Box<CachePlan>),
     /// A plan whose reused modules go through vectors that were trained for it.
@@ -77,7 +80,7 @@ impl<'a, P> Bench<'a, P> {
     }
 
     /// A family at a setting.
-    pub(super) fn ready<const D: usize>(&mut self, family: &Family, value: f64) -> Result<Ready>
+    pub(super) fn ready<const D: usize>(&mut self, family: &Family, value: f64) -> Result<Ready<P>>
     where
         P: Pipeline<D>,
     {
@@ -86,6 +89,11 @@ impl<'a, P> Bench<'a, P> {
         let (gate, modules, _) = fast(self.pipeline.variant());
         let plan = match family {
             Family::FewerSteps(_) => CachePlan::empty(&topology, steps),
+            Family::Times(sampler) => return self.times(*sampler, count).map(Ready::Pipeline),
+            Family::Random => {
+                let like = CachePlan::gate_only(&topology, uniform_gate(steps, count)?);
+                random_plan(&topology, &like, self.seed)?
+            }
             Family::Uniform => CachePlan::gate_only(&topology, uniform_gate(steps, count)?),
             Family::Extrapolated => CachePlan::gate_only(&topology, uniform_gate(steps, count)?)
                 .with_gate_rule(GateSite::Output(OutputForm::X0), ReuseRule::Extrapolate(1)),
@@ -126,7 +134,7 @@ impl<'a, P> Bench<'a, P> {
     }
 
     /// The plan of a file, with the vectors that lie beside it.
-    fn file_plan<const D: usize>(&self, paths: &[PathBuf], place: usize) -> Result<Ready>
+    fn file_plan<const D: usize>(&self, paths: &[PathBuf], place: usize) -> Result<Ready<P>>
     where
         P: Pipeline<D>,
     {
@@ -194,6 +202,32 @@ impl<'a, P> Bench<'a, P> {
     where
         P: Pipeline<D>,
     {
+        let options = PlannerOptions::default();
+        let atlas = self.atlas()?;
+        Ok(cheapest(atlas, &options, computed)?.plan(atlas, options.rule)?)
+    }
+
+    /// The solver over the steps that a plan of least error computes. Holding the clean sample over skipped steps *is* a
+    /// longer step of DDIM or flow-match Euler, and extrapolating it nearly one of DPM-Solver++ 2M; so the plan's errors are
+    /// those of the steps.
+    fn times<const D: usize>(&mut self, sampler: SamplerKind, count: usize) -> Result<P>
+    where
+        P: Pipeline<D>,
+    {
+        let rule = match sampler {
+            SamplerKind::Ddim | SamplerKind::FlowMatchEuler => ReuseRule::Hold,
+            SamplerKind::DpmSolverPlusPlus => ReuseRule::Extrapolate(1),
+        };
+        let options = PlannerOptions { rule, warm_up: 1, last: 0, ..PlannerOptions::default() };
+        let point = cheapest(self.atlas()?, &options, count)?;
+        let computed = point.gate.iter().enumerate().filter(|(_, skipped)| !**skipped);
+        self.pipeline.thinned(&computed.map(|(step, _)| step).collect::<Vec<_>>())
+    }
+
+    fn atlas<const D: usize>(&mut self) -> Result<&ErrorAtlas>
+    where
+        P: Pipeline<D>,
+    {
         if self.atlas.is_none() {
             let runs = fit::runs(&self.pipeline, self.runs.min(ATLAS_RUNS), self.seed)?;
             let progress = bar(runs.len(), "pricing skips (runs)");
@@ -202,13 +236,7 @@ impl<'a, P> Bench<'a, P> {
                 Some(measure_atlas(model, sampler, &runs, &AtlasOptions::default(), &|| progress.inc(1))?);
             progress.finish_and_clear();
         }
-        let atlas = self.atlas.as_ref().context("it was just measured")?;
-        let options = PlannerOptions::default();
-        let points = front(atlas, &options)?;
-        let fewest = points.first().map_or(0, |point| point.computed);
-        let point = points.iter().find(|point| point.computed == computed);
-        let expected = || format!("least-error={computed}: expected {fewest} to {} steps", atlas.steps());
-        Ok(point.with_context(expected)?.plan(atlas, options.rule)?)
+        self.atlas.as_ref().context("it was just measured")
     }
 
     /// Distances of every run, of the guided run or of its conditional half.
@@ -314,4 +342,12 @@ impl<'a, P> Bench<'a, P> {
         }
         Ok(fit.fit)
     }
+}
+
+/// The gate of least error that computes so many steps.
+fn cheapest(atlas: &ErrorAtlas, options: &PlannerOptions, computed: usize) -> Result<FrontPoint> {
+    let points = front(atlas, options)?;
+    let fewest = points.first().map_or(0, |point| point.computed);
+    let point = points.into_iter().find(|point| point.computed == computed);
+    point.with_context(|| format!("expected {fewest} to {} computed steps", atlas.steps()))
 }

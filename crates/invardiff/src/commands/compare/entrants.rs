@@ -6,7 +6,8 @@ use invardiff_runtime::{Denoiser, Sampler};
 
 use super::Args;
 use super::bench::{Bench, Ready};
-use super::method::{Base, Family, Method};
+use super::family::{Family, sampler_name};
+use super::method::{Base, Method};
 use crate::{Contender, How, Pipeline};
 
 /// Lines of one panel.
@@ -26,20 +27,28 @@ pub(super) struct Entrants<P> {
     pub(super) contenders: Vec<Contender<P>>,
 }
 
+impl<P> Entrants<P> {
+    /// All methods, in the order of their contenders.
+    pub(super) fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.baselines.iter().chain(self.groups.iter().flat_map(|group| &group.methods))
+    }
+}
+
 /// Calibrates all methods, on as many solvers as they sit on.
 pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Entrants<P>> {
     let (baselines, groups) = lines(args, full)?;
     let mut benches: Vec<(Base, Bench<'_, P>)> = Vec::new();
     let mut contenders = vec![Contender::full(full)];
     for method in baselines.iter().chain(groups.iter().flat_map(|group| &group.methods)) {
-        if !benches.iter().any(|(base, _)| *base == method.base) {
-            let pipeline = match method.base {
+        let base = base_of(method, full);
+        if !benches.iter().any(|(known, _)| *known == base) {
+            let pipeline = match base {
                 None => full.clone(),
                 Some((sampler, steps)) => full.resampled(sampler, steps)?,
             };
-            benches.push((method.base, Bench::new(pipeline, args.runs(full), args.seed, &args.files)));
+            benches.push((base, Bench::new(pipeline, args.runs(full), args.seed, &args.files)));
         }
-        let bench = benches.iter_mut().find(|(base, _)| *base == method.base).map(|(_, bench)| bench);
+        let bench = benches.iter_mut().find(|(known, _)| *known == base).map(|(_, bench)| bench);
         let bench = bench.context("it was just made")?;
         for value in &method.values {
             let name = format!("{}, {}", method.name(), method.setting(*value));
@@ -47,6 +56,16 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) ->
         }
     }
     Ok(Entrants { baselines, groups, contenders })
+}
+
+/// What a method is calibrated on: a solver's own times are chosen among as many steps of it as the full run has.
+fn base_of<const D: usize, P: Pipeline<D>>(method: &Method, full: &P) -> Base {
+    match (method.base, &method.family) {
+        (None, Family::Times(sampler)) if sampler_name(*sampler) != full.sampler().name() => {
+            Some((*sampler, full.sampler().steps()))
+        }
+        (base, _) => base,
+    }
 }
 
 fn contender<const D: usize, P: Pipeline<D>>(
@@ -66,6 +85,10 @@ fn contender<const D: usize, P: Pipeline<D>>(
     let base = bench.pipeline();
     let share = base.sampler().steps() as f64 / full.sampler().steps() as f64;
     let mut contender = match ready {
+        Ready::Pipeline(pipeline) => {
+            let compute_fraction = pipeline.sampler().steps() as f64 / full.sampler().steps() as f64;
+            return Ok(Contender { name, description, pipeline, how: How::Enabled, compute_fraction });
+        }
         Ready::Plan(plan) => Contender::plan(base, &name, &description, &plan)?,
         Ready::Adjusted(plan, adjustment) => {
             Contender::plan(base, &name, &description, &plan)?.adjusted(adjustment)
@@ -123,7 +146,15 @@ fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
     let stepped = |names: &[&str]| names.iter().map(|name| format!("{name}={counts}")).collect::<Vec<_>>();
     let mut plans = stepped(&["uniform", "extrapolated", "least-error"]);
     plans.extend(of(&["paper=0.3,0.5,0.63,0.72", "paper-modules=0.1,0.22,0.4,0.6"]));
+    let mut unmeasured = vec!["random".to_owned()];
+    unmeasured.extend(full.solvers().iter().map(|solver| format!("{}-times", Family::FewerSteps(*solver))));
+    let unmeasured: Vec<&str> = unmeasured.iter().map(String::as_str).collect();
     let mut groups = vec![
+        (
+            "What a plan has to beat",
+            "Steps skipped at random, and each solver with fewer steps at times of its own: where a plan of least error computes, on the calibration runs.",
+            stepped(&unmeasured),
+        ),
         ("Plans of steps", "Plans made before the run that skip steps whole, and InvarDiff's own.", plans),
         (
             "Plans of modules",
@@ -154,14 +185,34 @@ fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
             [0.8, 0.64, 0.5, 0.36].map(|share| (share * steps as f64).round().max(1.0).to_string()).to_vec();
         let computed = computed.join(",");
         groups.push((
-            "On top of a better solver",
+            "On top of a better solver: plans of steps",
             "The same methods on half as many steps of the model's best solver; compute is still relative to the full run.",
             vec![
+                on(&format!("uniform={computed}")),
                 on(&format!("extrapolated={computed}")),
                 on(&format!("least-error={computed}")),
                 on("paper=0.2,0.3,0.4,0.5"),
+                on("paper-modules=0.1,0.22,0.4,0.6"),
+            ],
+        ));
+        groups.push((
+            "On top of a better solver: plans of modules",
+            "",
+            vec![
+                on("fora=2,3"),
+                on("smoothcache=0.1,0.2,0.35,0.6"),
                 on("taylorseer-1=2,3"),
+                on("taylorseer-2=2,3"),
+            ],
+        ));
+        groups.push((
+            "On top of a better solver: deciding while they run",
+            "",
+            vec![
                 on("teacache=0.1,0.2,0.35,0.6"),
+                on("first-block=0.05,0.1,0.2,0.35"),
+                on("dbcache-2-1=0.05,0.1,0.2,0.35"),
+                on("magcache=0.06,0.12,0.24,0.5"),
             ],
         ));
     }

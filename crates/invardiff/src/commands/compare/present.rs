@@ -8,9 +8,10 @@ use ndarray::{Array4, Axis, Slice};
 use serde_json::json;
 
 use super::entrants::Entrants;
+use super::knee::knee;
 use super::method::Method;
 use super::{Args, HELD_OUT};
-use crate::{Judged, Pipeline};
+use crate::{Critic, Judged, Opinion, Pipeline};
 
 /// Pictures of a strip.
 const COLUMNS: usize = 10;
@@ -21,8 +22,12 @@ const STRIPS: [f64; 2] = [0.5, 0.3];
 pub(super) struct Extras {
     /// What the pictures show.
     pub(super) names: Vec<String>,
+    /// The class that each should show.
+    pub(super) classes: Vec<Option<usize>>,
     /// The metric, where weights were given.
     pub(super) lpips: Option<Lpips>,
+    /// The classifier, where there is one.
+    pub(super) critic: Option<Critic>,
 }
 
 /// Puts everything together; `converged` is the second reference's name and pictures.
@@ -38,7 +43,7 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
     let scorer = Scorer {
         full: &reference.pictures,
         converged: converged.as_ref().map(|(_, pictures)| pictures),
-        lpips: &extras.lpips,
+        extras,
     };
     let mut left = judged.iter().skip(1);
     let mut line = |method: &Method| -> Result<(Line, Vec<Array4<f32>>)> {
@@ -51,10 +56,12 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
         Ok((Line { name: method.name(), description: method.family.description(), points }, pictures))
     };
     let mut drawn: Vec<(Line, Vec<Array4<f32>>)> = Vec::new();
-    for method in entrants.baselines.iter().chain(entrants.groups.iter().flat_map(|group| &group.methods)) {
+    for method in entrants.methods() {
         drawn.push(line(method)?);
     }
     let strips = strips(full, reference, converged.as_ref(), &drawn, &extras.names)?;
+    let mut facts = facts(args, full, reference, &scorer, converged.as_ref().map(|(name, _)| name.as_str()))?;
+    facts.extend(knees(entrants, &drawn));
     let mut lines = drawn.into_iter().map(|(line, _)| line);
     let mut own = scorer.point(String::new(), reference)?;
     own.setting = format!("{} steps", full.sampler().steps());
@@ -82,8 +89,8 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
             full.guidance_scale().map_or("no guidance".into(), |scale| format!("guidance {scale}")),
             args.pictures
         ),
-        facts: facts(args, full, reference, converged.as_ref().map(|(name, _)| name.as_str())),
-        notes: notes(),
+        facts,
+        notes: notes(extras),
         baselines,
         panels,
         strips,
@@ -95,7 +102,7 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
 struct Scorer<'a> {
     full: &'a Array4<f32>,
     converged: Option<&'a Array4<f32>>,
-    lpips: &'a Option<Lpips>,
+    extras: &'a Extras,
 }
 
 impl Scorer<'_> {
@@ -104,6 +111,7 @@ impl Scorer<'_> {
             (Some(quality), Some(pictures)) => Some(self.scores(quality, pictures, &judged.pictures)?),
             (Some(_) | None, _) => None,
         };
+        let opinion = self.opinion(&judged.pictures)?;
         Ok(Point {
             setting,
             compute_fraction: judged.compute_fraction,
@@ -111,13 +119,20 @@ impl Scorer<'_> {
             full: self.scores(judged.quality, self.full, &judged.pictures)?,
             converged,
             peak_cache_bytes: judged.peak_bytes_per_picture as u64,
-            frechet: None,
-            accuracy: None,
+            frechet: opinion.map(|opinion| opinion.frechet),
+            accuracy: opinion.and_then(|opinion| opinion.accuracy),
         })
     }
 
+    /// What the classifier makes of pictures; a distribution needs two.
+    fn opinion(&self, pictures: &Array4<f32>) -> Result<Option<Opinion>> {
+        let Extras { critic, classes, .. } = self.extras;
+        let critic = critic.as_ref().filter(|_| classes.len() >= 2);
+        critic.map(|critic| critic.opinion(pictures, classes).context("--classifier")).transpose()
+    }
+
     fn scores(&self, quality: Quality, reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Scores> {
-        let Some(lpips) = self.lpips else { return Ok(Scores { quality, lpips: None }) };
+        let Some(lpips) = &self.extras.lpips else { return Ok(Scores { quality, lpips: None }) };
         let clamped = |x: &Array4<f32>| x.mapv(|value| value.clamp(-1.0, 1.0));
         let distances =
             lpips.distances(clamped(reference).view(), clamped(pictures).view()).context("--lpips")?;
@@ -173,8 +188,9 @@ fn facts<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,
     reference: &Judged,
+    scorer: &Scorer<'_>,
     converged: Option<&str>,
-) -> Vec<(String, String)> {
+) -> Result<Vec<(String, String)>> {
     let pictures = args.seed.wrapping_add(HELD_OUT);
     let mut facts = vec![
         ("model".into(), full.name().to_owned()),
@@ -187,14 +203,63 @@ fn facts<const D: usize, P: Pipeline<D>>(
         ("converged trajectory".into(), converged.unwrap_or("not drawn").to_owned()),
         ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
     ];
+    if let Some(critic) = &scorer.extras.critic {
+        facts.extend(seen(critic, scorer)?);
+    }
     if let Some(bytes) = peak_rss() {
         facts.push(("peak resident memory".into(), format!("{} MiB", bytes >> 20)));
     }
-    facts
+    Ok(facts)
 }
 
-fn notes() -> Vec<String> {
-    vec![
+/// Where more compute begins to buy less, on every sweep of the step threshold.
+fn knees<P>(entrants: &Entrants<P>, drawn: &[(Line, Vec<Array4<f32>>)]) -> Vec<(String, String)> {
+    /// Settings of a sweep, at least.
+    const SWEEP: usize = 5;
+    let mut knees: Vec<(String, String)> = Vec::new();
+    for (method, (line, _)) in entrants.methods().zip(drawn) {
+        let place = |point: &Point| (point.compute_fraction, point.full.quality.psnr_mean);
+        let places: Vec<(f64, f64)> = line.points.iter().map(place).collect();
+        let swept = method.family.knob() == "step quantile" && places.len() >= SWEEP;
+        let Some(found) = knee(&places).filter(|_| swept).map(|found| &line.points[found]) else { continue };
+        let (compute, psnr) = place(found);
+        let knee = (
+            format!("knee of {}", line.name),
+            format!("{}: {:.1} % of the compute, {psnr:.2} dB", found.setting, compute * 100.0),
+        );
+        if !knees.contains(&knee) {
+            knees.push(knee);
+        }
+    }
+    knees
+}
+
+/// What the classifier is, and what it makes of pictures that no row shows.
+fn seen(critic: &Critic, scorer: &Scorer<'_>) -> Result<Vec<(String, String)>> {
+    let known = &critic.facts;
+    let share = known.accuracy * 100.0;
+    let mut facts = vec![(
+        "classifier".into(),
+        format!("of {}, right on {share:.2} % of {} test pictures", known.data, known.test_pictures),
+    )];
+    if let Some(real) = critic.real(scorer.extras.classes.len()) {
+        let name = format!("Fréchet distance of {} real pictures", real.pictures);
+        facts.push((name, format!("{:.2}", real.frechet)));
+    }
+    if let Some(opinion) = scorer.converged.map(|pictures| scorer.opinion(pictures)).transpose()?.flatten() {
+        let accuracy = opinion
+            .accuracy
+            .map_or_else(String::new, |share| format!(", {:.1} % of the class", share * 100.0));
+        facts.push((
+            "converged pictures".into(),
+            format!("Fréchet distance {:.2}{accuracy}", opinion.frechet),
+        ));
+    }
+    Ok(facts)
+}
+
+fn notes(extras: &Extras) -> Vec<String> {
+    let mut notes = vec![
         "Every picture is drawn alone, so that policies that decide while they run decide for each picture. All rows share \
          noise and conditions, on seeds that no calibration saw."
             .into(),
@@ -202,12 +267,22 @@ fn notes() -> Vec<String> {
             .into(),
         "The work of policies that decide while they run is counted by the sites that they really passed; what the trunk spends around its modules counts whole in every step."
             .into(),
-    ]
+    ];
+    if extras.critic.is_some() {
+        notes.push(format!(
+            "Class and Fréchet distance are a small classifier's, over {} pictures. The distance is far too large with few pictures, \
+             the more so below some hundreds: compare it with that of as many real pictures, under Settings, and with other rows \
+             of this page, and with nothing else. One picture is {:.1} % of the class.",
+            extras.classes.len(),
+            100.0 / extras.classes.len() as f64
+        ));
+    }
+    notes
 }
 
 fn names<P>(entrants: &Entrants<P>) -> Vec<String> {
-    let methods = entrants.baselines.iter().chain(entrants.groups.iter().flat_map(|group| &group.methods));
-    methods
+    entrants
+        .methods()
         .map(|method| {
             let values: Vec<String> = method.values.iter().map(ToString::to_string).collect();
             format!("{}={}", method.name(), values.join(","))

@@ -1,0 +1,155 @@
+//! Labelled pictures from IDX files, the format of MNIST.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use flate2::read::GzDecoder;
+use invardiff_eval::ClassifierShape;
+use ndarray::{Array3, Array4, Axis, Slice};
+
+/// The most bytes that a file may hold, unpacked.
+const LIMIT: u64 = 1 << 30;
+
+/// Grey pictures and their classes.
+#[derive(Clone, Debug)]
+pub(super) struct Labelled {
+    /// `[pictures, rows, columns]`, 0 is black.
+    pub(super) pictures: Array3<u8>,
+    /// A class each.
+    pub(super) labels: Vec<usize>,
+}
+
+impl Labelled {
+    /// Reads `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte` of a folder, plain or with `.gz`.
+    ///
+    /// # Errors
+    /// When a file is missing, is no IDX file of bytes, or they do not fit together; names it.
+    pub(super) fn read(folder: &Path, name: &str) -> Result<Self> {
+        let (path, [count, rows, columns], pixels) = idx(folder, &format!("{name}-images-idx3-ubyte"))?;
+        let pictures = Array3::from_shape_vec((count, rows, columns), pixels)
+            .with_context(|| path.display().to_string())?;
+        let (path, [labels], bytes) = idx(folder, &format!("{name}-labels-idx1-ubyte"))?;
+        ensure!(labels == count, "{}: {labels} labels for {count} pictures", path.display());
+        ensure!(
+            count >= 2 && rows == columns && rows >= 2,
+            "{}: {count} pictures of {columns}x{rows}, expected square ones",
+            path.display()
+        );
+        Ok(Self { pictures, labels: bytes.into_iter().map(usize::from).collect() })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The classes up to the largest label.
+    pub(super) fn classes(&self) -> usize {
+        self.labels.iter().max().map_or(0, |label| label + 1)
+    }
+
+    /// What a classifier of them is for.
+    ///
+    /// # Errors
+    /// When they are all of one class.
+    pub(super) fn shape(&self) -> Result<ClassifierShape> {
+        let classes = self.classes();
+        ensure!(classes >= 2, "--data: all pictures are of class 0, there is nothing to tell apart");
+        Ok(ClassifierShape { channels: 1, size: self.pictures.len_of(Axis(1)), classes })
+    }
+
+    /// Pictures scaled to `-1 ..= 1`.
+    ///
+    /// # Shapes
+    /// - result: `[pictures, 1, rows, columns]`
+    pub(super) fn scaled(&self, range: Range<usize>) -> Array4<f32> {
+        self.pictures.slice_axis(Axis(0), Slice::from(range)).mapv(scale).insert_axis(Axis(1))
+    }
+}
+
+/// A byte in `-1 ..= 1`.
+pub(super) fn scale(byte: u8) -> f32 {
+    f32::from(byte) / 127.5 - 1.0
+}
+
+/// A file's path, its dimensions and its bytes.
+fn idx<const D: usize>(folder: &Path, name: &str) -> Result<(PathBuf, [usize; D], Vec<u8>)> {
+    let (path, bytes) = open(folder, name)?;
+    let wrong = |what: &str| format!("{}: no IDX file of bytes with {D} dimensions: {what}", path.display());
+    ensure!(bytes.get(..4) == Some(&[0, 0, 8, D as u8]), wrong("its first four bytes are others"));
+    let head = bytes.get(4..4 + 4 * D).with_context(|| wrong("it ends in its header"))?;
+    let mut shape = [0; D];
+    for (dimension, four) in shape.iter_mut().zip(head.as_chunks().0) {
+        *dimension = u32::from_be_bytes(*four) as usize;
+    }
+    let values = bytes[4 + 4 * D..].to_vec();
+    let expected = shape.iter().try_fold(1_usize, |product, dimension| product.checked_mul(*dimension));
+    ensure!(expected == Some(values.len()), wrong(&format!("{} bytes for {shape:?}", values.len())));
+    Ok((path, shape, values))
+}
+
+/// The bytes of a file, unpacked.
+fn open(folder: &Path, name: &str) -> Result<(PathBuf, Vec<u8>)> {
+    let (plain, packed) = (folder.join(name), folder.join(format!("{name}.gz")));
+    let mut bytes = Vec::new();
+    let path = if plain.is_file() {
+        File::open(&plain)?
+            .take(LIMIT)
+            .read_to_end(&mut bytes)
+            .with_context(|| plain.display().to_string())?;
+        plain
+    } else if packed.is_file() {
+        let file = GzDecoder::new(File::open(&packed)?);
+        file.take(LIMIT).read_to_end(&mut bytes).with_context(|| packed.display().to_string())?;
+        packed
+    } else {
+        bail!("there is neither {} nor {}", plain.display(), packed.display());
+    };
+    Ok((path, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn write(folder: &Path, name: &str, dims: &[u32], bytes: &[u8]) {
+        let mut all = vec![0, 0, 8, dims.len() as u8];
+        all.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
+        all.extend(bytes);
+        std::fs::write(folder.join(name), all).unwrap();
+    }
+
+    #[test]
+    fn pictures_come_plain_and_packed_and_what_is_wrong_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let pixels: Vec<u8> = (0..18).collect();
+        write(folder, "train-images-idx3-ubyte", &[2, 3, 3], &pixels);
+        let message = || format!("{:#}", Labelled::read(folder, "train").unwrap_err());
+        assert!(message().contains("train-labels-idx1-ubyte.gz"), "{}", message());
+        write(folder, "train-labels-idx1-ubyte", &[2], &[1, 0]);
+        let read = Labelled::read(folder, "train").unwrap();
+        assert_eq!((read.labels, read.pictures[[1, 0, 2]]), (vec![1, 0], 11));
+
+        let plain = std::fs::read(folder.join("train-images-idx3-ubyte")).unwrap();
+        let file = File::create(folder.join("train-images-idx3-ubyte.gz")).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        packed.write_all(&plain).unwrap();
+        packed.finish().unwrap();
+        std::fs::remove_file(folder.join("train-images-idx3-ubyte")).unwrap();
+        let read = Labelled::read(folder, "train").unwrap();
+        assert_eq!(read.shape().unwrap(), ClassifierShape { channels: 1, size: 3, classes: 2 });
+        assert_eq!(read.scaled(1..2)[[0, 0, 0, 0]], 9.0 / 127.5 - 1.0);
+
+        write(folder, "train-labels-idx1-ubyte", &[3], &[1, 0, 1]);
+        assert!(message().contains("3 labels for 2 pictures"), "{}", message());
+        write(folder, "train-labels-idx1-ubyte", &[3], &[1, 0]);
+        assert!(message().contains("2 bytes for [3]"), "{}", message());
+        std::fs::write(folder.join("train-labels-idx1-ubyte"), b"ID").unwrap();
+        assert!(message().contains("no IDX file"), "{}", message());
+    }
+}
