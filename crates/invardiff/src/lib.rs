@@ -15,6 +15,7 @@ mod decode;
 mod device;
 mod dtype;
 mod e2e;
+#[cfg(feature = "autodiff")]
 mod examples;
 mod fault;
 mod files;
@@ -42,6 +43,7 @@ pub use critic::{Critic, CriticFacts, Opinion, RealPictures};
 pub(crate) use device::on_processor;
 pub use device::{DeviceArg, DeviceChoice, DeviceKind, Found, GpuBackend, OpenDevice};
 pub use dtype::Dtype;
+#[cfg(feature = "autodiff")]
 pub use examples::ExampleSet;
 pub use hub::{Hub, HubError, HubId};
 pub use lora::parse_lora;
