@@ -24,10 +24,6 @@ scale-shift-HASH/report.html.
 /// Train the scales and shifts of a plan's reuses against the uncached model, whose weights stay as they are
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
-#[cfg_attr(
-    not(feature = "autodiff"),
-    expect(dead_code, reason = "without gradients the flags are parsed and not used")
-)]
 pub(super) struct Args {
     /// The plan
     #[arg(value_name = "PLAN")]

@@ -32,10 +32,6 @@ table.";
 /// Train routers against the uncached model, whose weights stay as they are
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
-#[cfg_attr(
-    not(feature = "autodiff"),
-    expect(dead_code, reason = "without gradients the flags are parsed and not used")
-)]
 pub(super) struct Args {
     /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub
     #[arg(long, default_value = "fashion", value_name = "MODEL")]
