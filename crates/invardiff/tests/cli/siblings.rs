@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::support::{error, json, names, stdout};
+use crate::support::{error, json};
+#[cfg(feature = "autodiff")]
+use crate::support::{names, stdout};
 
 /// Flags that train as little as there is to train.
 #[cfg(feature = "autodiff")]
