@@ -76,8 +76,8 @@ pub struct Args {
     /// Held-out pictures to compare on
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pictures: u32,
-    /// Steps of the converged trajectory, the second reference (0: draw none)
-    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    /// Steps of the converged trajectory, the second reference (0: draw none); 999 are the most that DPM-Solver++ takes
+    #[arg(long, default_value_t = 999, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     converged_steps: u32,
     /// LPIPS weights (safetensors); without them LPIPS is left out
     #[arg(long, value_name = "FILE")]

@@ -120,11 +120,36 @@ fn a_setting_that_does_not_fit_is_named() {
         |method: &str| error(folder.path(), &[&["compare", "--method", method], &SMALL[..]].concat());
     assert!(message("uniform=99").contains("uniform, steps 99"));
     assert!(message("paper-ff=0.5").contains("'ff'"));
-    assert!(message("ddim-times=99").contains("expected 2 to 10 computed steps"));
+    assert!(message("ddim-times=99").contains("expected 1 to 10 computed steps"));
     assert!(message("flow-match-euler-times=4").contains("flow-match-euler"));
     assert!(message("paper-runs=9").contains("more calibration runs than --runs"));
     assert!(message("plans-mine=missing.json").contains("missing.json"));
     let output = run(folder.path(), &["compare", "--method", "foracache=2"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no method 'foracache'"));
+}
+
+/// Settings at the ends of what the defaults ask for: a tenth of a long run computed, modules compared over all of it, and the
+/// default number of converged steps.
+#[test]
+fn the_ends_of_the_default_settings_can_be_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "compare",
+        "--json",
+        "--runs",
+        "2",
+        "--pictures",
+        "1",
+        "--out",
+        "study",
+        "--num-inference-steps",
+        "40",
+    ];
+    let methods = ["least-error=6", "ddim-times=6", "paper-modules=0.8", "paper=0.8"];
+    let methods = methods.iter().flat_map(|method| ["--method", method]);
+    let study = json(folder.path(), &args.iter().copied().chain(methods).collect::<Vec<_>>());
+    assert_eq!(number(points(&study, "ddim-times")[0], "/compute_fraction"), 0.15);
+    assert!(number(points(&study, "paper-modules")[0], "/compute_fraction") < 0.6);
+    assert!(study["facts"].to_string().contains("999 steps of dpm-solver++"), "{}", study["facts"]);
 }

@@ -52,7 +52,7 @@ const fn fast(variant: Variant) -> (f64, f64, WarmUp) {
 
 /// Runs that a plan of least error is measured on, at most.
 const ATLAS_RUNS: usize = 8;
-/// How far back module features are compared.
+/// How far back an atlas looks for anchors: plans may then skip all but about an eighth of the steps.
 const WINDOW: usize = 16;
 
 /// One pipeline to calibrate methods for.
@@ -232,8 +232,10 @@ impl<'a, P> Bench<'a, P> {
             let runs = fit::runs(&self.pipeline, self.runs.min(ATLAS_RUNS), self.seed)?;
             let progress = bar(runs.len(), "pricing skips (runs)");
             let (model, sampler) = (self.pipeline.denoiser(), self.pipeline.sampler());
-            self.atlas =
-                Some(measure_atlas(model, sampler, &runs, &AtlasOptions::default(), &|| progress.inc(1))?);
+            let window = WINDOW.min(sampler.steps());
+            let parallel = self.pipeline.record_options().parallel;
+            let options = AtlasOptions { window, parallel, ..AtlasOptions::default() };
+            self.atlas = Some(measure_atlas(model, sampler, &runs, &options, &|| progress.inc(1))?);
             progress.finish_and_clear();
         }
         self.atlas.as_ref().context("it was just measured")
@@ -257,12 +259,11 @@ impl<'a, P> Bench<'a, P> {
             };
             let runs = fit::runs(pipeline, self.runs, self.seed)?;
             let steps = pipeline.sampler().steps();
-            let options = RecordOptions {
-                module_window: WINDOW.min(steps),
-                trunk_window: steps,
-                similarity: false,
-                ..RecordOptions::default()
-            };
+            let own = pipeline.record_options();
+            // High quantiles compare over the whole run. A model that may not hold even that many steps of features (its usual
+            // window takes a quarter of the memory) is measured as far back as it may.
+            let module_window = if own.parallel { steps } else { steps.min(3 * own.module_window) };
+            let options = RecordOptions { module_window, trunk_window: steps, similarity: false, ..own };
             let streams = Streams::new(pipeline.denoiser().topology());
             let progress = bar(runs.len(), "calibrating (runs)");
             let (tables, _) =
