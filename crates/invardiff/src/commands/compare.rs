@@ -27,6 +27,8 @@ Examples:
   invardiff compare --method fora=2,3,4 --method teacache=0.1,0.2,0.4 --pictures 50
   invardiff compare --method dpm-solver++/25+teacache=0.1,0.2
       A method on top of another solver with fewer steps
+  invardiff compare --also plans-trained=routers-plan.json,block-cache-plan.json
+      Everything, and plans of one's own: of route train, say
   invardiff compare --checks
       The paper's own checks of its rule: phases, thresholds, calibration runs, kinds of modules, guidance, boundary rules
 
@@ -63,6 +65,9 @@ pub struct Args {
     /// A method with its settings; may be repeated. By default all, at settings for about 50 steps
     #[arg(long = "method", value_name = "METHOD=V,V,..")]
     methods: Vec<Method>,
+    /// A method besides those drawn by default; may be repeated
+    #[arg(long, value_name = "METHOD=V,V,..", conflicts_with = "methods")]
+    also: Vec<Method>,
     /// The paper's own checks instead
     #[arg(long, conflicts_with = "methods")]
     checks: bool,

@@ -65,6 +65,11 @@ fn every_sort_of_method_is_compared() {
     assert_eq!([one("ddim-times"), one("dpm-solver++-times")], [0.5, 0.4]);
     // A skipped step still computes the last layer.
     assert!((one("random") - 0.5).abs() < 0.01, "{}", one("random"));
+    let facts = study["facts"].to_string();
+    assert!(
+        facts.contains("skips of least-error stand in for") && facts.contains("5 steps: the "),
+        "{facts}"
+    );
     // What never skips is the full run, bit for bit: PSNR of equal pictures.
     for name in ["fora", "teacache"] {
         let point = points(&study, name)[0];
@@ -152,4 +157,24 @@ fn the_ends_of_the_default_settings_can_be_drawn() {
     assert_eq!(number(points(&study, "ddim-times")[0], "/compute_fraction"), 0.15);
     assert!(number(points(&study, "paper-modules")[0], "/compute_fraction") < 0.6);
     assert!(study["facts"].to_string().contains("999 steps of dpm-solver++"), "{}", study["facts"]);
+}
+
+/// Without any method named, all of them are drawn, and what is named besides.
+#[test]
+fn all_methods_are_drawn_by_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["compare", "--json", "--num-inference-steps", "12", "--runs", "2", "--pictures", "1"];
+    let more = ["--converged-steps", "0", "--out", "study", "--also", "uniform=9"];
+    let study = json(folder.path(), &[&args[..], &more[..]].concat());
+    let panels = study["panels"].as_array().unwrap();
+    let titles: Vec<&str> = panels.iter().map(|panel| panel["title"].as_str().unwrap()).collect();
+    assert_eq!(titles.last(), Some(&"Besides"), "{titles:?}");
+    let solvers = ["ddim", "dpm-solver++", "ddim-times", "dpm-solver++-times"];
+    let plans =
+        ["random", "uniform", "extrapolated", "least-error", "paper", "paper-modules", "fora", "smoothcache"];
+    let rules = ["taylorseer-2", "teacache", "first-block", "dbcache-2-1", "magcache"];
+    let on_top = ["dpm-solver++ 6 + least-error", "dpm-solver++ 6 + fora", "dpm-solver++ 6 + magcache"];
+    for name in solvers.iter().chain(&plans).chain(&rules).chain(&on_top) {
+        assert!(points(&study, name).iter().all(|point| number(point, "/full/psnr_mean") > 5.0), "{name}");
+    }
 }

@@ -1,10 +1,11 @@
 //! What a user wants of a plan of least error, and what it may use.
 
-use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
 use invardiff_plan::{GateSite, OutputForm, ReuseRule, Storage, TimeAxis};
+
+use crate::commands::manner::Manner;
 
 /// What a user wants of a plan.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -66,22 +67,15 @@ pub(super) struct Means {
 impl Means {
     /// The ways in which skips may be stood in for, the usual one first: one where the flags say which.
     pub(super) fn manners(&self) -> Vec<Manner> {
-        let output = |form| GateSite::Output(form);
         let linear = |gate_site| Manner { gate_site, rule: ReuseRule::Extrapolate(1) };
         let held = |gate_site| Manner { gate_site, rule: ReuseRule::Hold };
-        let usual = output(OutputForm::X0);
-        let asked = self.skip_site.map_or(usual, SkipSite::gate_site);
+        let asked = self.skip_site.map_or(Manner::USUAL.gate_site, SkipSite::gate_site);
         match (self.skip_site, self.hold) {
             (_, true) => vec![held(asked)],
             (Some(_), false) => vec![linear(asked)],
             // A guard looks at extrapolated clean samples.
-            (None, false) if self.guard.is_some() => vec![linear(usual)],
-            (None, false) => vec![
-                linear(usual),
-                linear(output(OutputForm::Velocity)),
-                linear(GateSite::Trunk),
-                held(GateSite::Trunk),
-            ],
+            (None, false) if self.guard.is_some() => vec![Manner::USUAL],
+            (None, false) => Manner::ALL.to_vec(),
         }
     }
 
@@ -118,28 +112,6 @@ impl Means {
     /// The precision of kept features.
     pub(super) fn storage(&self) -> Storage {
         self.cache_dtype.map_or(Storage::AsComputed, CacheDtype::storage)
-    }
-}
-
-/// How a skipped step is stood in for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Manner {
-    /// Where the skip acts.
-    pub(super) gate_site: GateSite,
-    /// How the value is made.
-    pub(super) rule: ReuseRule,
-}
-
-impl fmt::Display for Manner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.gate_site {
-            GateSite::Trunk => "the trunk",
-            GateSite::Output(OutputForm::X0) => "the clean sample",
-            GateSite::Output(OutputForm::Epsilon) => "the noise",
-            GateSite::Output(OutputForm::Velocity) => "the velocity",
-        };
-        let how = if self.rule == ReuseRule::Hold { "held" } else { "extrapolated" };
-        write!(f, "{what} {how}")
     }
 }
 

@@ -7,9 +7,10 @@ use invardiff_calib::{AtlasOptions, ClosedLoop, ModuleSearch, Run, measure_atlas
 use invardiff_plan::{CachePlan, Cost, ErrorAtlas, FrontPoint, PlannerOptions, Provenance, front};
 use invardiff_runtime::{Denoiser, Guard, OutputForm};
 
-use super::goal::{Goal, Manner};
+use super::goal::Goal;
 use super::refine::{Refined, refine};
 use super::{Args, measure};
+use crate::commands::manner::{self, Manner};
 use crate::{Pipeline, bar};
 
 /// Runs that the atlas is measured and checked on, at most.
@@ -20,8 +21,6 @@ const SEARCH_RUNS: usize = 2;
 const MARGIN: f64 = 3.0;
 /// Gates that a refinement tries, at most.
 const TRIES: usize = 40;
-/// How many dB a later way to stand in for skips must be better in replays to be preferred.
-const PREFERENCE: f64 = 0.5;
 /// How much steeper the path with modules starts: computed steps over those of the plan without.
 const MORE_STEPS: f64 = 1.2;
 
@@ -106,8 +105,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         let parallel = full.record_options().parallel;
         let options = AtlasOptions { axis: args.means.axis(), parallel, ..AtlasOptions::default() };
         let manners = args.means.manners();
-        let mut sites: Vec<_> = manners.iter().map(|manner| manner.gate_site).collect();
-        sites.dedup();
+        let sites = Manner::sites(&manners);
         let (model, sampler) = (full.denoiser(), full.sampler());
         let mut atlases = measure_atlases(model, sampler, &runs, &sites, &options, &|| progress.inc(1))?;
         progress.finish_and_clear();
@@ -157,10 +155,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         progress.finish_and_clear();
         let said: Vec<String> =
             found.iter().map(|(psnr, _, manner)| format!("{manner} {psnr:.1} dB")).collect();
-        let (_, atlas, manner) = found
-            .into_iter()
-            .reduce(|best, other| if other.0 > best.0 + PREFERENCE { other } else { best })
-            .context("a plan was replayed")?;
+        let found = found.into_iter().map(|(psnr, atlas, manner)| (psnr, (atlas, manner)));
+        let (_, (atlas, manner)) = manner::preferred(found).context("a plan was replayed")?;
         notes.push(format!(
             "Skips of the least-error plan stand in for {manner}: replayed on the calibration's conditions, {}.",
             said.join(", ")
@@ -243,8 +239,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     }
 
     fn decibels(&self, error: f64) -> f64 {
-        let span = self.full.sample_span();
-        10.0 * (span * span / error.max(1e-10)).log10()
+        manner::decibels(self.full.sample_span(), error)
     }
 
     /// What the atlas says of a point: the errors of its skips, all in one direction.

@@ -1,9 +1,12 @@
 //! What methods are calibrated from, measured once each and only where a method asks.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use invardiff_calib::{AtlasOptions, Changes, RecordOptions, Streams, measure_atlas, record};
+use invardiff_calib::{
+    AtlasOptions, Changes, ClosedLoop, RecordOptions, Run, Streams, measure_atlases, record,
+};
 use invardiff_plan::{
     CachePlan, ComponentErrors, DistanceTable, ErrorAtlas, FirstBlocks, Fit, FrontPoint, GateSite,
     Interpolation, Kind, MagCache, Magnitudes, Measurement, OutputForm, Phases, PlanFile, PlannerOptions,
@@ -14,6 +17,7 @@ use invardiff_runtime::{Denoiser, Sampler, ScaleShift};
 
 use super::family::{Check, Family, Part};
 use crate::commands::fit;
+use crate::commands::manner::{self, Manner};
 use crate::{Pipeline, SamplerKind, adjustment_path, bar, read_adjustment};
 
 /// Measurements that the user brings along.
@@ -56,22 +60,29 @@ const ATLAS_RUNS: usize = 8;
 const WINDOW: usize = 16;
 
 /// One pipeline to calibrate methods for.
-pub(super) struct Bench<'a, P> {
+pub(super) struct Bench<'a, const D: usize, P> {
     pipeline: P,
     runs: usize,
     seed: u64,
     files: &'a Files,
     guided: Option<Vec<DistanceTable>>,
     unguided: Option<Vec<DistanceTable>>,
-    atlas: Option<ErrorAtlas>,
+    prices: Option<Prices<D>>,
+    manners: Vec<(usize, Manner)>,
     changes: Option<Vec<Changes>>,
     errors: Option<ComponentErrors>,
 }
 
-impl<'a, P> Bench<'a, P> {
+/// What skips cost at every site, and the uncached samples that replays are held against.
+struct Prices<const D: usize> {
+    atlases: Vec<ErrorAtlas>,
+    closed: ClosedLoop<D>,
+}
+
+impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     pub(super) fn new(pipeline: P, runs: usize, seed: u64, files: &'a Files) -> Self {
-        let (guided, unguided, atlas, changes, errors) = (None, None, None, None, None);
-        Self { pipeline, runs, seed, files, guided, unguided, atlas, changes, errors }
+        let (guided, unguided, prices, manners, changes, errors) = (None, None, None, Vec::new(), None, None);
+        Self { pipeline, runs, seed, files, guided, unguided, prices, manners, changes, errors }
     }
 
     /// The pipeline, uncached.
@@ -80,10 +91,7 @@ impl<'a, P> Bench<'a, P> {
     }
 
     /// A family at a setting.
-    pub(super) fn ready<const D: usize>(&mut self, family: &Family, value: f64) -> Result<Ready<P>>
-    where
-        P: Pipeline<D>,
-    {
+    pub(super) fn ready(&mut self, family: &Family, value: f64) -> Result<Ready<P>> {
         let (topology, steps) = (self.pipeline.denoiser().topology(), self.pipeline.sampler().steps());
         let count = value as usize;
         let (gate, modules, _) = fast(self.pipeline.variant());
@@ -134,10 +142,7 @@ impl<'a, P> Bench<'a, P> {
     }
 
     /// The plan of a file, with the vectors that lie beside it.
-    fn file_plan<const D: usize>(&self, paths: &[PathBuf], place: usize) -> Result<Ready<P>>
-    where
-        P: Pipeline<D>,
-    {
+    fn file_plan(&self, paths: &[PathBuf], place: usize) -> Result<Ready<P>> {
         let path = paths.get(place.saturating_sub(1)).context("one file a setting")?;
         let topology = self.pipeline.denoiser().topology();
         let plan =
@@ -152,16 +157,13 @@ impl<'a, P> Bench<'a, P> {
     }
 
     /// The paper's plan from the first `runs` runs, of quantiles (step gate, modules); with `only`, other kinds are not reused.
-    fn paper<const D: usize>(
+    fn paper(
         &mut self,
         check: Check,
         runs: usize,
         (gate_quantile, modules): (f64, f64),
         only: Option<Kind>,
-    ) -> Result<CachePlan>
-    where
-        P: Pipeline<D>,
-    {
+    ) -> Result<CachePlan> {
         let topology = self.pipeline.denoiser().topology();
         let quantile = |stream: Kind, kind: Kind| {
             let reused = only.is_none_or(|only| only == stream || only == kind);
@@ -183,10 +185,7 @@ impl<'a, P> Bench<'a, P> {
         Ok(two_phase(&tables[..runs.min(tables.len())], &settings)?.plan(&topology)?)
     }
 
-    fn part<const D: usize>(&mut self, part: Part, quantile: f64) -> Result<CachePlan>
-    where
-        P: Pipeline<D>,
-    {
+    fn part(&mut self, part: Part, quantile: f64) -> Result<CachePlan> {
         let runs = self.runs;
         match part {
             Part::Gate => Ok(self.paper(Check::Published, runs, (quantile, 0.0), None)?.gate_alone()),
@@ -198,22 +197,38 @@ impl<'a, P> Bench<'a, P> {
         }
     }
 
-    fn least_error<const D: usize>(&mut self, computed: usize) -> Result<CachePlan>
-    where
-        P: Pipeline<D>,
-    {
-        let options = PlannerOptions::default();
-        let atlas = self.atlas()?;
-        Ok(cheapest(atlas, &options, computed)?.plan(atlas, options.rule)?)
+    /// What the skips of each plan of least error stand in for, by its computed steps.
+    pub(super) fn manners(&self) -> &[(usize, Manner)] {
+        &self.manners
+    }
+
+    /// As `calibrate` makes it: skips stand in for what errs least in replays on the calibration's runs.
+    fn least_error(&mut self, computed: usize) -> Result<CachePlan> {
+        let runs = self.atlas_runs()?;
+        self.price(&runs)?;
+        let prices = self.prices.as_ref().context("it was just measured")?;
+        let (model, sampler) = (self.pipeline.denoiser(), self.pipeline.sampler());
+        let (span, topology) = (self.pipeline.sample_span(), model.topology());
+        let mut replayed = Vec::new();
+        for manner in Manner::ALL {
+            let atlas = prices.atlases.iter().find(|atlas| atlas.gate_site == manner.gate_site);
+            let atlas = atlas.context("every site was measured")?;
+            let options = PlannerOptions { rule: manner.rule, ..PlannerOptions::default() };
+            let plan = cheapest(atlas, &options, computed)?.plan(atlas, manner.rule)?;
+            let schedule = Arc::new(plan.schedule(&topology)?);
+            let errors = prices.closed.errors(model, sampler, &runs, &schedule);
+            let psnr = errors.iter().map(|error| manner::decibels(span, *error)).sum::<f64>();
+            replayed.push((psnr / errors.len() as f64, (manner, plan)));
+        }
+        let (_, (manner, plan)) = manner::preferred(replayed).context("a plan was replayed")?;
+        self.manners.push((computed, manner));
+        Ok(plan)
     }
 
     /// The solver over the steps that a plan of least error computes. Holding the clean sample over skipped steps *is* a
     /// longer step of DDIM or flow-match Euler, and extrapolating it nearly one of DPM-Solver++ 2M; so the plan's errors are
     /// those of the steps.
-    fn times<const D: usize>(&mut self, sampler: SamplerKind, count: usize) -> Result<P>
-    where
-        P: Pipeline<D>,
-    {
+    fn times(&mut self, sampler: SamplerKind, count: usize) -> Result<P> {
         let rule = match sampler {
             SamplerKind::Ddim | SamplerKind::FlowMatchEuler => ReuseRule::Hold,
             SamplerKind::DpmSolverPlusPlus => ReuseRule::Extrapolate(1),
@@ -224,28 +239,36 @@ impl<'a, P> Bench<'a, P> {
         self.pipeline.thinned(&computed.map(|(step, _)| step).collect::<Vec<_>>())
     }
 
-    fn atlas<const D: usize>(&mut self) -> Result<&ErrorAtlas>
-    where
-        P: Pipeline<D>,
-    {
-        if self.atlas.is_none() {
-            let runs = fit::runs(&self.pipeline, self.runs.min(ATLAS_RUNS), self.seed)?;
-            let progress = bar(runs.len(), "pricing skips (runs)");
-            let (model, sampler) = (self.pipeline.denoiser(), self.pipeline.sampler());
-            let window = WINDOW.min(sampler.steps());
-            let parallel = self.pipeline.record_options().parallel;
-            let options = AtlasOptions { window, parallel, ..AtlasOptions::default() };
-            self.atlas = Some(measure_atlas(model, sampler, &runs, &options, &|| progress.inc(1))?);
-            progress.finish_and_clear();
+    fn atlas_runs(&self) -> Result<Vec<Run<D, P::Cond>>> {
+        fit::runs(&self.pipeline, self.runs.min(ATLAS_RUNS), self.seed)
+    }
+
+    fn price(&mut self, runs: &[Run<D, P::Cond>]) -> Result<()> {
+        if self.prices.is_some() {
+            return Ok(());
         }
-        self.atlas.as_ref().context("it was just measured")
+        let progress = bar(runs.len(), "pricing skips (runs)");
+        let (model, sampler) = (self.pipeline.denoiser(), self.pipeline.sampler());
+        let parallel = self.pipeline.record_options().parallel;
+        let options =
+            AtlasOptions { window: WINDOW.min(sampler.steps()), parallel, ..AtlasOptions::default() };
+        let sites = Manner::sites(&Manner::ALL);
+        let atlases = measure_atlases(model, sampler, runs, &sites, &options, &|| progress.inc(1))?;
+        progress.finish_and_clear();
+        let closed = ClosedLoop::new(model, sampler, runs, parallel)?;
+        self.prices = Some(Prices { atlases, closed });
+        Ok(())
+    }
+
+    /// What skips cost that stand in for the clean sample.
+    fn atlas(&mut self) -> Result<&ErrorAtlas> {
+        let runs = self.atlas_runs()?;
+        self.price(&runs)?;
+        self.prices.as_ref().and_then(|prices| prices.atlases.first()).context("it was just measured")
     }
 
     /// Distances of every run, of the guided run or of its conditional half.
-    fn tables<const D: usize>(&mut self, conditional: bool) -> Result<&[DistanceTable]>
-    where
-        P: Pipeline<D>,
-    {
+    fn tables(&mut self, conditional: bool) -> Result<&[DistanceTable]> {
         let kept = if conditional { &mut self.unguided } else { &mut self.guided };
         if kept.is_none() {
             let half = if conditional { self.pipeline.unguided() } else { None };
@@ -276,30 +299,21 @@ impl<'a, P> Bench<'a, P> {
         Ok(kept.as_deref().unwrap_or_default())
     }
 
-    fn teacache<const D: usize>(&mut self) -> Result<TeaCacheFit>
-    where
-        P: Pipeline<D>,
-    {
+    fn teacache(&mut self) -> Result<TeaCacheFit> {
         match &self.files.teacache {
             Some(path) => self.file(path),
             None => Ok(Changes::teacache(self.changes()?)?),
         }
     }
 
-    fn magnitudes<const D: usize>(&mut self) -> Result<Magnitudes>
-    where
-        P: Pipeline<D>,
-    {
+    fn magnitudes(&mut self) -> Result<Magnitudes> {
         match &self.files.magcache {
             Some(path) => self.file(path),
             None => Ok(Changes::magnitudes(self.changes()?)),
         }
     }
 
-    fn changes<const D: usize>(&mut self) -> Result<&[Changes]>
-    where
-        P: Pipeline<D>,
-    {
+    fn changes(&mut self) -> Result<&[Changes]> {
         if self.changes.is_none() {
             let progress = bar(self.runs, "measuring changes (runs)");
             let bench = fit::Bench::new(&self.pipeline, self.runs, self.seed)?;
@@ -309,10 +323,7 @@ impl<'a, P> Bench<'a, P> {
         Ok(self.changes.as_deref().unwrap_or_default())
     }
 
-    fn component_errors<const D: usize>(&mut self) -> Result<ComponentErrors>
-    where
-        P: Pipeline<D>,
-    {
+    fn component_errors(&mut self) -> Result<ComponentErrors> {
         if self.errors.is_none() {
             let errors = if let Some(path) = &self.files.smoothcache {
                 let errors: ComponentErrors = self.file(path)?;
@@ -332,10 +343,7 @@ impl<'a, P> Bench<'a, P> {
     }
 
     /// A measurement that the user brings along, of the same model.
-    fn file<const D: usize, T: Measurement>(&self, path: &std::path::Path) -> Result<T>
-    where
-        P: Pipeline<D>,
-    {
+    fn file<T: Measurement>(&self, path: &std::path::Path) -> Result<T> {
         let fit = Fit::<T>::read(path)?;
         if let Some(execution) = &fit.execution {
             let (theirs, own) = (&execution.model, self.pipeline.name());

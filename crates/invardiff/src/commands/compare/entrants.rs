@@ -25,6 +25,8 @@ pub(super) struct Entrants<P> {
     pub(super) groups: Vec<Group>,
     /// One a setting, in the order of the methods, after the full run.
     pub(super) contenders: Vec<Contender<P>>,
+    /// What was found out while they were calibrated, as (what, finding).
+    pub(super) facts: Vec<(String, String)>,
 }
 
 impl<P> Entrants<P> {
@@ -37,7 +39,7 @@ impl<P> Entrants<P> {
 /// Calibrates all methods, on as many solvers as they sit on.
 pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Entrants<P>> {
     let (baselines, groups) = lines(args, full)?;
-    let mut benches: Vec<(Base, Bench<'_, P>)> = Vec::new();
+    let mut benches: Vec<(Base, Bench<'_, D, P>)> = Vec::new();
     let mut contenders = vec![Contender::full(full)];
     for method in baselines.iter().chain(groups.iter().flat_map(|group| &group.methods)) {
         let base = base_of(method, full);
@@ -55,7 +57,19 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) ->
             contenders.push(contender(bench, full, method, *value).with_context(|| name.clone())?);
         }
     }
-    Ok(Entrants { baselines, groups, contenders })
+    let facts = benches.iter().filter_map(|(base, bench)| stand_ins(*base, bench)).collect();
+    Ok(Entrants { baselines, groups, contenders, facts })
+}
+
+/// What the skips of plans of least error on a solver stand in for, where there are such plans.
+fn stand_ins<const D: usize, P: Pipeline<D>>(
+    base: Base,
+    bench: &Bench<'_, D, P>,
+) -> Option<(String, String)> {
+    let found: Vec<String> =
+        bench.manners().iter().map(|(computed, manner)| format!("{computed} steps: {manner}")).collect();
+    let name = Method { base, family: Family::LeastError, values: Vec::new() }.name();
+    (!found.is_empty()).then(|| (format!("skips of {name} stand in for"), found.join("; ")))
 }
 
 /// What a method is calibrated on: a solver's own times are chosen among as many steps of it as the full run has.
@@ -69,7 +83,7 @@ fn base_of<const D: usize, P: Pipeline<D>>(method: &Method, full: &P) -> Base {
 }
 
 fn contender<const D: usize, P: Pipeline<D>>(
-    bench: &mut Bench<'_, P>,
+    bench: &mut Bench<'_, D, P>,
     full: &P,
     method: &Method,
     value: f64,
@@ -110,7 +124,7 @@ fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<M
     let steps = full.sampler().steps();
     // Shares of the full run, the same for every method whose settings are steps.
     let shares = [0.6, 0.5, 0.38, 0.3, 0.24, 0.16];
-    let counts = shares.map(|share| ((share * steps as f64).round().max(1.0)).to_string());
+    let counts = shares.map(|share| computed(share, steps));
     let mut counts = counts.to_vec();
     counts.dedup();
     let counts = counts.join(",");
@@ -124,19 +138,28 @@ fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<M
             .cloned()
             .partition(|method| method.base.is_none() && matches!(method.family, Family::FewerSteps(_)));
         let baselines = if own.is_empty() { baselines } else { own };
-        let groups = rest.chunks(Study::LINES).map(|methods| Group {
-            title: "Methods asked for",
-            note: "",
-            methods: methods.to_vec(),
-        });
-        return Ok((baselines, groups.collect()));
+        return Ok((baselines, panels("Methods asked for", &rest)));
     }
     let groups = if args.checks { checks(full) } else { all(&counts, full) };
     let groups = groups.into_iter().map(|(title, note, lines)| {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         Ok(Group { title, note, methods: parse(&lines)? })
     });
-    Ok((baselines, groups.collect::<Result<_>>()?))
+    let mut groups = groups.collect::<Result<Vec<_>>>()?;
+    groups.extend(panels("Besides", &args.also));
+    Ok((baselines, groups))
+}
+
+/// Methods that the user names, as many a panel as a chart can show.
+fn panels(title: &'static str, methods: &[Method]) -> Vec<Group> {
+    let panel = |methods: &[Method]| Group { title, note: "", methods: methods.to_vec() };
+    methods.chunks(Study::LINES).map(panel).collect()
+}
+
+/// Computed steps at a share of all, as a setting: not fewer than a plan of least error needs.
+fn computed(share: f64, steps: usize) -> String {
+    const FEWEST: f64 = 4.0;
+    (share * steps as f64).round().max(FEWEST).to_string()
 }
 
 type Lines = (&'static str, &'static str, Vec<String>);
@@ -181,16 +204,16 @@ fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
     if let [_, .., solver] = full.solvers() {
         let steps = full.sampler().steps() / 2;
         let on = |line: &str| format!("{}/{steps}+{line}", Family::FewerSteps(*solver));
-        let computed: Vec<String> =
-            [0.8, 0.64, 0.5, 0.36].map(|share| (share * steps as f64).round().max(1.0).to_string()).to_vec();
-        let computed = computed.join(",");
+        let mut counts = [0.8, 0.64, 0.5, 0.36].map(|share| computed(share, steps)).to_vec();
+        counts.dedup();
+        let counts = counts.join(",");
         groups.push((
             "On top of a better solver: plans of steps",
             "The same methods on half as many steps of the model's best solver; compute is still relative to the full run.",
             vec![
-                on(&format!("uniform={computed}")),
-                on(&format!("extrapolated={computed}")),
-                on(&format!("least-error={computed}")),
+                on(&format!("uniform={counts}")),
+                on(&format!("extrapolated={counts}")),
+                on(&format!("least-error={counts}")),
                 on("paper=0.2,0.3,0.4,0.5"),
                 on("paper-modules=0.1,0.22,0.4,0.6"),
             ],

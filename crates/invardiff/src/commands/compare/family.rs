@@ -192,7 +192,9 @@ impl Family {
             Self::PaperPart(Part::Modules) => "its modules alone, no step skipped".into(),
             Self::PaperPart(Part::Kind(kind)) => format!("{kind} modules alone, no step skipped"),
             Self::PaperRuns => "its fast setting from this many calibration runs".into(),
-            Self::LeastError => "skips by their measured error, the output extrapolated".into(),
+            Self::LeastError => {
+                "skips by their measured error, standing in for what errs least in replays".into()
+            }
             Self::Fora => "all modules reused except at each n-th step".into(),
             Self::SmoothCache => "kinds of modules reused while their measured error is below alpha".into(),
             Self::TaylorSeer(order) => {

@@ -61,6 +61,7 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
     }
     let strips = strips(full, reference, converged.as_ref(), &drawn, &extras.names)?;
     let mut facts = facts(args, full, reference, &scorer, converged.as_ref().map(|(name, _)| name.as_str()))?;
+    facts.extend(entrants.facts.iter().cloned());
     facts.extend(knees(entrants, &drawn));
     let mut lines = drawn.into_iter().map(|(line, _)| line);
     let mut own = scorer.point(String::new(), reference)?;
