@@ -6,6 +6,7 @@
 mod block;
 mod calibration;
 mod forward;
+mod growth;
 mod metrics;
 mod paired;
 mod plan;
@@ -35,5 +36,6 @@ fn main() {
     replay::benches(&mut criterion);
     calibration::benches(&mut criterion);
     metrics::benches(&mut criterion);
+    growth::benches(&mut criterion);
     criterion.final_summary();
 }

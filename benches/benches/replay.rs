@@ -33,6 +33,14 @@ pub(crate) fn benches(criterion: &mut Criterion) {
                 "",
                 speedup.over(predicted)
             );
+            let mut policy = Replay::new(schedule.clone());
+            sample(&model, &sampler, &mut policy, noise.clone(), &class);
+            let (held, scheduled) = (policy.store().peak_bytes(), schedule.peak_bytes(1, size_of::<f32>()));
+            println!(
+                "{:24}peak cache {held} bytes, scheduled {scheduled}, measured over scheduled {:.3}",
+                "",
+                held as f64 / scheduled as f64
+            );
         }
     }
     group.finish();

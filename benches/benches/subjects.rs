@@ -30,7 +30,8 @@ impl Subject {
         Self::random("block", &DitConfig::new(32, 2, 4, hidden, 1, heads))
     }
 
-    fn random(name: &'static str, config: &DitConfig) -> Self {
+    /// A model of any size.
+    pub(crate) fn random(name: &'static str, config: &DitConfig) -> Self {
         Self { name, dit: Dit::random(config, 1, &Device::flex()).expect("a valid configuration") }
     }
 

@@ -128,13 +128,17 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_that_of_the_work() {
+    fn ratios_are_those_of_the_rounds() {
+        let spent = |wall: u64, cpu: u64| Spent {
+            wall: Duration::from_millis(wall),
+            cpu: Some(Duration::from_millis(cpu)),
+        };
         let mut turns = Turns::default();
-        turns.run(11, || spin(8000), || spin(4000));
-        let wall = turns.wall().unwrap();
-        assert!((1.5..2.7).contains(&wall.median), "{wall}");
-        if let Some(cpu) = turns.cpu() {
-            assert!((1.2..3.4).contains(&cpu.median), "{cpu}");
+        for slow in 1..=3 {
+            turns.note(1, [spent(8 * slow, 16 * slow), spent(4 * slow, 4 * slow)]);
         }
+        assert_eq!((turns.wall().unwrap().median, turns.cpu().unwrap().median), (2.0, 4.0));
+        turns.note(1, [Spent { wall: ROUND, cpu: None }, spent(4, 3)]);
+        assert!(turns.wall().is_some() && turns.cpu().is_none());
     }
 }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{cargo, exit_code};
+use crate::cargo::{FEATURES, cargo, exit_code};
 
 use judge::Comparison;
 
@@ -79,10 +79,7 @@ fn beside_others(root: &Path, args: &Args) -> Result<ExitCode> {
 
 fn alone(root: &Path, args: &Args) -> Result<ExitCode> {
     let mut cargo = cargo(root);
-    cargo
-        .args(["bench", "--package", build::PACKAGE, "--benches", "--"])
-        .args(&args.filter)
-        .args(&args.criterion);
+    cargo.arg("bench").args(build::BENCHES).args(FEATURES).arg("--").args(&args.filter).args(&args.criterion);
     Ok(exit_code(cargo.status().context("cargo bench")?))
 }
 

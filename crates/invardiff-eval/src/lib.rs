@@ -2,7 +2,7 @@
 //!
 //! - [`psnr`], [`ssim`] and [`Lpips`] compare pictures, [`Quality`] sums a batch up;
 //! - [`Classifier`] says what pictures show, and [`Gaussian::frechet`] how far their features are from those of others;
-//! - [`alternate`] times runs against each other, [`peak_rss`] reads the peak memory;
+//! - [`alternate`] times runs against each other, [`peak_rss`] and [`reset_peak_rss`] read the peak memory;
 //! - [`rgb_images`] makes pictures of arrays and [`picture_grid`] one picture of many;
 //! - [`report::Report`] is written as one self-contained page with its figures and numbers beside it.
 
@@ -28,4 +28,4 @@ pub use pixel::Pixel;
 pub use psnr::{PSNR_OF_EQUAL, psnr, psnr_each};
 pub use quality::Quality;
 pub use ssim::{ssim, ssim_each};
-pub use timing::{Run, Timings, alternate, peak_rss};
+pub use timing::{Run, Timings, alternate, peak_rss, reset_peak_rss};

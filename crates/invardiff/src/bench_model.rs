@@ -1,21 +1,25 @@
 //! What a plan gains at the size of a real model: full and cached trajectories in turns, on any device.
 
 mod attention_path;
+mod calibration;
+mod trial;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::Tensor;
-use invardiff_eval::{Run, Timings, alternate, peak_rss};
+use invardiff_eval::alternate;
 use invardiff_plan::Schedule;
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 
-use crate::OpenDevice;
+use crate::{DeviceKind, OpenDevice};
 
 pub(crate) use attention_path::{AttentionPath, attention_path};
+pub(crate) use calibration::{CalibrationMeasured, CalibrationSubject};
+pub(crate) use trial::{Trial, Trials};
 
-/// Traced trajectories of each kind, the first of which is not counted.
+/// Traced trajectories of each kind where steps are not timed in the rounds; the first is not counted.
 const TRACES: usize = 3;
 
 /// A model with everything that one trajectory takes.
@@ -31,52 +35,73 @@ pub(crate) struct Subject<'a, const D: usize, M: Denoiser<D>, S> {
 /// What was measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
-    /// Seconds of whole trajectories, everything computed.
-    pub(crate) full: Timings,
-    /// Seconds of whole trajectories under the plan.
-    pub(crate) cached: Timings,
+    /// Whole trajectories, everything computed.
+    pub(crate) full: Trials,
+    /// Whole trajectories under the plan.
+    pub(crate) cached: Trials,
     /// Milliseconds of every step, everything computed; each waited for.
     pub(crate) full_steps: Vec<f64>,
     /// Milliseconds of every step under the plan.
     pub(crate) cached_steps: Vec<f64>,
     /// The most bytes that the cache held.
     pub(crate) peak_cache_bytes: usize,
-    /// The device's memory while trajectories ran.
+    /// The memory of a device that says; empty on the processor.
     pub(crate) memory: Memory,
 }
 
 /// Memory in bytes, at its most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// In use after a step: weights, samples, kept features. Where the device does not say, unknown.
+    /// In use after a step: weights, samples, kept features.
     pub(crate) in_use: Option<u64>,
-    /// Taken from the device, what is used within a step included. On the processor, the process's resident memory.
+    /// Taken from the device, what is used within a step included.
     pub(crate) reserved: Option<u64>,
 }
 
 impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
-    /// Times `rounds` whole trajectories of each kind in turns after `warm_up` rounds, then single steps.
+    /// Times `rounds` whole trajectories of each kind in turns after `warm_up` rounds. The processor computes at once, so
+    /// that single steps are timed in the same trajectories; on other devices, further ones wait for every step.
     ///
     /// # Errors
     /// When the device fails.
     pub(crate) fn measure(&self, rounds: usize, warm_up: usize, progress: &dyn Fn()) -> Result<Measured> {
-        let once = |cached: bool| -> Result<()> {
-            if cached {
-                self.run(&mut Replay::new(self.schedule.clone()), |_| {});
-            } else {
-                self.run(&mut Full, |_| {});
-            }
-            self.device.wait()?;
+        let [mut full, mut cached] = [const { Vec::new() }; 2];
+        let [mut full_steps, mut cached_steps] = [const { Vec::new() }; 2];
+        let mut peak_cache_bytes = 0;
+        let mut run_full = || -> Result<()> {
+            self.trial(&mut Full, &mut full, &mut full_steps)?;
             progress();
             Ok(())
         };
-        let (mut full, mut cached) = (|| once(false), || once(true));
-        let mut runs: [Run<'_, anyhow::Error>; 2] = [&mut full, &mut cached];
-        let timings = alternate(rounds, warm_up, &mut runs)?;
-        let [full, cached] = [timings[0].clone(), timings[1].clone()];
-        let (full_steps, cached_steps) = self.trace(progress)?;
-        let (peak_cache_bytes, memory) = self.watch_memory(progress)?;
-        Ok(Measured { full, cached, full_steps, cached_steps, peak_cache_bytes, memory })
+        let mut run_cached = || -> Result<()> {
+            let mut replay = Replay::new(self.schedule.clone());
+            self.trial(&mut replay, &mut cached, &mut cached_steps)?;
+            peak_cache_bytes = replay.store().peak_bytes();
+            progress();
+            Ok(())
+        };
+        alternate(rounds, warm_up, &mut [&mut run_full, &mut run_cached])?;
+        let mut memory = Memory::default();
+        let mut uncounted = warm_up;
+        if self.device.kind() != DeviceKind::Processor {
+            [full_steps, cached_steps] = self.trace(progress)?;
+            uncounted = 1;
+            memory = self.watch_memory(progress)?;
+        }
+        Ok(Measured {
+            full: counted(warm_up, full)?,
+            cached: counted(warm_up, cached)?,
+            full_steps: medians(&full_steps[uncounted..]),
+            cached_steps: medians(&cached_steps[uncounted..]),
+            peak_cache_bytes,
+            memory,
+        })
+    }
+
+    /// How many trajectories [`Subject::measure`] runs.
+    pub(crate) fn trajectories(&self, rounds: usize, warm_up: usize) -> usize {
+        let further = if self.device.kind() == DeviceKind::Processor { 0 } else { TRACES + 1 };
+        2 * (rounds + warm_up + further)
     }
 
     fn run<P: Policy>(&self, policy: &mut P, mut look: impl FnMut(&P)) {
@@ -85,8 +110,31 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
         });
     }
 
-    /// The median time of every step, full and cached in turns.
-    fn trace(&self, progress: &dyn Fn()) -> Result<(Vec<f64>, Vec<f64>)> {
+    /// One trajectory, on the processor with the time of every step.
+    fn trial<P: Policy>(
+        &self,
+        policy: &mut P,
+        trials: &mut Vec<Trial>,
+        steps: &mut Vec<Vec<f64>>,
+    ) -> Result<()> {
+        let mut times = Vec::with_capacity(self.sampler.steps());
+        let on_processor = self.device.kind() == DeviceKind::Processor;
+        let trial = Trial::of(self.device, || {
+            let mut last = Instant::now();
+            self.run(policy, |_| {
+                if on_processor {
+                    times.push(lap(&mut last));
+                }
+            });
+            Ok(())
+        })?;
+        trials.push(trial);
+        steps.push(times);
+        Ok(())
+    }
+
+    /// Milliseconds of every step, each waited for, full and cached in turns.
+    fn trace(&self, progress: &dyn Fn()) -> Result<[Vec<Vec<f64>>; 2]> {
         let (mut full, mut cached) = (Vec::new(), Vec::new());
         for _ in 0..TRACES {
             full.push(self.timed(&mut Full)?);
@@ -94,7 +142,7 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
             cached.push(self.timed(&mut Replay::new(self.schedule.clone()))?);
             progress();
         }
-        Ok((medians(&full[1..]), medians(&cached[1..])))
+        Ok([full, cached])
     }
 
     fn timed<P: Policy>(&self, policy: &mut P) -> Result<Vec<f64>> {
@@ -106,25 +154,19 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
             if let Err(error) = self.device.wait() {
                 waited = Err(error);
             }
-            times.push(last.elapsed().as_secs_f64() * 1e3);
-            last = Instant::now();
+            times.push(lap(&mut last));
         });
         waited.map(|()| times)
     }
 
-    /// Memory over one trajectory of each kind, looked at between steps.
-    fn watch_memory(&self, progress: &dyn Fn()) -> Result<(usize, Memory)> {
+    /// The device's memory over one trajectory of each kind, looked at between steps.
+    fn watch_memory(&self, progress: &dyn Fn()) -> Result<Memory> {
         let mut memory = Memory::default();
         self.run(&mut Full, |_| memory.look(self.device));
         progress();
-        let mut replay = Replay::new(self.schedule.clone());
-        self.run(&mut replay, |_| memory.look(self.device));
+        self.run(&mut Replay::new(self.schedule.clone()), |_| memory.look(self.device));
         progress();
-        self.device.wait()?;
-        if memory.reserved.is_none() {
-            memory.reserved = peak_rss();
-        }
-        Ok((replay.store().peak_bytes(), memory))
+        self.device.wait().map(|()| memory)
     }
 }
 
@@ -136,6 +178,18 @@ impl Memory {
             most(&mut self.reserved, usage.bytes_reserved);
         }
     }
+}
+
+/// Milliseconds since `last`, which becomes now.
+fn lap(last: &mut Instant) -> f64 {
+    let now = Instant::now();
+    let passed = now.duration_since(std::mem::replace(last, now));
+    passed.as_secs_f64() * 1e3
+}
+
+/// The trials after those that do not count.
+fn counted(warm_up: usize, trials: Vec<Trial>) -> Result<Trials> {
+    Trials::after(warm_up, trials).context("no round was measured")
 }
 
 /// The median of every step.

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::cargo::cargo;
+use crate::cargo::{FEATURES, cargo};
 
-/// The package that holds the benches.
-pub(super) const PACKAGE: &str = "invardiff-benches";
+/// The benches' program, selected over the whole workspace, as features are.
+pub(super) const BENCHES: [&str; 3] = ["--workspace", "--bench", "benches"];
 
 /// Where everything of a comparison lies: the other commit's sources and build, and what criterion writes.
 pub(super) fn folder(root: &Path) -> PathBuf {
@@ -44,11 +44,11 @@ pub(super) fn tree_programs(root: &Path) -> Result<Vec<PathBuf>> {
 
 /// Builds, and reads off cargo's messages what was built.
 fn programs(cargo: &mut Command) -> Result<Vec<PathBuf>> {
-    cargo.args(["bench", "--package", PACKAGE, "--benches", "--no-run", "--message-format", "json"]);
+    cargo.arg("bench").args(BENCHES).args(FEATURES).args(["--no-run", "--message-format", "json"]);
     let output = cargo.stderr(Stdio::inherit()).output().context("cargo bench --no-run")?;
     ensure!(output.status.success(), "cargo bench --no-run failed ({}), see above", output.status);
     let programs = executables(&String::from_utf8_lossy(&output.stdout), &["bench"]);
-    ensure!(!programs.is_empty(), "{PACKAGE} has no benches there");
+    ensure!(!programs.is_empty(), "it has no benches");
     Ok(programs)
 }
 

@@ -1,8 +1,10 @@
 //! `invardiff bench-model`.
 
+mod calibration;
 mod model;
 mod outcome;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,10 +12,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Tensor;
 use invardiff_models::{Dit, Flux};
-use invardiff_plan::{CachePlan, Cost, Topology, uniform_gate};
+use invardiff_plan::{CachePlan, Cost, Topology, Variant, uniform_gate};
 use invardiff_runtime::{
     BatchedGuidance, Ddim, Denoiser, FlowMatchEuler, GaussianNoise, Sampler, Shift, Spacing,
 };
+
+use serde::Serialize;
 
 use super::plan::Source;
 use crate::bench_model::{Subject, attention_path};
@@ -29,15 +33,25 @@ Examples:
   invardiff bench-model --model dit-s-2-256 --random-weights --num-inference-steps 6 --rounds 1
       Something small, for a look at the output
 
-Whole trajectories are timed in turns, with the device waited for at the end of each alone; then single steps, each waited
-for. Without --plan every second step is skipped. The weights' values change nothing: times are those of real weights.
+  invardiff bench-model --model dit-xl-2-256 --random-weights --calibration --rounds 1 --warm-up 0
+      What a calibration costs: about 2.2 times a plain run of 50 steps, timed three times
+
+Whole trajectories are timed in turns, with the device waited for at the end of each alone. The processor computes at once:
+there, single steps are timed in the same trajectories, and CPU times and peak resident memory are given too; `--rounds 1
+--warm-up 0` runs one trajectory of each kind. On other devices steps are timed in further trajectories, each step waited for.
+Without --plan every second step is skipped. The weights' values change nothing: times are those of real weights.
+
+--calibration times one calibration run (recording, both phases, the plan), without and with similarity, against one plain
+run, all on one picture without guidance, with the published settings.
 
 --json prints one object: model, device, device_model, dtype, seed, num_inference_steps, plan (fingerprint), rounds, warm_up,
-full_ms and cached_ms (every trajectory), full_step_ms, computed_step_ms, skipped_step_ms (medians), computed_steps,
-skipped_steps, speedup, predicted_speedup, peak_cache_bytes, memory_in_use_bytes, memory_reserved_bytes, and attention (path,
-shape, bytes_taken, score_bytes).";
+full_ms, cached_ms, full_cpu_ms, cached_cpu_ms (every trajectory), full_step_ms, computed_step_ms, skipped_step_ms (medians),
+computed_steps, skipped_steps, speedup, cpu_speedup, predicted_speedup, peak_cache_bytes, scheduled_cache_bytes,
+full_peak_rss_bytes, cached_peak_rss_bytes, memory_in_use_bytes, memory_reserved_bytes, and attention (path, shape,
+bytes_taken, score_bytes). With --calibration: passes, and plain, calibration and with_similarity, each with ms, cpu_ms (every
+run), peak_rss_bytes, and ratio and cpu_ratio to the plain run.";
 
-/// Time a model of published size with random weights, full and under a plan
+/// Time a model of published size with random weights, full and under a plan, or its calibration
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -50,6 +64,9 @@ pub struct Args {
     /// The plan to replay (any format that `plan show` reads)
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
+    /// Time calibration runs instead of runs under a plan
+    #[arg(long, conflicts_with = "plan")]
+    calibration: bool,
     /// Steps of the sampler; by default the plan's, or 50 (FLUX: 28)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1000))]
     num_inference_steps: Option<u32>,
@@ -100,8 +117,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let steps = args.steps(&dit.topology(), 50)?;
             let sampler =
                 Ddim::new(&config.noise_schedule()?, Spacing::Respaced, steps, config.prediction_type)?;
-            let labels = dit.labels(&[0, config.num_classes], &device)?;
             let shape = [1, config.in_channels, config.input_size, config.input_size];
+            if args.calibration {
+                let cond = dit.labels(&[0], &device)?;
+                return args.print(calibration::measure(
+                    args,
+                    &device,
+                    Variant::Dit,
+                    &dit,
+                    &sampler,
+                    shape,
+                    cond,
+                )?);
+            }
+            let labels = dit.labels(&[0, config.num_classes], &device)?;
             // The authors guide three of the four latent channels.
             let model = BatchedGuidance { model: dit, scale: 4.0, channels: Some(3) };
             measure(args, &device, &model, &sampler, shape, labels)
@@ -115,16 +144,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let text = noise.draw([1, canvas.text_tokens, config.joint_attention_dim], &device);
             let pooled = noise.draw([1, config.pooled_projection_dim], &device);
             let cond = flux.cond(text, pooled, config.guidance_embeds.then_some(3.5))?;
-            measure(args, &device, &flux, &sampler, [1, canvas.image_tokens(), config.in_channels], cond)
+            let shape = [1, canvas.image_tokens(), config.in_channels];
+            if args.calibration {
+                return args.print(calibration::measure(
+                    args,
+                    &device,
+                    Variant::Flux,
+                    &flux,
+                    &sampler,
+                    shape,
+                    cond,
+                )?);
+            }
+            measure(args, &device, &flux, &sampler, shape, cond)
         }
     }?;
-    let outcome = outcome.with_attention(size.attention(), attention);
-    if args.json {
-        say(serde_json::to_string_pretty(&outcome)?)?;
-    } else {
-        say(outcome)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    args.print(outcome.with_attention(size.attention(), attention))
 }
 
 fn measure<const D: usize, M: Denoiser<D>, S: Sampler<D>>(
@@ -141,13 +176,22 @@ fn measure<const D: usize, M: Denoiser<D>, S: Sampler<D>>(
     let noise: Tensor<D> = GaussianNoise::seeded(args.seed).draw(shape, device);
     let subject = Subject { model, sampler, noise, cond, schedule, device };
     let (rounds, warm_up) = (args.rounds as usize, args.warm_up as usize);
-    let progress = bar(2 * (rounds + warm_up + 4), "timing (trajectories)");
+    let progress = bar(subject.trajectories(rounds, warm_up), "timing (trajectories)");
     let measured = subject.measure(rounds, warm_up, &|| progress.inc(1))?;
     progress.finish_and_clear();
     Outcome::new(args, device, topology.model, &prepared, &measured)
 }
 
 impl Args {
+    fn print(&self, outcome: impl Serialize + fmt::Display) -> Result<ExitCode> {
+        if self.json {
+            say(serde_json::to_string_pretty(&outcome)?)?;
+        } else {
+            say(outcome)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     /// Steps as asked for, as planned, or as usual.
     fn steps(&self, topology: &Topology, usual: usize) -> Result<usize> {
         let asked = self.num_inference_steps.map(|steps| steps as usize);

@@ -35,6 +35,9 @@ fn a_tiny_flux_is_timed_full_and_cached() {
     // One hidden state of 256 picture tokens in bf16.
     assert_eq!(found["peak_cache_bytes"], found["scheduled_cache_bytes"]);
     assert_eq!(number("peak_cache_bytes") as usize % (256 * 2), 0);
+    for key in ["full_ms", "cached_ms", "full_cpu_ms", "cached_cpu_ms"] {
+        assert_eq!(found[key].as_array().map(Vec::len), Some(1), "{key}: {found}");
+    }
     assert_eq!(found["attention"]["path"], "whole");
     assert_eq!(found["attention"]["shape"][2], 280);
 }
@@ -57,6 +60,29 @@ fn a_dit_says_what_a_plan_gains() {
         lines.last().unwrap().starts_with("attention [2, 6, 16, 64]: with all scores in memory"),
         "{text}"
     );
+}
+
+#[test]
+fn a_calibration_is_set_against_a_plain_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = json(folder.path(), &few("dit-s-8-256", &["--calibration", "--json"]));
+    assert_eq!((&found["model"], &found["num_inference_steps"]), (&"dit-s-8-256".into(), &4.into()));
+    let passes = found["passes"].as_u64().unwrap();
+    assert!((1..=2).contains(&passes), "{found}");
+    assert_eq!(found["plain"]["ratio"], 1.0);
+    for kind in ["calibration", "with_similarity"] {
+        // It runs the model along the whole trajectory: not a tenth of a plain run, however busy the machine is.
+        assert!(found[kind]["ratio"].as_f64().unwrap() > 0.1, "{found}");
+        assert_eq!(found[kind]["ms"].as_array().map(Vec::len), Some(1), "{found}");
+    }
+    let model = data("invardiff-models/tests/data/flux_tiny/config.json");
+    let text =
+        stdout(folder.path(), &few(&model, &["--pixels", "256", "--text-tokens", "24", "--calibration"]));
+    for name in ["plain run ", "calibration ", "with similarity ", "calibration over plain ", "peak memory"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name}: {text}");
+    }
+    let both = few("dit-s-8-256", &["--calibration", "--plan", "x.json"]);
+    assert_eq!(run(folder.path(), &both).status.code(), Some(2));
 }
 
 #[test]
