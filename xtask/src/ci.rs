@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{FEATURES, cargo};
-use crate::test;
+use crate::graphics::Build;
+use crate::test::{self, Outcome};
 use crate::{e2e, tidy};
 
 /// The steps before the tests, in the order in which they run: cheap ones first where nothing else decides.
@@ -61,8 +62,28 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     if !outcome.passed() {
         return Ok(outcome.close());
     }
-    timed("e2e on cpu", || e2e::check(root, "cpu", true))?;
-    Ok(outcome.close())
+    Ok(graphics(root, outcome)?.close())
+}
+
+/// Says that a software renderer was installed, so that `wgpu` has to be run and not only built.
+const REQUIRE_WGPU: &str = "INVARDIFF_REQUIRE_WGPU";
+
+/// What the graphics backends add: that they compile, the paths of devices that are not there, and whole runs on the devices
+/// that are. One build for wgpu and CUDA, without autotune: so Mesa's software renderer is known to run it. Of the tests, only
+/// those that meet a device: all others have run, and every test program more is one to compile and link.
+fn graphics(root: &Path, tests: Outcome) -> Result<Outcome> {
+    let build = Build::with("wgpu,cuda")?.for_checks();
+    timed("build with graphics", || build.build(root))?;
+    let own = timed("test with graphics", || {
+        test::counted(build.cargo(root, "test").args(["--test", "cli", "--", "device"]))
+    })?;
+    if own.passed() {
+        let required = std::env::var_os(REQUIRE_WGPU).is_some_and(|value| !value.is_empty());
+        timed("e2e on cpu", || e2e::check(root, "cpu", true))?;
+        timed("e2e on wgpu", || e2e::check(root, "wgpu", required))?;
+        timed("e2e on cuda", || e2e::check(root, "cuda", false))?;
+    }
+    Ok(tests.with(own))
 }
 
 fn timed<T>(name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -37,6 +37,16 @@ impl Outcome {
         self.status.success() && self.counts.failed == 0
     }
 
+    /// Both together; the status is the later one's where it failed.
+    pub(crate) fn with(self, later: Self) -> Self {
+        let counts = Counts {
+            passed: self.counts.passed + later.counts.passed,
+            failed: self.counts.failed + later.counts.failed,
+            skipped: self.counts.skipped + later.counts.skipped,
+        };
+        Self { counts, status: if later.status.success() { self.status } else { later.status } }
+    }
+
     /// Prints the counts as the closing line and gives cargo's exit code. Without counts where no test ran because cargo
     /// failed: zeros would look like a run.
     pub(crate) fn close(self) -> ExitCode {
