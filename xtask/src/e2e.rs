@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// Build with these features instead of those that the device is usually checked with, e.g. cuda,autotune
     #[arg(long, value_name = "FEATURES")]
     features: Option<String>,
-    /// Check the program as `dist` builds it, instead of one that compiles in half the time
+    /// Check the program as `dist` builds it, instead of one that compiles in a third of the time
     #[arg(long)]
     release: bool,
     /// Print one JSON array instead of lines

@@ -21,7 +21,7 @@ pub(crate) struct Build {
 enum Profile {
     /// As it is given away.
     Release,
-    /// In about half the time, for checks: see the workspace's manifest.
+    /// In a third of the time, for checks: see the workspace's manifest.
     E2e,
 }
 

@@ -10,7 +10,15 @@ use serde_json::Value;
 
 /// Runs `invardiff` in a folder.
 pub(crate) fn run(folder: &Path, args: &[&str]) -> Output {
-    cargo_bin_cmd!("invardiff").current_dir(folder).args(args).output().unwrap()
+    run_with(folder, &[], args)
+}
+
+/// Runs `invardiff` in a folder, with more in its environment.
+pub(crate) fn run_with(folder: &Path, variables: &[(&str, &str)], args: &[&str]) -> Output {
+    let mut command = cargo_bin_cmd!("invardiff");
+    // Without such a folder, libraries of the desktop write to standard error when graphics devices are listed.
+    command.current_dir(folder).env("XDG_RUNTIME_DIR", folder);
+    command.envs(variables.iter().copied()).args(args).output().unwrap()
 }
 
 /// What a command that must succeed prints.
@@ -28,7 +36,11 @@ pub(crate) fn json(folder: &Path, args: &[&str]) -> Value {
 
 /// The message of a command that must fail: one line, exit code 1, nothing on standard output.
 pub(crate) fn error(folder: &Path, args: &[&str]) -> String {
-    let output = run(folder, args);
+    only_error(run(folder, args), args)
+}
+
+/// As [`error`], of a command that has run.
+pub(crate) fn only_error(output: Output, args: &[&str]) -> String {
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{args:?}: {message}");
     assert!(output.stdout.is_empty(), "{args:?} printed {}", String::from_utf8_lossy(&output.stdout));
