@@ -148,6 +148,7 @@ fn rows() -> Vec<Row> {
             compute_fraction: part,
             predicted_speedup: Some(1.0 / part),
             measured_speedup: Some(measured),
+            cpu_speedup: None,
             quality: Quality {
                 psnr_mean: psnr[0],
                 psnr_worst: psnr[1],

@@ -2,32 +2,41 @@
 
 use std::time::Instant;
 
+use cpu_time::ProcessTime;
+
 /// A run to time. It must wait for its device (`device.sync()`) before it returns.
 pub type Run<'a, E> = &'a mut dyn FnMut() -> Result<(), E>;
 
-/// Wall times of one subject, in seconds, in the order of the rounds. There is at least one.
+/// Times of one subject, in seconds, in the order of the rounds. There is at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timings {
     seconds: Vec<f64>,
+    cpu_seconds: Vec<f64>,
 }
 
 impl Timings {
-    /// Times measured elsewhere, one a round; `None` without any.
-    pub fn new(seconds: Vec<f64>) -> Option<Self> {
-        (!seconds.is_empty()).then_some(Self { seconds })
+    /// Wall times and CPU times measured elsewhere, one of each a round; `None` without any, or when their numbers differ.
+    pub fn new(seconds: Vec<f64>, cpu_seconds: Vec<f64>) -> Option<Self> {
+        let fit = !seconds.is_empty() && seconds.len() == cpu_seconds.len();
+        fit.then_some(Self { seconds, cpu_seconds })
     }
 
-    /// Seconds of each round.
+    /// Seconds of each round, by the clock on the wall.
     pub fn seconds(&self) -> &[f64] {
         &self.seconds
     }
 
-    /// The median in seconds.
+    /// CPU seconds of each round, over all threads of the process; NaN where the system does not say.
+    pub fn cpu_seconds(&self) -> &[f64] {
+        &self.cpu_seconds
+    }
+
+    /// The median wall time in seconds.
     pub fn median(&self) -> f64 {
         median(&self.seconds)
     }
 
-    /// The shortest in seconds: what the machine can do when nothing else runs.
+    /// The shortest wall time in seconds: what the machine can do when nothing else runs.
     pub fn min(&self) -> f64 {
         self.seconds.iter().copied().fold(f64::INFINITY, f64::min)
     }
@@ -42,6 +51,13 @@ impl Timings {
     pub fn speedup_over(&self, base: &Self) -> f64 {
         median(&self.speedups_over(base))
     }
+
+    /// The same in CPU time: what the processor is spared, whatever else it does meanwhile. It says nothing of work on
+    /// other devices, and hides threads that wait for each other.
+    pub fn cpu_speedup_over(&self, base: &Self) -> f64 {
+        let ratios = base.cpu_seconds.iter().zip(&self.cpu_seconds).map(|(base, own)| base / own);
+        median(&ratios.collect::<Vec<_>>())
+    }
 }
 
 /// Times several runs in one process, in turns: `warm_up` rounds that are not counted, then `rounds` (at least one) that
@@ -50,22 +66,25 @@ impl Timings {
 /// # Errors
 /// The first error of a subject.
 pub fn alternate<E>(rounds: usize, warm_up: usize, subjects: &mut [Run<'_, E>]) -> Result<Vec<Timings>, E> {
-    let mut seconds = vec![Vec::with_capacity(rounds.max(1)); subjects.len()];
+    let none = Timings { seconds: Vec::new(), cpu_seconds: Vec::new() };
+    let mut timings = vec![none; subjects.len()];
     for round in 0..warm_up + rounds.max(1) {
         let mut order: Vec<usize> = (0..subjects.len()).collect();
         if round % 2 == 1 {
             order.reverse();
         }
         for subject in order {
-            let start = Instant::now();
+            let (start, cpu) = (Instant::now(), ProcessTime::try_now());
             subjects[subject]()?;
             let elapsed = start.elapsed().as_secs_f64();
             if round >= warm_up {
-                seconds[subject].push(elapsed);
+                let cpu = cpu.and_then(|cpu| cpu.try_elapsed());
+                timings[subject].seconds.push(elapsed);
+                timings[subject].cpu_seconds.push(cpu.map_or(f64::NAN, |cpu| cpu.as_secs_f64()));
             }
         }
     }
-    Ok(seconds.into_iter().map(|seconds| Timings { seconds }).collect())
+    Ok(timings)
 }
 
 /// The most resident memory this process ever had, or had since [`reset_peak_rss`], in bytes. `None` where the system does not say (it is read from
@@ -131,12 +150,14 @@ mod tests {
 
     #[test]
     fn summaries_are_those_of_the_rounds() {
-        let base = Timings::new(vec![4.0, 9.0, 6.0, 6.0]).unwrap();
-        let fast = Timings::new(vec![2.0, 3.0, 3.0, 2.0]).unwrap();
+        let base = Timings::new(vec![4.0, 9.0, 6.0, 6.0], vec![8.0; 4]).unwrap();
+        let fast = Timings::new(vec![2.0, 3.0, 3.0, 2.0], vec![2.0, 4.0, 2.0, 2.0]).unwrap();
         assert_eq!((base.median(), base.min(), fast.median()), (6.0, 4.0, 2.5));
         assert_eq!(fast.speedups_over(&base), [2.0, 3.0, 2.0, 3.0]);
         assert_eq!(fast.speedup_over(&base), 2.5);
-        assert!(Timings::new(Vec::new()).is_none());
+        assert_eq!((fast.cpu_speedup_over(&base), fast.cpu_seconds()[1]), (4.0, 4.0));
+        assert!(Timings::new(Vec::new(), Vec::new()).is_none());
+        assert!(Timings::new(vec![1.0], Vec::new()).is_none());
     }
 
     #[test]
@@ -149,6 +170,9 @@ mod tests {
         };
         let timings = alternate(3, 0, &mut [&mut wait(1), &mut wait(20)]).unwrap();
         assert!(timings[0].min() >= 0.001 && timings[1].min() >= 0.02, "{timings:?}");
+        if cfg!(unix) {
+            assert!(timings[1].cpu_seconds().iter().all(|cpu| *cpu >= 0.0), "{timings:?}");
+        }
     }
 
     #[test]

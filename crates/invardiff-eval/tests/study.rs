@@ -10,6 +10,7 @@ fn point(setting: &str, compute_fraction: f64, psnr: f64) -> Point {
         setting: setting.into(),
         compute_fraction,
         measured_speedup: 0.9 / compute_fraction,
+        cpu_speedup: Some(1.0 / compute_fraction),
         full: Scores { quality, lpips: None },
         converged: Some(Scores { quality: Quality { psnr_mean: psnr - 3.0, ..quality }, lpips: None }),
         peak_cache_bytes: 2048,
@@ -76,13 +77,12 @@ fn a_study_writes_its_page_its_numbers_and_its_charts() {
     assert_eq!(numbers["panels"][0]["lines"][0]["points"][1]["full"]["psnr_mean"], 27.0);
     assert_eq!(numbers["panels"][0]["lines"][0]["points"][0]["full"]["ssim_worst"], serde_json::Value::Null);
     assert_eq!(read("points.csv").lines().count(), 1 + 6);
+    assert!(read("points.csv").contains(
+        "\"Policies\",\"first-block\",\"n 4\",0.25,3.6,4,25,20,0.95,NaN,,,22,20,0.95,NaN,,,,,2048"
+    ));
     assert!(
-        read("points.csv").contains(
-            "\"Policies\",\"first-block\",\"n 4\",0.25,3.6,25,20,0.95,NaN,,,22,20,0.95,NaN,,,,,2048"
-        )
-    );
-    assert!(
-        read("points.md").contains("| fora, n 2 | 50.0 % | 2.00x | 1.80x | 35.00 | 30.00 | 0.9500 | - |")
+        read("points.md")
+            .contains("| fora, n 2 | 50.0 % | 2.00x | 1.80x | 2.00x | 35.00 | 30.00 | 0.9500 | - |")
     );
 }
 

@@ -12,7 +12,7 @@ use invardiff_runtime::{
 };
 use ndarray::{Array4, Axis, concatenate};
 
-use crate::{Pipeline, SamplerKind};
+use crate::{Pipeline, SamplerKind, on_processor};
 
 /// One way to draw the pictures: a plan over the full run's sampler, or another sampler.
 #[derive(Clone, Debug)]
@@ -241,6 +241,8 @@ pub struct Judged {
     pub timings: Timings,
     /// The median over batches of (seconds of the full run / seconds of this one), in the same round.
     pub speedup: f64,
+    /// The same in CPU time, where the processor computes: on a shared machine it repeats better.
+    pub cpu_speedup: Option<f64>,
     /// The most bytes that the cache of a batch held, divided by its pictures.
     pub peak_bytes_per_picture: usize,
     /// FLOPs relative to the full run: as predicted, or what a guard or a rule really spent.
@@ -336,6 +338,7 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
         pictures.push((stack(&batches.collect::<Result<Vec<_>>>()?)?, peak, mean));
     }
     let full = pictures.first().map(|(full, ..)| unit(full)).context("no contender")?;
+    let by_processor = contenders.iter().all(|contender| on_processor(contender.pipeline.device()));
     let converged = converged.map(unit);
     pictures
         .into_iter()
@@ -348,6 +351,7 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
                 pictures,
                 timings: own.clone(),
                 speedup: own.speedup_over(&timings[0]),
+                cpu_speedup: by_processor.then(|| own.cpu_speedup_over(&timings[0])),
                 peak_bytes_per_picture: peak / wanted.batch,
                 compute_fraction,
             })

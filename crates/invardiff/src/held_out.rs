@@ -43,6 +43,7 @@ pub(crate) fn judge<const D: usize, P: Pipeline<D>>(
         compute_fraction: judged.compute_fraction,
         predicted_speedup: Some(1.0 / judged.compute_fraction),
         measured_speedup: Some(judged.speedup),
+        cpu_speedup: judged.cpu_speedup,
         quality: judged.quality,
         converged: judged.converged,
         peak_cache_bytes: Some(judged.peak_bytes_per_picture as u64),

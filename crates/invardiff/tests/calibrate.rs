@@ -103,6 +103,11 @@ fn quantiles_of_zero_make_the_plan_that_computes_everything() {
     let own = rows.iter().find(|row| row["name"] == "paper's rule").unwrap();
     assert_eq!(own["psnr_worst"], 100.0);
     assert_eq!(own["peak_cache_bytes"], 0);
+    let closed = &printed["closed_loop"];
+    assert_eq!(closed["predicted_speedup"], 1.0);
+    assert!(closed["measured_speedup"].as_f64().unwrap() > 0.0 && closed["rounds"].as_u64().unwrap() >= 3);
+    let notes = printed["notes"].to_string();
+    assert!(notes.contains("the plan is") && notes.contains("1.00x was predicted"), "{notes}");
 }
 
 #[test]

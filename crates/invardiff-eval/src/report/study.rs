@@ -65,6 +65,8 @@ pub struct Point {
     pub compute_fraction: f64,
     /// Speed-up in wall time over the full run: one process, alternating runs, median.
     pub measured_speedup: f64,
+    /// The same in CPU time, where the processor computes.
+    pub cpu_speedup: Option<f64>,
     /// Against the full run's pictures.
     pub full: Scores,
     /// Against the pictures of the converged trajectory.

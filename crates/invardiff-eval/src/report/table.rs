@@ -54,6 +54,8 @@ pub struct Row {
     pub predicted_speedup: Option<f64>,
     /// Speed-up in wall time: one process, alternating runs, median.
     pub measured_speedup: Option<f64>,
+    /// The same in CPU time, where the processor computes.
+    pub cpu_speedup: Option<f64>,
     /// How near its pictures are to the reference's.
     #[serde(flatten)]
     pub quality: Quality,
@@ -65,7 +67,7 @@ pub struct Row {
 
 impl Row {
     /// The numbers as text, in the order of [`Table::headings`] after the name.
-    pub(super) fn cells(&self, converged: bool) -> Vec<String> {
+    pub(super) fn cells(&self, table: &Table) -> Vec<String> {
         let times = |value: Option<f64>| value.map_or_else(dash, |value| format!("{value:.2}x"));
         let decibels = |value: f64| match value {
             value if value >= PSNR_OF_EQUAL => "equal".to_owned(),
@@ -75,12 +77,17 @@ impl Row {
             format!("{:.1} %", self.compute_fraction * 100.0),
             times(self.predicted_speedup),
             times(self.measured_speedup),
+        ];
+        if table.knows_cpu() {
+            cells.push(times(self.cpu_speedup));
+        }
+        cells.extend([
             decibels(self.quality.psnr_mean),
             decibels(self.quality.psnr_worst),
             number(self.quality.ssim_mean, 4),
             number(self.quality.ssim_worst, 4),
-        ];
-        if converged {
+        ]);
+        if table.knows_converged() {
             let of =
                 |value: fn(&Quality) -> f64| self.converged.as_ref().map(value).map_or_else(dash, decibels);
             cells.extend([of(|quality| quality.psnr_mean), of(|quality| quality.psnr_worst)]);
@@ -107,24 +114,24 @@ pub struct Table {
 }
 
 impl Table {
-    /// The headings of a row: the name, then its numbers. The two about the converged trajectory are there where any row
-    /// knows it.
+    /// The headings of a row: the name, then its numbers. CPU time and the two about the converged trajectory are there where
+    /// any row knows them.
     pub fn headings(&self) -> Vec<&'static str> {
-        let mut headings = vec![
-            "sampling",
-            "compute",
-            "predicted",
-            "measured",
-            "PSNR mean",
-            "PSNR worst",
-            "SSIM mean",
-            "SSIM worst",
-        ];
+        let mut headings = vec!["sampling", "compute", "predicted", "measured"];
+        if self.knows_cpu() {
+            headings.push("CPU time");
+        }
+        headings.extend(["PSNR mean", "PSNR worst", "SSIM mean", "SSIM worst"]);
         if self.knows_converged() {
             headings.extend(["converged mean", "converged worst"]);
         }
         headings.push("peak cache");
         headings
+    }
+
+    /// Whether any row's CPU time was measured.
+    pub(super) fn knows_cpu(&self) -> bool {
+        self.rows.iter().any(|row| row.cpu_speedup.is_some())
     }
 
     /// Whether any row was compared with the converged trajectory.
@@ -148,7 +155,7 @@ impl Table {
         let mut text = format!("| {} |\n|---|{}\n", headings.join(" | "), "---:|".repeat(headings.len() - 1));
         for row in self.ordered() {
             let name = row.name.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ");
-            let cells = row.cells(self.knows_converged()).join(" | ");
+            let cells = row.cells(self).join(" | ");
             text.push_str(&["| ", &name, " | ", &cells, " |\n"].concat());
         }
         text
@@ -157,7 +164,7 @@ impl Table {
     /// The table as comma separated values, with all digits and a header line.
     pub fn csv(&self) -> String {
         let mut text =
-            "name,description,group,compute_fraction,predicted_speedup,measured_speedup,psnr_mean,\
+            "name,description,group,compute_fraction,predicted_speedup,measured_speedup,cpu_speedup,psnr_mean,\
                         psnr_worst,ssim_mean,ssim_worst,converged_psnr_mean,converged_psnr_worst,peak_cache_bytes\n"
                 .to_owned();
         let optional = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
@@ -169,6 +176,7 @@ impl Table {
                 row.compute_fraction.to_string(),
                 optional(row.predicted_speedup),
                 optional(row.measured_speedup),
+                optional(row.cpu_speedup),
                 row.quality.psnr_mean.to_string(),
                 row.quality.psnr_worst.to_string(),
                 row.quality.ssim_mean.to_string(),
@@ -192,8 +200,7 @@ fn quoted(field: &str) -> String {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines: Vec<Vec<String>> = vec![self.headings().into_iter().map(str::to_owned).collect()];
-        let converged = self.knows_converged();
-        lines.extend(self.ordered().map(|row| [vec![row.name.clone()], row.cells(converged)].concat()));
+        lines.extend(self.ordered().map(|row| [vec![row.name.clone()], row.cells(self)].concat()));
         let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
         for line in &lines {
@@ -219,6 +226,7 @@ mod tests {
             compute_fraction: 0.4,
             predicted_speedup: Some(2.5),
             measured_speedup: None,
+            cpu_speedup: None,
             quality: Quality { psnr_mean: 31.416, psnr_worst: 100.0, ssim_mean: 0.97, ssim_worst: f64::NAN },
             converged: None,
             peak_cache_bytes: Some(1536),
@@ -252,6 +260,6 @@ mod tests {
     fn names_cannot_break_markdown_or_csv() {
         let table = Table { rows: vec![row("a|b\n\"c\"", Group::Plan)] };
         assert!(table.markdown().lines().nth(2).unwrap().starts_with("| a\\|b \"c\" |"));
-        assert!(table.csv().contains("\"a|b\n\"\"c\"\"\",\"\",\"The plan\",0.4,2.5,,31.416,100,"));
+        assert!(table.csv().contains("\"a|b\n\"\"c\"\"\",\"\",\"The plan\",0.4,2.5,,,31.416,100,"));
     }
 }

@@ -68,17 +68,18 @@ impl Trials {
 
     /// The median over the rounds of the time of `base` over this one's.
     pub(crate) fn speedup_over(&self, base: &Self) -> Option<f64> {
-        ratio(self.wall_ms(), base.wall_ms())
+        Some(self.timings()?.speedup_over(&base.timings()?))
     }
 
     /// The same in CPU time.
     pub(crate) fn cpu_speedup_over(&self, base: &Self) -> Option<f64> {
-        ratio(self.cpu_ms()?, base.cpu_ms()?)
+        Some(self.timings()?.cpu_speedup_over(&base.timings()?)).filter(|ratio| ratio.is_finite())
     }
-}
 
-fn ratio(own: Vec<f64>, base: Vec<f64>) -> Option<f64> {
-    Some(Timings::new(own)?.speedup_over(&Timings::new(base)?))
+    fn timings(&self) -> Option<Timings> {
+        let (wall, cpu) = self.0.iter().map(|trial| (trial.wall, trial.cpu.unwrap_or(f64::NAN))).unzip();
+        Timings::new(wall, cpu)
+    }
 }
 
 #[cfg(test)]

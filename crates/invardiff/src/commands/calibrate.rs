@@ -6,6 +6,7 @@ mod measure;
 mod present;
 mod refine;
 mod rivals;
+mod trace;
 
 pub(in crate::commands) use goal::CacheDtype;
 

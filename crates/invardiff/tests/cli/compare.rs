@@ -96,7 +96,7 @@ fn every_sort_of_method_is_compared() {
             number(point, "/full/psnr_mean") > 8.0 && number(point, "/converged/psnr_mean") > 8.0,
             "{point}"
         );
-        assert!(number(point, "/measured_speedup") > 0.0, "{point}");
+        assert!(number(point, "/measured_speedup") > 0.0 && number(point, "/cpu_speedup") > 0.0, "{point}");
         // Two pictures, of two classes, seen by the embedded classifier.
         assert!([0.0, 0.5, 1.0].contains(&number(point, "/accuracy")), "{point}");
         assert!(number(point, "/frechet").is_finite() && number(point, "/frechet") > 0.0, "{point}");

@@ -41,7 +41,7 @@ pub(super) fn results(report: &Report, drawings: &Drawings) -> Option<Section> {
 }
 
 fn table(table: &Table) -> Markup {
-    let converged = table.knows_converged();
+    let (cpu, converged) = (table.knows_cpu(), table.knows_converged());
     let columns = table.headings().len();
     html! {
         table.results {
@@ -49,29 +49,31 @@ fn table(table: &Table) -> Markup {
                 tr {
                     th rowspan="2" scope="col" { "Sampling" }
                     th rowspan="2" scope="col" { "Compute" }
-                    th colspan="2" scope="colgroup" { "Speed-up" }
+                    th colspan=(if cpu { 3 } else { 2 }) scope="colgroup" { "Speed-up" }
                     th colspan="2" scope="colgroup" { "PSNR, dB" }
                     th colspan="2" scope="colgroup" { "SSIM" }
                     @if converged { th colspan="2" scope="colgroup" { "PSNR to converged, dB" } }
                     th rowspan="2" scope="col" { "Peak cache" }
                 }
                 tr {
-                    @for name in ["predicted", "measured", "mean", "worst", "mean", "worst"] { th scope="col" { (name) } }
+                    @for name in ["predicted", "measured"] { th scope="col" { (name) } }
+                    @if cpu { th scope="col" { "CPU time" } }
+                    @for name in ["mean", "worst", "mean", "worst"] { th scope="col" { (name) } }
                     @if converged { @for name in ["mean", "worst"] { th scope="col" { (name) } } }
                 }
             }
             @for (group, rows) in table.groups() {
                 tbody class=(if group == crate::report::Group::Plan { "ours" } else { "" }) {
                     tr.group { th colspan=(columns) scope="rowgroup" { (group.title()) } }
-                    @for row in rows { (table_row(row, converged)) }
+                    @for row in rows { (table_row(row, table)) }
                 }
             }
         }
     }
 }
 
-fn table_row(row: &Row, converged: bool) -> Markup {
-    let mut cells = row.cells(converged).into_iter();
+fn table_row(row: &Row, table: &Table) -> Markup {
+    let mut cells = row.cells(table).into_iter();
     let compute = cells.next().unwrap_or_default();
     let part = format!("--part: {:.1}%", (row.compute_fraction * 100.0).clamp(0.0, 100.0));
     html! {

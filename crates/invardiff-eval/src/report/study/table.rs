@@ -17,11 +17,19 @@ pub(super) fn columns(study: &Study) -> Vec<Column> {
         Column { heading: "compute", cell: |point| format!("{:.1} %", point.compute_fraction * 100.0) },
         Column { heading: "predicted", cell: |point| format!("{:.2}x", 1.0 / point.compute_fraction) },
         Column { heading: "measured", cell: |point| format!("{:.2}x", point.measured_speedup) },
+    ];
+    if any(|point| point.cpu_speedup.is_some()) {
+        columns.push(Column {
+            heading: "CPU time",
+            cell: |point| point.cpu_speedup.map_or_else(dash, |value| format!("{value:.2}x")),
+        });
+    }
+    columns.extend([
         Column { heading: "PSNR mean", cell: |point| decibels(point.full.quality.psnr_mean) },
         Column { heading: "PSNR worst", cell: |point| decibels(point.full.quality.psnr_worst) },
         Column { heading: "SSIM mean", cell: |point| number(point.full.quality.ssim_mean, 4) },
         Column { heading: "SSIM worst", cell: |point| number(point.full.quality.ssim_worst, 4) },
-    ];
+    ]);
     if any(|point| point.full.lpips.is_some()) {
         columns.push(Column { heading: "LPIPS mean", cell: |point| lpips(Some(point.full), 0) });
         columns.push(Column { heading: "LPIPS worst", cell: |point| lpips(Some(point.full), 1) });
@@ -134,7 +142,7 @@ pub(super) fn text(study: &Study) -> String {
 
 /// All points as comma separated values, with all digits and a header line.
 pub(super) fn csv(study: &Study) -> String {
-    let mut text = "panel,method,setting,compute_fraction,measured_speedup,psnr_mean,psnr_worst,ssim_mean,ssim_worst,\
+    let mut text = "panel,method,setting,compute_fraction,measured_speedup,cpu_speedup,psnr_mean,psnr_worst,ssim_mean,ssim_worst,\
                     lpips_mean,lpips_worst,converged_psnr_mean,converged_psnr_worst,converged_ssim_mean,\
                     converged_ssim_worst,converged_lpips_mean,converged_lpips_worst,frechet,accuracy,peak_cache_bytes\n"
         .to_owned();
@@ -156,6 +164,7 @@ pub(super) fn csv(study: &Study) -> String {
             let fields = [quoted(title), quoted(&line.name), quoted(&point.setting)]
                 .into_iter()
                 .chain([point.compute_fraction.to_string(), point.measured_speedup.to_string()])
+                .chain([optional(point.cpu_speedup)])
                 .chain(scores(Some(point.full)))
                 .chain(scores(point.converged))
                 .chain([

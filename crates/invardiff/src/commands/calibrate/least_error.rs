@@ -9,7 +9,7 @@ use invardiff_runtime::{Denoiser, Guard, OutputForm};
 
 use super::goal::Goal;
 use super::refine::{Refined, refine};
-use super::{Args, measure};
+use super::{Args, measure, trace};
 use crate::commands::manner::{self, Manner};
 use crate::{Pipeline, bar};
 
@@ -189,7 +189,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         }
         if let Some(wanted) = goal.max_latency {
             let middle = &points[points.len() / 2];
-            let [full, skipped] = measure::step_latency(self.full, &self.plan(middle)?)?;
+            let [full, skipped] = trace::step_latency(self.full, &self.plan(middle)?)?;
             let computed = (wanted - steps as f64 * skipped) / (full - skipped).max(f64::MIN_POSITIVE);
             let least = fewest as f64 * full + (steps - fewest) as f64 * skipped;
             ensure!(

@@ -1,15 +1,15 @@
-//! Measuring: the calibration, and one traced trajectory with and without the plan.
+//! Measuring: the calibration, both plans, and how long the chosen one takes.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use burn::tensor::Tensor;
 use invardiff_calib::{Outcome, Run, calibrate};
 use invardiff_plan::{CachePlan, Calibration, Cost, Fitted, Schedule, Settings, Variant, fit_to_budget};
-use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
+use invardiff_runtime::Denoiser;
 
 use super::least_error::{self, LeastError};
+use super::trace::{Trace, trace};
 use super::{Args, settings};
 use crate::{Pipeline, bar};
 
@@ -25,10 +25,8 @@ pub(super) struct Measured {
     pub(super) wanted: Wanted,
     /// How long the calibration took, in seconds.
     pub(super) seconds: f64,
-    /// Milliseconds of every step of one picture, full and cached: the median of some runs.
-    pub(super) latency: [Vec<f64>; 2],
-    /// Bytes in the store after every step of one picture.
-    pub(super) bytes: Vec<f64>,
+    /// What drawing one picture takes, full and under the plan.
+    pub(super) trace: Trace,
 }
 
 /// Which plan a calibration is for.
@@ -84,18 +82,13 @@ pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> 
         })
         .transpose()?;
     let wanted = if args.goal.is_set() { Wanted::LeastError } else { Wanted::Paper };
-    let mut measured = Measured {
-        paper,
-        fitted,
-        least,
-        wanted,
-        seconds,
-        latency: [Vec::new(), Vec::new()],
-        bytes: Vec::new(),
+    let plan = match wanted {
+        Wanted::Paper => &paper.plan,
+        Wanted::LeastError => &least.plan,
     };
-    let schedule = Arc::new(measured.plan().schedule(&topology)?.storing(storage));
-    (measured.latency, measured.bytes) = trace(args, full, &schedule)?;
-    Ok(measured)
+    let schedule = Arc::new(plan.schedule(&topology)?.storing(storage));
+    let trace = trace(full, &schedule, args.seed.wrapping_add(args.runs(full) as u64))?;
+    Ok(Measured { paper, fitted, least, wanted, seconds, trace })
 }
 
 /// The subject of every calibration run.
@@ -138,70 +131,4 @@ fn calibrate_on<const D: usize, P: Pipeline<D>>(
         calibrate(pipeline.denoiser(), pipeline.sampler(), &runs, settings, &options, &|| progress.inc(1));
     progress.finish_and_clear();
     Ok(found?)
-}
-
-/// Times every step of one picture, full and cached in turns, and notes what the store holds.
-fn trace<const D: usize, P: Pipeline<D>>(
-    args: &Args,
-    full: &P,
-    schedule: &Arc<Schedule>,
-) -> Result<([Vec<f64>; 2], Vec<f64>)> {
-    const ROUNDS: usize = 3;
-    let seed = args.seed.wrapping_add(args.runs(full) as u64);
-    let (noise, cond) = (full.noise(&[seed]), full.condition(&[full.subject(0)])?);
-    let (mut rounds, mut bytes) = ([Vec::new(), Vec::new()], Vec::new());
-    for _ in 0..ROUNDS {
-        rounds[0].push(timed(full, &mut Full, &noise, &cond, |_| {}));
-        bytes.clear();
-        let mut replay = Replay::new(schedule.clone());
-        let look = |policy: &Replay| bytes.push(policy.store().bytes() as f64);
-        rounds[1].push(timed(full, &mut replay, &noise, &cond, look));
-    }
-    Ok((rounds.map(|rounds| medians(&rounds)), bytes))
-}
-
-/// Milliseconds of every step.
-fn timed<const D: usize, P: Pipeline<D>, Q: Policy>(
-    full: &P,
-    policy: &mut Q,
-    noise: &Tensor<D>,
-    cond: &P::Cond,
-    mut look: impl FnMut(&Q),
-) -> Vec<f64> {
-    let mut times = Vec::with_capacity(full.sampler().steps());
-    let mut last = Instant::now();
-    sample_with(full.denoiser(), full.sampler(), policy, noise.clone(), cond, |policy, _, _| {
-        // The processor computes at once; other devices are waited for. An error would show up in the next reading.
-        full.device().sync().ok();
-        times.push(last.elapsed().as_secs_f64() * 1e3);
-        look(policy);
-        last = Instant::now();
-    });
-    times
-}
-
-/// Milliseconds of a computed and of a skipped step of one picture under `plan`, medians over a trajectory.
-pub(super) fn step_latency<const D: usize, P: Pipeline<D>>(full: &P, plan: &CachePlan) -> Result<[f64; 2]> {
-    let schedule = Arc::new(plan.schedule(&full.denoiser().topology())?);
-    let (noise, cond) = (full.noise(&[0]), full.condition(&[full.subject(0)])?);
-    let times = timed(full, &mut Replay::new(schedule), &noise, &cond, |_| {});
-    let of = |skipped: bool| {
-        let mut of: Vec<f64> =
-            times.iter().zip(plan.gate()).filter(|(_, gate)| **gate == skipped).map(|(ms, _)| *ms).collect();
-        of.sort_by(f64::total_cmp);
-        of.get(of.len() / 2).copied().unwrap_or(0.0)
-    };
-    Ok([of(false), of(true)])
-}
-
-/// The median of every step.
-fn medians(rounds: &[Vec<f64>]) -> Vec<f64> {
-    let steps = rounds.first().map_or(0, Vec::len);
-    (0..steps)
-        .map(|step| {
-            let mut values: Vec<f64> = rounds.iter().map(|round| round[step]).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        })
-        .collect()
 }

@@ -45,7 +45,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
         highlights: vec![
             Highlight {
                 label: "measured speed-up".into(),
-                value: format!("{:.2}x", own.speedup),
+                value: format!("{:.2}x", measured.trace.speedup()),
                 detail: format!("predicted {:.2}x, gate alone {:.2}x", cost.speedup(), cost.gate_speedup()),
             },
             Highlight {
@@ -67,9 +67,10 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
         facts: facts(args, full, measured, comparison),
         notes: notes(args, measured, comparison, vec![
             "PSNR and SSIM compare with the full run from the same noise, on values clamped to their range and not \
-             rounded to bytes. Speed-ups are medians over batches drawn in turns in one process; FLOPs are those of \
-             matrix products."
+             rounded to bytes. The table's speed-ups are medians over batches drawn in turns in one process; FLOPs are those \
+             of matrix products."
                 .into(),
+            measured.trace.note(cost.speedup(), plan.gate()),
             "Rows at the same compute are what a user could have done instead: skipping a step of a deterministic \
              sampler is nearly a coarser time grid. The converged pictures are where all solvers lead from the same noise: \
              near them, another picture than the full run's is no worse."
@@ -89,7 +90,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             scale: Scale::Linear,
             series: ["full", "cached"]
                 .into_iter()
-                .zip(&measured.latency)
+                .zip([&measured.trace.full, &measured.trace.cached])
                 .map(|(name, values)| Series { name: name.into(), values: values.clone() })
                 .collect(),
         }),
@@ -97,7 +98,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             title: "Bytes kept after a step, one picture".into(),
             unit: Unit::Bytes,
             scale: Scale::Linear,
-            series: vec![Series { name: "feature store".into(), values: measured.bytes.clone() }],
+            series: vec![Series { name: "feature store".into(), values: measured.trace.bytes.clone() }],
         }),
         training: Vec::new(),
         curves: vec![Curve {
@@ -206,6 +207,7 @@ fn rows<P>(comparison: &Comparison<P>) -> Vec<Row> {
         compute_fraction: judged.compute_fraction,
         predicted_speedup: Some(1.0 / judged.compute_fraction),
         measured_speedup: Some(judged.speedup),
+        cpu_speedup: judged.cpu_speedup,
         quality: judged.quality,
         converged: judged.converged,
         peak_cache_bytes: Some(judged.peak_bytes_per_picture as u64),
@@ -311,6 +313,7 @@ pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> Stri
 /// When a number cannot be written as JSON.
 pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Result<String> {
     let plan = measured.plan();
+    let own = report.table.rows.iter().find(|row| row.group == Group::Plan);
     Ok(serde_json::to_string_pretty(&serde_json::json!({
         "folder": folder,
         "plan": folder.join("plan.json"),
@@ -321,6 +324,11 @@ pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Resul
         "reused_modules": plan.reused_modules(),
         "thresholds": plan.provenance.thresholds,
         "seconds": measured.seconds,
+        "closed_loop": {
+            "predicted_speedup": own.and_then(|row| row.predicted_speedup),
+            "measured_speedup": measured.trace.speedup(),
+            "rounds": measured.trace.rounds,
+        },
         "passes": measured.paper.passes,
         "front": measured.least.checked.iter().map(|point| serde_json::json!({
             "computed_steps": point.computed, "compute_fraction": point.compute_fraction, "psnr": point.psnr,

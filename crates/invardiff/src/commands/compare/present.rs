@@ -117,6 +117,7 @@ impl Scorer<'_> {
             setting,
             compute_fraction: judged.compute_fraction,
             measured_speedup: judged.speedup,
+            cpu_speedup: judged.cpu_speedup,
             full: self.scores(judged.quality, self.full, &judged.pictures)?,
             converged,
             peak_cache_bytes: judged.peak_bytes_per_picture as u64,
