@@ -35,11 +35,20 @@ impl Method {
     pub(super) fn setting(&self, value: f64) -> String {
         match &self.family {
             Family::Files { paths, .. } => {
-                let stem = paths.get(value as usize - 1).and_then(|path| path.file_stem());
-                stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+                paths.get(value as usize - 1).map_or_else(String::new, |path| short(path, paths))
             }
             family => format!("{} {value}", family.knob()),
         }
+    }
+}
+
+/// A file's name without its ending; with its folder where another file has that name too.
+fn short(path: &Path, all: &[PathBuf]) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let alike = all.iter().filter(|other| other.file_stem() == path.file_stem()).count();
+    match path.parent().and_then(Path::file_name) {
+        Some(folder) if alike > 1 => format!("{}/{stem}", folder.to_string_lossy()),
+        Some(_) | None => stem.into_owned(),
     }
 }
 
@@ -123,6 +132,8 @@ mod tests {
         let files: Method = "plans-l2c=out/weak.json,strong.json".parse().unwrap();
         assert_eq!((files.name().as_str(), files.values.len()), ("l2c", 2));
         assert_eq!((files.setting(1.0).as_str(), files.setting(2.0).as_str()), ("weak", "strong"));
+        let files: Method = "plans-l2c=out/weak/plan.json,strong/plan.json".parse().unwrap();
+        assert_eq!((files.setting(1.0).as_str(), files.setting(2.0).as_str()), ("weak/plan", "strong/plan"));
     }
 
     #[test]
