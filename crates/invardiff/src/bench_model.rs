@@ -7,12 +7,13 @@ mod trial;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use burn::tensor::Tensor;
 use invardiff_eval::alternate;
 use invardiff_plan::Schedule;
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 
+use crate::fault::in_one_line;
 use crate::{DeviceKind, OpenDevice};
 
 pub(crate) use attention_path::{AttentionPath, attention_path};
@@ -104,10 +105,13 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
         2 * (rounds + warm_up + further)
     }
 
-    fn run<P: Policy>(&self, policy: &mut P, mut look: impl FnMut(&P)) {
-        sample_with(self.model, self.sampler, policy, self.noise.clone(), &self.cond, |policy, _, _| {
-            look(policy);
-        });
+    fn run<P: Policy>(&self, policy: &mut P, mut look: impl FnMut(&P)) -> Result<()> {
+        let (noise, cond) = (self.noise.clone(), &self.cond);
+        let sample = sample_with(self.model, self.sampler, policy, noise, cond, |policy, _, _| look(policy));
+        // wgpu drops work for which there is no memory and says so when a value is read, not when it is waited for.
+        let read = sample.slice(std::array::from_fn::<_, D, _>(|_| 0..1)).try_into_data();
+        let failed = |error| anyhow!("the device gave no result: {}", in_one_line(&format!("{error:?}")));
+        read.map(drop).map_err(failed).context("a trajectory failed; is there memory enough for the model?")
     }
 
     /// One trajectory, on the processor with the time of every step.
@@ -125,8 +129,7 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
                 if on_processor {
                     times.push(lap(&mut last));
                 }
-            });
-            Ok(())
+            })
         })?;
         trials.push(trial);
         steps.push(times);
@@ -155,16 +158,16 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
                 waited = Err(error);
             }
             times.push(lap(&mut last));
-        });
+        })?;
         waited.map(|()| times)
     }
 
     /// The device's memory over one trajectory of each kind, looked at between steps.
     fn watch_memory(&self, progress: &dyn Fn()) -> Result<Memory> {
         let mut memory = Memory::default();
-        self.run(&mut Full, |_| memory.look(self.device));
+        self.run(&mut Full, |_| memory.look(self.device))?;
         progress();
-        self.run(&mut Replay::new(self.schedule.clone()), |_| memory.look(self.device));
+        self.run(&mut Replay::new(self.schedule.clone()), |_| memory.look(self.device))?;
         progress();
         self.device.wait().map(|()| memory)
     }

@@ -80,7 +80,7 @@ fn said(payload: &(dyn Any + Send)) -> String {
 }
 
 /// A message without its line breaks and the trace behind it.
-fn in_one_line(message: &str) -> String {
+pub(crate) fn in_one_line(message: &str) -> String {
     let said = message.split("BACKTRACE").next().unwrap_or_default();
     let words: Vec<&str> = said.split_whitespace().collect();
     let line = words.join(" ");

@@ -36,6 +36,11 @@ pub(crate) fn judge<const D: usize, P: Pipeline<D>>(
     let who: Vec<Contender<P>> = contenders.iter().map(|(_, contender)| contender.clone()).collect();
     let judged = compare(&who, &wanted, None, &|| progress.inc(1))?;
     progress.finish_and_clear();
+    Ok(table(contenders, &judged))
+}
+
+/// The table of what became of contenders, one each.
+pub(crate) fn table<P>(contenders: &[(Group, Contender<P>)], judged: &[Judged]) -> Table {
     let row = |((group, contender), judged): (&(Group, Contender<P>), &Judged)| Row {
         name: contender.name.clone(),
         description: contender.description.clone(),
@@ -48,7 +53,7 @@ pub(crate) fn judge<const D: usize, P: Pipeline<D>>(
         converged: judged.converged,
         peak_cache_bytes: Some(judged.peak_bytes_per_picture as u64),
     };
-    Ok(Table { rows: contenders.iter().zip(&judged).map(row).collect() })
+    Table { rows: contenders.iter().zip(judged).map(row).collect() }
 }
 
 /// What a user could do without measuring anything, as near to `compute_fraction` of the full run as whole steps allow: skip

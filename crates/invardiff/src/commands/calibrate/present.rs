@@ -6,8 +6,8 @@ use anyhow::Result;
 use invardiff_calib::Similarity;
 use invardiff_eval::peak_rss;
 use invardiff_eval::report::{
-    Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Row,
-    Scale, Series, StepChart, Table, Unit,
+    Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Scale,
+    Series, StepChart, Unit,
 };
 use invardiff_plan::{Cost, DistanceTable, Kind, Threshold};
 use invardiff_runtime::{Denoiser, Sampler};
@@ -16,7 +16,8 @@ use ndarray::{Array2, Axis, Slice};
 use super::Args;
 use super::measure::Measured;
 use super::rivals::Comparison;
-use crate::{Contender, Judged, Pipeline};
+use crate::held_out::table;
+use crate::{Judged, Pipeline};
 
 /// Columns of a picture grid.
 const COLUMNS: usize = 10;
@@ -31,7 +32,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
     let plan = measured.plan();
     let topology = full.denoiser().topology();
     let cost = Cost::of(plan, &topology)?;
-    let table = Table { rows: rows(comparison) };
+    let table = table(&comparison.contenders, &comparison.judged);
     let own = &comparison.judged[1];
     Ok(Report {
         title: format!("InvarDiff on {}", full.name()),
@@ -197,22 +198,6 @@ fn facts<const D: usize, P: Pipeline<D>>(
         facts.push(("peak resident memory".into(), format!("{} MiB", bytes >> 20)));
     }
     facts
-}
-
-fn rows<P>(comparison: &Comparison<P>) -> Vec<Row> {
-    let row = |((group, contender), judged): (&(_, Contender<P>), &Judged)| Row {
-        name: contender.name.clone(),
-        description: contender.description.clone(),
-        group: *group,
-        compute_fraction: judged.compute_fraction,
-        predicted_speedup: Some(1.0 / judged.compute_fraction),
-        measured_speedup: Some(judged.speedup),
-        cpu_speedup: judged.cpu_speedup,
-        quality: judged.quality,
-        converged: judged.converged,
-        peak_cache_bytes: Some(judged.peak_bytes_per_picture as u64),
-    };
-    comparison.contenders.iter().zip(&comparison.judged).map(row).collect()
 }
 
 /// Full, cached and their difference for the plan; then every contender's pictures below each other.
