@@ -4,46 +4,11 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 use invardiff_models::{Dit, DitConfig};
 use invardiff_plan::{FirstBlocks, Polynomial, SkipRule, TeaCache};
-use invardiff_runtime::{
-    Block, Bypass, Denoiser, Event, Executor, Feature, Full, Observed, Passage, Policy, Site,
-};
+use invardiff_runtime::{Block, Bypass, Denoiser, Event, Full, Observed, Policy, Site};
 
 use crate::fixture::{bits, device};
-use crate::laws::{BATCH, Dice, configs};
-
-/// Computes everything and notes what it is shown.
-#[derive(Default)]
-struct Shown {
-    blocks: Vec<Block>,
-    hidden: Vec<Tensor<3>>,
-    modulated: Vec<Tensor<3>>,
-    trunk: Option<Tensor<3>>,
-}
-
-impl Executor for Shown {
-    fn recall<const N: usize>(&mut self, _: Site) -> Option<Feature<N>> {
-        None
-    }
-
-    fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N> {
-        if site == Site::TRUNK {
-            self.trunk = Some(fresh[0].clone());
-        }
-        fresh
-    }
-
-    fn before_block<const N: usize>(
-        &mut self,
-        block: Block,
-        hidden: impl FnOnce() -> Feature<N>,
-        modulated: impl FnOnce() -> Tensor<3>,
-    ) -> Passage<N> {
-        self.blocks.push(block);
-        self.hidden.extend(hidden());
-        self.modulated.push(modulated());
-        Passage::Compute
-    }
-}
+use crate::laws::{configs, sample};
+use crate::seam::{BATCH, Dice, Shown};
 
 fn model() -> (DitConfig, Dit) {
     let config = configs().find(|config| config.depth == 7).unwrap();
@@ -54,7 +19,7 @@ fn model() -> (DitConfig, Dit) {
 #[test]
 fn what_is_shown_is_what_the_blocks_see() {
     let (config, dit) = model();
-    let (x, y) = (Dice(1).sample(&config), dit.labels(&[1, 3], &device()).unwrap());
+    let (x, y) = (sample(&mut Dice(1), &config), dit.labels(&[1, 3], &device()).unwrap());
     let full = bits(dit.predict(&mut Full, x.clone(), 321.0, &y));
     let mut shown = Shown::default();
     assert_eq!(bits(dit.predict(&mut shown, x.clone(), 321.0, &y)), full, "looking changes no bit");
@@ -63,7 +28,7 @@ fn what_is_shown_is_what_the_blocks_see() {
     let c = silu(dit.t_embedder.forward(Tensor::full([BATCH], 321.0, &device())) + dit.embed_labels(y));
     let mut hidden = dit.x_embedder.forward(x) + dit.pos_embed.val();
     for (index, block) in dit.blocks.iter().enumerate() {
-        assert_eq!(bits(shown.hidden[index].clone()), bits(hidden.clone()), "block {index}");
+        assert_eq!(bits(shown.streams[index][0].clone()), bits(hidden.clone()), "block {index}");
         let m = block.modulation.forward(c.clone()).chunk(6, 1);
         let [shift, scale] = [0, 1].map(|i: usize| m[i].clone().unsqueeze_dim::<3>(1));
         let modulated = block.norm1.forward(hidden.clone()) * (scale + 1.0) + shift;
@@ -78,7 +43,7 @@ fn what_is_shown_is_what_the_blocks_see() {
 #[test]
 fn left_out_blocks_add_what_they_added() {
     let (config, dit) = model();
-    let (x, y) = (Dice(2).sample(&config), dit.labels(&[0, 2], &device()).unwrap());
+    let (x, y) = (sample(&mut Dice(2), &config), dit.labels(&[0, 2], &device()).unwrap());
     let close = TeaCache { coefficients: Polynomial::identity(), threshold: 1.0 };
     let blocks =
         |first, last| SkipRule::FirstBlocks(FirstBlocks { first, last, ..FirstBlocks::first_block(0.5) });

@@ -3,17 +3,14 @@
 use std::sync::Arc;
 
 use burn::module::{Module, Param};
+use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
-use burn::tensor::{Tensor, TensorData};
 use invardiff_models::{Dit, DitConfig};
-use invardiff_plan::{CachePlan, Schedule, Topology};
-use invardiff_runtime::{BatchedGuidance, Denoiser, Event, Full, Observed, Policy, Replay, Site};
-use ndarray::Array2;
+use invardiff_plan::CachePlan;
+use invardiff_runtime::{BatchedGuidance, Denoiser, Event, Full, Observed, Policy, Replay};
 
 use crate::fixture::{bits, device};
-
-pub(crate) const BATCH: usize = 2;
-const STEPS: usize = 7;
+use crate::seam::{Asked, BATCH, Dice, STEPS};
 
 /// Every size class and patch size with fewer layers and channels; 1, 3 and 4 channels, with and without sigma.
 pub(crate) fn configs() -> impl Iterator<Item = DitConfig> {
@@ -36,20 +33,12 @@ pub(crate) fn configs() -> impl Iterator<Item = DitConfig> {
     })
 }
 
-/// A deterministic source of numbers.
-pub(crate) struct Dice(pub(crate) u64);
+pub(crate) fn sample(dice: &mut Dice, config: &DitConfig) -> Tensor<4> {
+    dice.tensor([BATCH, config.in_channels, config.input_size, config.input_size])
+}
 
-impl Dice {
-    pub(crate) fn roll(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 40) as f32 / (1u64 << 24) as f32
-    }
-
-    pub(crate) fn sample(&mut self, config: &DitConfig) -> Tensor<4> {
-        let shape = [BATCH, config.in_channels, config.input_size, config.input_size];
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| 3.0 * (self.roll() - 0.5)).collect();
-        Tensor::from_data(TensorData::new(values, shape), &device())
-    }
+fn asked<'a, M: Denoiser<4>>(model: &'a M, noise: &Tensor<4>, cond: &'a M::Cond) -> Asked<'a, 4, M> {
+    Asked { model, noise: noise.clone(), cond, first_time: 999.0 }
 }
 
 /// The forward of the paper, written without a seam.
@@ -69,36 +58,13 @@ fn plain(dit: &Dit, x: Tensor<4>, t: f32, labels: &[usize]) -> Tensor<4> {
     dit.final_layer.forward(x, c)
 }
 
-/// A toy sampler over the steps: what matters is that every step sees another sample and another time.
-fn trajectory<M: Denoiser<4>, P: Policy>(
-    model: &M,
-    policy: &mut P,
-    noise: Tensor<4>,
-    cond: &M::Cond,
-    mut look: impl FnMut(&P, usize),
-) -> Tensor<4> {
-    (0..STEPS).fold(noise, |x, step| {
-        let time = 999.0 - 140.0 * step as f32;
-        let prediction = model.predict(&mut policy.step(step), x.clone(), time, cond);
-        look(policy, step);
-        x * 0.9 + prediction * 0.1
-    })
-}
-
-fn random_plan(topology: &Topology, dice: &mut Dice) -> CachePlan {
-    let sites = topology.sites.iter().map(|spec| spec.site).collect::<Vec<_>>();
-    let gate: Vec<bool> = (0..STEPS).map(|step| step > 0 && dice.roll() < 0.3).collect();
-    let reuse = Array2::from_shape_fn((STEPS, sites.len()), |(step, _)| step > 0 && dice.roll() < 0.4);
-    CachePlan::new(sites, gate, reuse).unwrap()
-}
-
 #[test]
 fn the_seam_changes_no_bit() {
     let mut dice = Dice(1);
     let mut count = 0;
     for config in configs() {
         let dit = Dit::random(&config, 7, &device()).unwrap();
-        let (x, labels) = (dice.sample(&config), [1, 3]);
+        let (x, labels) = (sample(&mut dice, &config), [1, 3]);
         let t = Tensor::full([BATCH], 321.0, &device());
         let y = dit.labels(&labels, &device()).unwrap();
         let out = dit.forward(&mut Full, x.clone(), t.clone(), y.clone());
@@ -118,23 +84,8 @@ fn the_seam_changes_no_bit() {
 fn one_forward_visits_the_topology() {
     for config in configs() {
         let dit = Dit::random(&config, 8, &device()).unwrap();
-        let topology = dit.topology();
-        let (mut entered, mut shapes) = (Vec::new(), Vec::new());
-        let mut observed = Observed::new(Full, |_, site, event: Event<'_>| match event {
-            Event::Enter => entered.push(site),
-            Event::Computed(tensors) => shapes.push((site, tensors[0].dims())),
-            Event::Recalled(_) => panic!("nothing is recalled"),
-        });
         let y = dit.labels(&[0, 2], &device()).unwrap();
-        let out = dit.predict(&mut observed.step(0), Dice(2).sample(&config), 500.0, &y);
-        let expected: Vec<Site> =
-            std::iter::once(Site::TRUNK).chain(topology.sites.iter().map(|spec| spec.site)).collect();
-        assert_eq!(entered, expected, "{}", config.name());
-        let specs = topology.sites.iter().chain(std::iter::once(&topology.trunk));
-        let expected: Vec<(Site, [usize; 3])> =
-            specs.map(|spec| (spec.site, [BATCH, spec.streams[0].tokens, spec.streams[0].dim])).collect();
-        assert_eq!(shapes, expected, "{}", config.name());
-        assert_eq!(out.dims().iter().product::<usize>(), BATCH * topology.output_elements);
+        asked(&dit, &sample(&mut Dice(2), &config), &y).one_forward_visits_the_topology();
     }
 }
 
@@ -143,37 +94,9 @@ fn an_empty_plan_is_full_computation() {
     let mut dice = Dice(3);
     for config in configs() {
         let dit = Dit::random(&config, 9, &device()).unwrap();
-        let (noise, y) = (dice.sample(&config), dit.labels(&[2, 0], &device()).unwrap());
-        let full = trajectory(&dit, &mut Full, noise.clone(), &y, |_, _| {});
-        let topology = dit.topology();
-        let schedule = CachePlan::empty(&topology, STEPS).schedule(&topology).unwrap();
-        let mut replay = Replay::new(Arc::new(schedule));
-        let replayed = trajectory(&dit, &mut replay, noise, &y, |_, _| {});
-        assert_eq!(bits(full), bits(replayed), "{}", config.name());
-        assert_eq!(replay.store().peak_bytes(), 0);
+        let y = dit.labels(&[2, 0], &device()).unwrap();
+        asked(&dit, &sample(&mut dice, &config), &y).an_empty_plan_is_full_computation();
     }
-}
-
-/// Runs a plan twice; both runs agree in every bit, and the store holds what the schedule says and nothing in the end.
-fn replay<M: Denoiser<4>>(
-    model: &M,
-    schedule: &Arc<Schedule>,
-    noise: &Tensor<4>,
-    cond: &M::Cond,
-) -> Tensor<4> {
-    let run = || {
-        let mut replay = Replay::new(schedule.clone());
-        let out = trajectory(model, &mut replay, noise.clone(), cond, |replay: &Replay, step| {
-            let live = schedule.live_elements()[step] * BATCH * size_of::<f32>();
-            assert_eq!(replay.store().bytes(), live, "after step {step}");
-        });
-        assert!(replay.store().is_empty());
-        assert_eq!(replay.store().peak_bytes(), schedule.peak_bytes(BATCH, size_of::<f32>()));
-        out
-    };
-    let (first, second) = (run(), run());
-    assert_eq!(bits(first.clone()), bits(second));
-    first
 }
 
 #[test]
@@ -182,18 +105,18 @@ fn a_random_plan_keeps_what_its_schedule_says() {
     let mut changed = 0;
     for config in configs() {
         let dit = Dit::random(&config, 10, &device()).unwrap();
-        let (noise, topology) = (dice.sample(&config), dit.topology());
-        let plan = random_plan(&topology, &mut dice);
+        let (noise, topology) = (sample(&mut dice, &config), dit.topology());
+        let plan = dice.plan(&topology);
         let y = dit.labels(&[1, 2], &device()).unwrap();
-        let full = trajectory(&dit, &mut Full, noise.clone(), &y, |_, _| {});
+        let alone = asked(&dit, &noise, &y);
         let schedule = Arc::new(plan.schedule(&topology).unwrap());
-        changed += usize::from(bits(replay(&dit, &schedule, &noise, &y)) != bits(full));
+        changed += usize::from(alone.replay(&schedule) != alone.full());
 
         let labels = dit.labels(&[1, 2, 3, 3], &device()).unwrap();
         let guided = BatchedGuidance { model: dit, scale: 1.5, channels: Some(3) };
         let topology = guided.topology();
         let schedule = Arc::new(plan.schedule(&topology).unwrap());
-        replay(&guided, &schedule, &noise, &labels);
+        asked(&guided, &noise, &labels).replay(&schedule);
     }
     assert_eq!(changed, 72, "a plan that reuses anything changes the result");
 }
@@ -207,7 +130,7 @@ fn a_skipped_step_runs_the_final_layer_alone() {
     let gate: Vec<bool> = (0..STEPS).map(|step| step > 0).collect();
     let schedule = Arc::new(CachePlan::gate_only(&topology, gate).schedule(&topology).unwrap());
     let y = dit.labels(&[0, 1], &device()).unwrap();
-    let (a, b) = (Dice(5).sample(&config), Dice(6).sample(&config));
+    let (a, b) = (sample(&mut Dice(5), &config), sample(&mut Dice(6), &config));
     let run = |second: &Tensor<4>, time: f32| {
         let mut policy = Replay::new(schedule.clone());
         dit.predict(&mut policy.step(0), a.clone(), 900.0, &y);
@@ -248,6 +171,6 @@ fn random_weights_are_seeded() {
     silent.y_embedder = Param::from_tensor(silent.y_embedder.val() * 0.0);
     assert_eq!(silent.num_params(), dit.num_params());
     let y = dit.labels(&[0, 1], &device()).unwrap();
-    let run = |dit: &Dit| bits(dit.predict(&mut Full, Dice(7).sample(&config), 10.0, &y));
+    let run = |dit: &Dit| bits(dit.predict(&mut Full, sample(&mut Dice(7), &config), 10.0, &y));
     assert_ne!(run(&dit), run(&silent), "the class matters");
 }

@@ -7,4 +7,5 @@ mod fixture;
 mod forward;
 mod laws;
 mod layouts;
+mod seam;
 mod torch;

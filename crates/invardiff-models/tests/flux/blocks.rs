@@ -3,43 +3,11 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 use invardiff_plan::{FirstBlocks, Polynomial, SkipRule, TeaCache};
-use invardiff_runtime::{
-    Block, Bypass, Denoiser, Event, Executor, Feature, Full, Observed, Passage, Policy, Site,
-};
+use invardiff_runtime::{Block, Bypass, Denoiser, Event, Full, Observed, Policy, Site};
 
 use crate::fixture::{bits, device};
-use crate::laws::{BATCH, cond, models, noise};
-use crate::tiny::Dice;
-
-/// Computes everything and notes what it is shown.
-#[derive(Default)]
-struct Shown {
-    blocks: Vec<Block>,
-    streams: Vec<Vec<Tensor<3>>>,
-    modulated: Vec<Tensor<3>>,
-}
-
-impl Executor for Shown {
-    fn recall<const N: usize>(&mut self, _: Site) -> Option<Feature<N>> {
-        None
-    }
-
-    fn settle<const N: usize>(&mut self, _: Site, fresh: Feature<N>) -> Feature<N> {
-        fresh
-    }
-
-    fn before_block<const N: usize>(
-        &mut self,
-        block: Block,
-        hidden: impl FnOnce() -> Feature<N>,
-        modulated: impl FnOnce() -> Tensor<3>,
-    ) -> Passage<N> {
-        self.blocks.push(block);
-        self.streams.push(hidden().to_vec());
-        self.modulated.push(modulated());
-        Passage::Compute
-    }
-}
+use crate::laws::{cond, models, noise};
+use crate::seam::{BATCH, Dice, Shown};
 
 /// The same two streams before every block of either kind, and no bit changed by looking.
 #[test]

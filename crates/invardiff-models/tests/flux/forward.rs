@@ -6,6 +6,7 @@ use invardiff_models::{Flux, FluxConfig, Golden};
 use invardiff_runtime::{Denoiser, Event, Executor, Feature, Full, Kind, Observed, Policy, Site};
 
 use crate::fixture::{Dump, bits, device, difference, values, within};
+use crate::seam::Dice;
 use crate::tiny::{self, CANVAS, FILES, cond, dump, model, output};
 
 const TOLERANCE: f32 = 1e-5;
@@ -189,7 +190,7 @@ fn rope_tables() {
 #[test]
 fn rope_turns_by_relative_positions() {
     let axes = [4, 6, 6];
-    let [q, k] = [11, 12].map(|seed| tiny::Dice(seed).tensor([1, 2, 1, 16]));
+    let [q, k] = [11, 12].map(|seed| Dice(seed).tensor([1, 2, 1, 16]));
     let score = |of: [f32; 3], to: [f32; 3]| {
         let turn = |x: &Tensor<4>, position| Rope::new(&[position], axes, &device()).apply(x.clone());
         values((turn(&q, of) * turn(&k, to)).sum_dim(3))
@@ -233,7 +234,7 @@ fn without_guidance() {
 #[test]
 fn conditions_are_checked() {
     let flux = model(FILES[0]);
-    let mut dice = tiny::Dice(3);
+    let mut dice = Dice(3);
     let (text, pooled) = (dice.tensor([2, 7, 24]), dice.tensor([2, 20]));
     let says = |text: &Tensor<3>, pooled: &Tensor<2>, guidance: Option<&[f32]>| {
         flux.cond_by_row(text.clone(), pooled.clone(), guidance).unwrap_err().to_string()

@@ -10,15 +10,12 @@ use burn::tensor::ops::AttentionModuleOptions;
 use invardiff_models::dit::Mlp;
 use invardiff_models::flux::{DoubleStream, SingleBlock};
 use invardiff_models::{Canvas, Flux, FluxCond, FluxConfig};
-use invardiff_plan::{CachePlan, Schedule, Topology};
+use invardiff_plan::CachePlan;
 use invardiff_runtime::{Denoiser, Event, Full, Kind, Observed, Policy, Replay, Site};
 use ndarray::Array2;
 
 use crate::fixture::{bits, device};
-use crate::tiny::Dice;
-
-pub(crate) const BATCH: usize = 2;
-const STEPS: usize = 7;
+use crate::seam::{Asked, BATCH, Dice, STEPS};
 
 /// With and without guidance, with and without blocks of either kind, wide and narrow pictures.
 pub(crate) fn models() -> Vec<Flux> {
@@ -59,6 +56,10 @@ pub(crate) fn cond(flux: &Flux, dice: &mut Dice) -> FluxCond {
     let text = dice.tensor([BATCH, flux.canvas().text_tokens, config.joint_attention_dim]);
     let pooled = dice.tensor([BATCH, config.pooled_projection_dim]);
     flux.cond(text, pooled, config.guidance_embeds.then_some(3.5)).unwrap()
+}
+
+fn asked<'a>(flux: &'a Flux, noise: &Tensor<3>, cond: &'a FluxCond) -> Asked<'a, 3, Flux> {
+    Asked { model: flux, noise: noise.clone(), cond, first_time: 1.0 }
 }
 
 fn project(linear: &Linear, x: Tensor<3>) -> Tensor<3> {
@@ -119,29 +120,6 @@ fn plain_single(block: &SingleBlock, x: Tensor<3>, c: &Tensor<2>, cond: &FluxCon
     x + (attn + mlp + block.bias.val().unsqueeze()) * gate
 }
 
-/// A toy sampler over the steps: what matters is that every step sees another sample and another time.
-fn trajectory<P: Policy>(
-    flux: &Flux,
-    policy: &mut P,
-    noise: Tensor<3>,
-    cond: &FluxCond,
-    mut look: impl FnMut(&P, usize),
-) -> Tensor<3> {
-    (0..STEPS).fold(noise, |x, step| {
-        let time = 1.0 - 0.14 * step as f32;
-        let prediction = flux.predict(&mut policy.step(step), x.clone(), time, cond);
-        look(policy, step);
-        x * 0.9 + prediction * 0.1
-    })
-}
-
-fn random_plan(topology: &Topology, dice: &mut Dice) -> CachePlan {
-    let sites = topology.sites.iter().map(|spec| spec.site).collect::<Vec<_>>();
-    let gate: Vec<bool> = (0..STEPS).map(|step| step > 0 && dice.roll() < 0.3).collect();
-    let reuse = Array2::from_shape_fn((STEPS, sites.len()), |(step, _)| step > 0 && dice.roll() < 0.4);
-    CachePlan::new(sites, gate, reuse).unwrap()
-}
-
 #[test]
 fn the_seam_changes_no_bit() {
     for flux in models() {
@@ -166,27 +144,9 @@ fn the_seam_changes_no_bit() {
 #[test]
 fn one_forward_visits_the_topology() {
     for flux in models() {
-        let topology = flux.topology();
-        let (mut entered, mut shapes) = (Vec::new(), Vec::new());
-        let mut observed = Observed::new(Full, |_, site, event: Event<'_>| match event {
-            Event::Enter => entered.push(site),
-            Event::Computed(tensors) => {
-                shapes.push((site, tensors.iter().map(Tensor::dims).collect::<Vec<[usize; 3]>>()));
-            }
-            Event::Recalled(_) => panic!("nothing is recalled"),
-        });
         let mut dice = Dice(2);
         let (x, cond) = (noise(&flux, &mut dice), cond(&flux, &mut dice));
-        let out = flux.predict(&mut observed.step(0), x, 0.5, &cond);
-        let expected: Vec<Site> =
-            std::iter::once(Site::TRUNK).chain(topology.sites.iter().map(|spec| spec.site)).collect();
-        assert_eq!(entered, expected, "{}", topology.model);
-        let specs = topology.sites.iter().chain(std::iter::once(&topology.trunk));
-        let expected: Vec<(Site, Vec<[usize; 3]>)> = specs
-            .map(|spec| (spec.site, spec.streams.iter().map(|s| [BATCH, s.tokens, s.dim]).collect()))
-            .collect();
-        assert_eq!(shapes, expected, "{}", topology.model);
-        assert_eq!(out.dims().iter().product::<usize>(), BATCH * topology.output_elements);
+        asked(&flux, &x, &cond).one_forward_visits_the_topology();
     }
 }
 
@@ -195,31 +155,8 @@ fn an_empty_plan_is_full_computation() {
     for flux in models() {
         let mut dice = Dice(3);
         let (noise, cond) = (noise(&flux, &mut dice), cond(&flux, &mut dice));
-        let full = trajectory(&flux, &mut Full, noise.clone(), &cond, |_, _| {});
-        let topology = flux.topology();
-        let schedule = CachePlan::empty(&topology, STEPS).schedule(&topology).unwrap();
-        let mut replay = Replay::new(Arc::new(schedule));
-        let replayed = trajectory(&flux, &mut replay, noise, &cond, |_, _| {});
-        assert_eq!(bits(full), bits(replayed), "{}", topology.model);
-        assert_eq!(replay.store().peak_bytes(), 0);
+        asked(&flux, &noise, &cond).an_empty_plan_is_full_computation();
     }
-}
-
-/// Runs a plan twice; both runs agree in every bit, and the store holds what the schedule says and nothing in the end.
-fn replay(flux: &Flux, schedule: &Arc<Schedule>, noise: &Tensor<3>, cond: &FluxCond) -> Tensor<3> {
-    let run = || {
-        let mut replay = Replay::new(schedule.clone());
-        let out = trajectory(flux, &mut replay, noise.clone(), cond, |replay: &Replay, step| {
-            let live = schedule.live_elements()[step] * BATCH * size_of::<f32>();
-            assert_eq!(replay.store().bytes(), live, "after step {step}");
-        });
-        assert!(replay.store().is_empty());
-        assert_eq!(replay.store().peak_bytes(), schedule.peak_bytes(BATCH, size_of::<f32>()));
-        out
-    };
-    let (first, second) = (run(), run());
-    assert_eq!(bits(first.clone()), bits(second));
-    first
 }
 
 #[test]
@@ -227,10 +164,10 @@ fn a_random_plan_keeps_what_its_schedule_says() {
     let mut dice = Dice(4);
     for flux in models() {
         let (noise, cond, topology) = (noise(&flux, &mut dice), cond(&flux, &mut dice), flux.topology());
-        let schedule = Arc::new(random_plan(&topology, &mut dice).schedule(&topology).unwrap());
-        let full = trajectory(&flux, &mut Full, noise.clone(), &cond, |_, _| {});
+        let schedule = Arc::new(dice.plan(&topology).schedule(&topology).unwrap());
         assert!(schedule.peak_bytes(1, 1) > 0);
-        assert_ne!(bits(replay(&flux, &schedule, &noise, &cond)), bits(full), "{}", topology.model);
+        let asked = asked(&flux, &noise, &cond);
+        assert_ne!(asked.replay(&schedule), asked.full(), "{}", topology.model);
     }
 }
 
@@ -241,7 +178,8 @@ fn every_kind_is_reused_alone() {
     let mut dice = Dice(5);
     let (noise, cond, topology) = (noise(flux, &mut dice), cond(flux, &mut dice), flux.topology());
     let sites: Vec<Site> = topology.sites.iter().map(|spec| spec.site).collect();
-    let full = bits(trajectory(flux, &mut Full, noise.clone(), &cond, |_, _| {}));
+    let asked = asked(flux, &noise, &cond);
+    let full = asked.full();
     let kinds = topology.kinds();
     assert_eq!(kinds, [Kind::ATTN, Kind::FF, Kind::CONTEXT_FF, Kind::SINGLE_ATTN, Kind::SINGLE_MLP]);
     for kind in kinds {
@@ -256,7 +194,7 @@ fn every_kind_is_reused_alone() {
                 recalled.push((step, site));
             }
         });
-        let out = trajectory(flux, &mut observed, noise.clone(), &cond, |_, _| {});
+        let out = asked.trajectory(&mut observed, |_, _| {});
         assert_ne!(bits(out), full, "{kind}");
         let expected: Vec<(usize, Site)> = (0..STEPS)
             .filter(|step| step % 2 == 1)

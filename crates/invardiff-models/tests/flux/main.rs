@@ -9,6 +9,8 @@ mod forward;
 mod laws;
 mod layouts;
 mod outline;
+#[path = "../dit/seam.rs"]
+mod seam;
 mod shards;
 mod tiny;
 mod trajectory;

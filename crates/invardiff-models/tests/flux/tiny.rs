@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use invardiff_models::{Canvas, Flux, FluxCond, LoadedFlux};
 
 use crate::fixture::{Dump, data, device};
@@ -48,20 +48,4 @@ pub(crate) fn output(flux: &Flux, dump: &Dump) -> Tensor<3> {
     let cond = cond(flux, dump, "", flux.config().guidance_embeds);
     let x: Tensor<3> = dump.tensor("hidden_states");
     flux.forward(&mut invardiff_runtime::Full, x.cast(flux.dtype()), dump.flat("timestep"), &cond)
-}
-
-/// A deterministic source of numbers.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 40) as f32 / (1u64 << 24) as f32
-    }
-
-    /// Values of about unit deviation.
-    pub(crate) fn tensor<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| 3.4 * (self.roll() - 0.5)).collect();
-        Tensor::from_data(TensorData::new(values, shape), &device())
-    }
 }

@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use invardiff_plan::CachePlan;
 
+use crate::Pipeline;
 use crate::commands::wanted::{PromptFlags, Wanted};
-use crate::{Pipeline, SamplingOptions};
 
 /// Block Caching: plan by how much modules change, and train what corrects their reuse
 ///
@@ -48,16 +48,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// The run that a plan was made for.
 fn made_for<'a>(model: Option<&'a str>, plan: &'a Path, prompts: &'a PromptFlags) -> Wanted<'a> {
-    Wanted {
-        model,
-        plan: Some(plan),
-        sampler: None,
-        num_inference_steps: None,
-        usual_steps: SamplingOptions::default().num_inference_steps,
-        guidance_scale: None,
-        eta: 0.0,
-        prompts,
-    }
+    Wanted { model, plan: Some(plan), ..Wanted::of(prompts) }
 }
 
 /// The plan that was read, for this pipeline and no other.

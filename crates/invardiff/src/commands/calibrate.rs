@@ -19,9 +19,9 @@ use invardiff_plan::{
 };
 use invardiff_runtime::Denoiser;
 
-use super::wanted::{Chosen, PromptFlags, Use, Wanted};
+use super::wanted::{PromptFlags, Wanted, Work};
 use crate::stdout::say;
-use crate::{DeviceArg, Pipeline, SamplerKind, SamplingOptions};
+use crate::{DeviceArg, Pipeline, SamplerKind};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -155,46 +155,37 @@ fn kind_quantile(text: &str) -> Result<(Kind, f64), String> {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let wanted = Wanted {
         model: Some(&args.model),
-        plan: None,
         sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
-        usual_steps: SamplingOptions::default().num_inference_steps,
+        num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        eta: 0.0,
-        prompts: &args.prompts,
+        ..Wanted::of(&args.prompts)
     };
-    let device = args.device.open()?;
-    let choice = wanted.choose()?;
-    match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
-        Chosen::Flux(_) => {
-            let prompts = args.prompts.prompts(&[])?;
-            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0)
-        }
-    }
+    wanted.work(&args.device, args)
 }
 
-fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<ExitCode> {
-    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(full.name()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
+impl Work for &Args {
+    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, _: Option<CachePlan>) -> Result<ExitCode> {
+        let folder = self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(full.name()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
 
-    let measured = measure::measure(args, full)?;
-    write_book(&measured.paper.plan, full.variant(), &folder)?;
-    measured.least.plan.write(folder.join("least-error.json"))?;
-    measured.least.atlas.write(folder.join("skips.atlas"))?;
-    measured.paper.plan.write(folder.join("paper.json"))?;
-    measured.plan().write(folder.join("plan.json"))?;
-    measured.plan().write(folder.join("plan.bin"))?;
+        let measured = measure::measure(self, full)?;
+        write_book(&measured.paper.plan, full.variant(), &folder)?;
+        measured.least.plan.write(folder.join("least-error.json"))?;
+        measured.least.atlas.write(folder.join("skips.atlas"))?;
+        measured.paper.plan.write(folder.join("paper.json"))?;
+        measured.plan().write(folder.join("plan.json"))?;
+        measured.plan().write(folder.join("plan.bin"))?;
 
-    let comparison = rivals::compare(args, full, &measured)?;
-    let report = present::report(args, full, &measured, &comparison)?;
-    let page = report.write(&folder)?;
-    if args.json {
-        say(present::json(&report, &measured, &folder)?)?;
-    } else {
-        say(present::summary(&report, &measured, &page))?;
+        let comparison = rivals::compare(self, full, &measured)?;
+        let report = present::report(self, full, &measured, &comparison)?;
+        let page = report.write(&folder)?;
+        if self.json {
+            say(present::json(&report, &measured, &folder)?)?;
+        } else {
+            say(present::summary(&report, &measured, &page))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The plan as the authors' scripts would read it, under the name they would give it.

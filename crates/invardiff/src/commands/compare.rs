@@ -13,11 +13,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use invardiff_eval::report::Study;
 use invardiff_eval::{Backbone, Lpips};
+use invardiff_plan::CachePlan;
 use ndarray::Array4;
 
-use super::wanted::{Chosen, PromptFlags, Use, Wanted};
+use super::wanted::{Chosen, PromptFlags, Wanted, Work};
 use crate::stdout::say;
-use crate::{Critic, DeviceArg, Pictures, Pipeline, SamplerKind, SamplingOptions, bar, draw};
+use crate::{Critic, DeviceArg, Pictures, Pipeline, SamplerKind, bar, draw};
 use method::Method;
 
 const HELP: &str = "\
@@ -141,13 +142,10 @@ const HELD_OUT: u64 = 1_000_000;
 pub fn run(args: &Args) -> Result<ExitCode> {
     let wanted = Wanted {
         model: Some(&args.model),
-        plan: None,
         sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
-        usual_steps: SamplingOptions::default().num_inference_steps,
+        num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        eta: 0.0,
-        prompts: &args.prompts,
+        ..Wanted::of(&args.prompts)
     };
     let (choice, device) = (wanted.choose()?, args.device.open()?);
     let critic = match (&args.classifier, &choice.model) {
@@ -155,33 +153,36 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (None, Chosen::Embedded(embedded)) => embedded.critic(&device)?,
         (None, Chosen::Dit(_) | Chosen::Flux(_)) => None,
     };
-    match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0, critic),
-        Chosen::Flux(_) => {
-            let prompts = args.prompts.prompts(&[])?;
-            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0, critic)
-        }
-    }
+    choice.work(&wanted, &device, Comparison { args, critic })
 }
 
-fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P, critic: Option<Critic>) -> Result<ExitCode> {
-    let folder =
-        args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(format!("compare-{}", full.name())));
-    std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
-    let study = study(args, full, critic)?;
-    let page = study.write(&folder)?;
-    if args.json {
-        say(serde_json::to_string_pretty(&study)?)?;
-    } else {
-        say(format_args!(
-            "{}\n{}\n\n{}\nreport {}",
-            study.title,
-            study.subtitle,
-            study.text(),
-            page.display()
-        ))?;
+/// What is compared, and what judges classes.
+struct Comparison<'a> {
+    args: &'a Args,
+    critic: Option<Critic>,
+}
+
+impl Work for Comparison<'_> {
+    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, _: Option<CachePlan>) -> Result<ExitCode> {
+        let Self { args, critic } = self;
+        let folder =
+            args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(format!("compare-{}", full.name())));
+        std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
+        let study = study(args, full, critic)?;
+        let page = study.write(&folder)?;
+        if args.json {
+            say(serde_json::to_string_pretty(&study)?)?;
+        } else {
+            say(format_args!(
+                "{}\n{}\n\n{}\nreport {}",
+                study.title,
+                study.subtitle,
+                study.text(),
+                page.display()
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Draws and compares.

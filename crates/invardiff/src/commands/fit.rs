@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use invardiff_calib::{Changes, Run, measure_changes, measure_component_errors};
-use invardiff_plan::{Calibration, ComponentErrors, Fit, Magnitudes, Measurement, TeaCacheFit};
+use invardiff_plan::{CachePlan, Calibration, ComponentErrors, Fit, Magnitudes, Measurement, TeaCacheFit};
 use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 
-use super::wanted::{Chosen, PromptFlags, Use, Wanted};
+use super::wanted::{PromptFlags, Wanted, Work};
 use crate::stdout::say;
-use crate::{DeviceArg, Pipeline, SamplerKind, SamplingOptions, bar, files, on_processor};
+use crate::{DeviceArg, Pipeline, SamplerKind, bar, files, on_processor};
 
 const HELP: &str = "\
 Examples:
@@ -84,49 +84,41 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out)?;
     let wanted = Wanted {
         model: Some(&args.model),
-        plan: None,
         sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
-        usual_steps: SamplingOptions::default().num_inference_steps,
+        num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        eta: 0.0,
-        prompts: &args.prompts,
+        ..Wanted::of(&args.prompts)
     };
-    let (choice, device) = (wanted.choose()?, args.device.open()?);
-    match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
-        Chosen::Flux(_) => {
-            let prompts = args.prompts.prompts(&[])?;
-            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0)
-        }
-    }
+    wanted.work(&args.device, args)
 }
 
-fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, pipeline: &P) -> Result<ExitCode> {
-    let runs = args.runs.map_or_else(|| pipeline.usual_runs(), |runs| runs as usize);
-    let progress = bar(runs, "measuring (runs)");
-    let bench = Bench::new(pipeline, runs, args.seed)?;
-    let tick = || progress.inc(1);
-    let (found, line) = match args.method {
-        Method::TeaCache => {
-            let fit = bench.sign(bench.teacache(&tick)?);
-            fit.write(&args.out)?;
-            (serde_json::to_value(&fit.fit)?, teacache_line(&fit.fit))
-        }
-        Method::MagCache => {
-            let fit = bench.sign(bench.magnitudes(&tick)?);
-            fit.write(&args.out)?;
-            (serde_json::to_value(&fit.fit)?, magnitudes_line(&fit.fit))
-        }
-        Method::SmoothCache => {
-            let fit = bench.sign(bench.component_errors(&tick)?);
-            fit.write(&args.out)?;
-            (serde_json::to_value(&fit.fit)?, errors_line(&fit.fit))
-        }
-    };
-    progress.finish_and_clear();
-    report(args, pipeline, runs, found, &line)?;
-    Ok(ExitCode::SUCCESS)
+impl Work for &Args {
+    fn on<const D: usize, P: Pipeline<D>>(self, pipeline: &P, _: Option<CachePlan>) -> Result<ExitCode> {
+        let runs = self.runs.map_or_else(|| pipeline.usual_runs(), |runs| runs as usize);
+        let progress = bar(runs, "measuring (runs)");
+        let bench = Bench::new(pipeline, runs, self.seed)?;
+        let tick = || progress.inc(1);
+        let (found, line) = match self.method {
+            Method::TeaCache => {
+                let fit = bench.sign(bench.teacache(&tick)?);
+                fit.write(&self.out)?;
+                (serde_json::to_value(&fit.fit)?, teacache_line(&fit.fit))
+            }
+            Method::MagCache => {
+                let fit = bench.sign(bench.magnitudes(&tick)?);
+                fit.write(&self.out)?;
+                (serde_json::to_value(&fit.fit)?, magnitudes_line(&fit.fit))
+            }
+            Method::SmoothCache => {
+                let fit = bench.sign(bench.component_errors(&tick)?);
+                fit.write(&self.out)?;
+                (serde_json::to_value(&fit.fit)?, errors_line(&fit.fit))
+            }
+        };
+        progress.finish_and_clear();
+        report(self, pipeline, runs, found, &line)?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn report<const D: usize, P: Pipeline<D>>(

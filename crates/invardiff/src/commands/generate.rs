@@ -11,7 +11,7 @@ use invardiff_plan::CachePlan;
 
 use super::labels;
 use super::wanted::{Chosen, PromptFlags, Use, Wanted};
-use crate::{ClassToImage, DeviceArg, Pipeline, SamplerKind, SamplingOptions, TextToImage, files};
+use crate::{ClassToImage, DeviceArg, Pipeline, SamplerKind, TextToImage, files};
 use order::{Columns, Order, Stochastic};
 use output::{Asked, Format};
 
@@ -103,11 +103,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         model: args.model.as_deref(),
         plan: args.plan.as_deref(),
         sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
-        usual_steps: SamplingOptions::default().num_inference_steps,
+        num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
         eta: args.eta,
-        prompts: &args.prompts,
+        ..Wanted::of(&args.prompts)
     };
     let device = args.device.open()?;
     let choice = wanted.choose()?;

@@ -81,11 +81,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         model: args.model.as_deref(),
         plan: args.plan.as_deref(),
         sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
+        num_inference_steps: args.num_inference_steps,
         usual_steps: 20,
         guidance_scale: args.guidance_scale,
-        eta: 0.0,
-        prompts: &args.prompts,
+        ..Wanted::of(&args.prompts)
     };
     let device = args.device.open()?;
     let choice = wanted.choose()?;

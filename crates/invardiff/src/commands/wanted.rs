@@ -2,6 +2,7 @@
 
 mod classes;
 mod prompts;
+mod work;
 
 use std::path::Path;
 
@@ -12,9 +13,10 @@ use invardiff_plan::{CachePlan, Execution};
 use super::plan::Source;
 use crate::locate::locate;
 use crate::lora;
-use crate::{Dtype, Embedded, Pretrained, SamplerKind};
+use crate::{Dtype, Embedded, Pretrained, SamplerKind, SamplingOptions};
 
 pub(in crate::commands) use prompts::{PromptFlags, Use};
+pub(in crate::commands) use work::Work;
 
 /// The flags of a run; `None` leaves it to the plan, then to the model or the default.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +28,7 @@ pub(in crate::commands) struct Wanted<'a> {
     /// `--sampler`.
     pub(in crate::commands) sampler: Option<SamplerKind>,
     /// `--num-inference-steps`.
-    pub(in crate::commands) num_inference_steps: Option<usize>,
+    pub(in crate::commands) num_inference_steps: Option<u32>,
     /// Steps of a DiT where neither flag nor plan says how many.
     pub(in crate::commands) usual_steps: usize,
     /// `--guidance-scale`.
@@ -56,7 +58,21 @@ pub(in crate::commands) enum Chosen {
     Flux(Pretrained),
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    /// Nothing but these: the embedded model, or the one that prompts ask for, as published.
+    pub(in crate::commands) fn of(prompts: &'a PromptFlags) -> Self {
+        Self {
+            model: None,
+            plan: None,
+            sampler: None,
+            num_inference_steps: None,
+            usual_steps: SamplingOptions::default().num_inference_steps,
+            guidance_scale: None,
+            eta: 0.0,
+            prompts,
+        }
+    }
+
     /// Reads the plan's file and finds the model: the one that is named, or the plan's.
     ///
     /// # Errors
@@ -109,15 +125,20 @@ impl Wanted<'_> {
 
     /// The number of steps that a plan and a flag agree on.
     fn steps(&self, plan: Option<&CachePlan>) -> Result<Option<usize>> {
-        let planned = plan.map(CachePlan::steps);
-        if let (Some(planned), Some(asked)) = (planned, self.num_inference_steps) {
+        let (planned, asked) = (plan.map(CachePlan::steps), self.asked_steps());
+        if let (Some(planned), Some(asked)) = (planned, asked) {
             ensure!(
                 planned == asked,
                 "--num-inference-steps {asked}: the plan has {planned} steps and cannot be stretched, not by force \
                  either; leave the flag out, or calibrate for {asked} steps"
             );
         }
-        Ok(self.num_inference_steps.or(planned))
+        Ok(asked.or(planned))
+    }
+
+    /// The number of steps that the flag asks for.
+    fn asked_steps(&self) -> Option<usize> {
+        self.num_inference_steps.map(|steps| steps as usize)
     }
 
     /// The type of the weights: as asked for, or as in the run that the plan was made for.

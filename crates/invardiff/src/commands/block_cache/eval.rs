@@ -10,7 +10,7 @@ use invardiff_runtime::{Denoiser, ScaleShift};
 use serde_json::json;
 
 use super::{fitting, made_for};
-use crate::commands::wanted::{Chosen, PromptFlags, Use};
+use crate::commands::wanted::{PromptFlags, Work};
 use crate::stdout::say;
 use crate::{Contender, DeviceArg, Pipeline, adjustment_path, held_out, read_adjustment};
 
@@ -52,36 +52,27 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let wanted = made_for(args.model.as_deref(), &args.plan, &args.prompts);
-    let (choice, device) = (wanted.choose()?, args.device.open()?);
-    match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => {
-            let (full, plan) = choice.classes(&wanted, &device)?;
-            run_on(args, &full, &fitting(&full, plan, &args.plan)?)
-        }
-        Chosen::Flux(_) => {
-            let prompts = args.prompts.prompts(&[])?;
-            let (full, plan) = choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?;
-            run_on(args, &full, &fitting(&full, plan, &args.plan)?)
-        }
-    }
+    made_for(args.model.as_deref(), &args.plan, &args.prompts).work(&args.device, args)
 }
 
-fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P, plan: &CachePlan) -> Result<ExitCode> {
-    let path = args.adjustment.clone().map_or_else(|| adjustment_path(&args.plan, plan), Ok)?;
-    let adjustment = read_adjustment(&path, plan, &full.denoiser().topology(), full.device())?;
-    let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
-    let table = judge(full, plan, adjustment, args.pictures as usize, args.seed)?;
-    if args.json {
-        let object = json!({
-            "plan": args.plan, "adjustment": path, "adjusted_modules": adjusted, "bytes": bytes, "table": table,
-        });
-        say(format_args!("{object:#}"))?;
-    } else {
-        say(table)?;
-        say(format_args!("{adjusted} reuses adjusted, {} of vectors", super::super::plan::bytes(bytes)))?;
+impl Work for &Args {
+    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Result<ExitCode> {
+        let plan = &fitting(full, plan, &self.plan)?;
+        let path = self.adjustment.clone().map_or_else(|| adjustment_path(&self.plan, plan), Ok)?;
+        let adjustment = read_adjustment(&path, plan, &full.denoiser().topology(), full.device())?;
+        let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
+        let table = judge(full, plan, adjustment, self.pictures as usize, self.seed)?;
+        if self.json {
+            let object = json!({
+                "plan": self.plan, "adjustment": path, "adjusted_modules": adjusted, "bytes": bytes, "table": table,
+            });
+            say(format_args!("{object:#}"))?;
+        } else {
+            say(table)?;
+            say(format_args!("{adjusted} reuses adjusted, {} of vectors", super::super::plan::bytes(bytes)))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Draws the same held-out pictures in full, by the plan with and without its adjustment, and by what needs no plan.

@@ -10,9 +10,9 @@ use invardiff_runtime::Denoiser;
 use serde_json::json;
 
 use super::super::plan::two_decimals;
-use crate::commands::wanted::{Chosen, PromptFlags, Use, Wanted};
+use crate::commands::wanted::{PromptFlags, Wanted, Work};
 use crate::stdout::say;
-use crate::{DeviceArg, Pipeline, SamplerKind, SamplingOptions, bar, files};
+use crate::{DeviceArg, Pipeline, SamplerKind, bar, files};
 
 const HELP: &str = "\
 Examples:
@@ -70,55 +70,47 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out).context("--out")?;
     let wanted = Wanted {
         model: Some(&args.model),
-        plan: None,
         sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
-        usual_steps: SamplingOptions::default().num_inference_steps,
+        num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        eta: 0.0,
-        prompts: &args.prompts,
+        ..Wanted::of(&args.prompts)
     };
-    let (choice, device) = (wanted.choose()?, args.device.open()?);
-    match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, &choice.classes(&wanted, &device)?.0),
-        Chosen::Flux(_) => {
-            let prompts = args.prompts.prompts(&[])?;
-            run_on(args, &choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0)
-        }
-    }
+    wanted.work(&args.device, args)
 }
 
-fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<ExitCode> {
-    let topology = full.denoiser().topology();
-    for kind in &args.kinds {
-        topology.require(*kind).context("--kind")?;
+impl Work for &Args {
+    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, _: Option<CachePlan>) -> Result<ExitCode> {
+        let topology = full.denoiser().topology();
+        for kind in &self.kinds {
+            topology.require(*kind).context("--kind")?;
+        }
+        let (conditions, seeds, table) = measure(self, full)?;
+        let (delta, mut plan) = chosen(self, &table, &topology)?;
+        plan.provenance.tool = concat!("invardiff ", env!("CARGO_PKG_VERSION")).into();
+        plan.provenance.execution = Some(full.execution());
+        plan.provenance.calibration =
+            Some(Calibration { conditions, seeds, guidance_scale: full.guidance_scale() });
+        plan.schedule(&topology)?;
+        plan.write(&self.out)?;
+        let cost = Cost::of(&plan, &topology)?;
+        if self.json {
+            let object = json!({
+                "model": full.name(), "delta": delta, "compute_fraction": cost.compute_fraction(),
+                "predicted_speedup": two_decimals(cost.speedup()), "steps": plan.steps(),
+                "reused_modules": plan.reused_modules(), "runs": table.runs(), "out": self.out,
+            });
+            say(format_args!("{object:#}"))?;
+        } else {
+            say(format_args!(
+                "{}: delta {delta:.4}, {} of {} modules reused, predicted speed-up {:.2}x",
+                self.out.display(),
+                plan.reused_modules(),
+                plan.reuse().len(),
+                cost.speedup()
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    let (conditions, seeds, table) = measure(args, full)?;
-    let (delta, mut plan) = chosen(args, &table, &topology)?;
-    plan.provenance.tool = concat!("invardiff ", env!("CARGO_PKG_VERSION")).into();
-    plan.provenance.execution = Some(full.execution());
-    plan.provenance.calibration =
-        Some(Calibration { conditions, seeds, guidance_scale: full.guidance_scale() });
-    plan.schedule(&topology)?;
-    plan.write(&args.out)?;
-    let cost = Cost::of(&plan, &topology)?;
-    if args.json {
-        let object = json!({
-            "model": full.name(), "delta": delta, "compute_fraction": cost.compute_fraction(),
-            "predicted_speedup": two_decimals(cost.speedup()), "steps": plan.steps(),
-            "reused_modules": plan.reused_modules(), "runs": table.runs(), "out": args.out,
-        });
-        say(format_args!("{object:#}"))?;
-    } else {
-        say(format_args!(
-            "{}: delta {delta:.4}, {} of {} modules reused, predicted speed-up {:.2}x",
-            args.out.display(),
-            plan.reused_modules(),
-            plan.reuse().len(),
-            cost.speedup()
-        ))?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The subjects (in words) and seeds of the runs, and what was measured along them.

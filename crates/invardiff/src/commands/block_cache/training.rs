@@ -17,7 +17,7 @@ use super::state;
 use super::train::Args;
 use super::{fitting, made_for};
 use crate::commands::training::{between, flags, of_model};
-use crate::commands::wanted::{Chosen, Use};
+use crate::commands::wanted::Work;
 use crate::held_out::TRAJECTORIES;
 use crate::stdout::say;
 use crate::{Pipeline, adjustment_path, bar, write_adjustment};
@@ -28,50 +28,41 @@ const SUBJECTS: usize = 1 << 20;
 const EVERY: usize = 5;
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let wanted = made_for(args.model.as_deref(), &args.plan, &args.prompts);
-    let (choice, device) = (wanted.choose()?, args.device.open()?);
-    match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => {
-            let (full, plan) = choice.classes(&wanted, &device)?;
-            run_on(args, &full, &fitting(&full, plan, &args.plan)?)
-        }
-        Chosen::Flux(_) => {
-            let prompts = args.prompts.prompts(&[])?;
-            let (full, plan) = choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?;
-            run_on(args, &full, &fitting(&full, plan, &args.plan)?)
-        }
-    }
+    made_for(args.model.as_deref(), &args.plan, &args.prompts).work(&args.device, args)
 }
 
-fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, full: &P, plan: &CachePlan) -> Result<ExitCode> {
-    let path = adjustment_path(&args.plan, plan)?;
-    let mut training = start(args, full, plan, &path)?;
-    let clock = Instant::now();
-    train(args, full, plan, &mut training, &path)?;
-    let seconds = clock.elapsed().as_secs_f64();
-    let adjustment = training.adjustment(full.device())?;
-    let notes = vec![
-        format!("{} iterations of {} trajectories", training.state().history.len(), args.batch_size),
-        format!("learning rate {}, seed {}", args.learning_rate, args.seed),
-        concat!("invardiff ", env!("CARGO_PKG_VERSION")).to_owned(),
-    ];
-    write_adjustment(&adjustment, plan, notes, &path)?;
-    let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
-    let table = judge(full, plan, adjustment, args.pictures as usize, args.seed)?;
-    let report = report(args, full, plan, training.state(), table, seconds)?;
-    let page = report.write(&path.with_extension(""))?;
-    if args.json {
-        let object = json!({
-            "plan": args.plan, "adjustment": path, "report": page,
-            "iterations": training.state().history.len(), "seconds": seconds,
-            "adjusted_modules": adjusted, "bytes": bytes, "table": report.table,
-        });
-        say(format_args!("{object:#}"))?;
-    } else {
-        say(format_args!("{}\n{}\n\n{}", report.title, report.subtitle, report.table))?;
-        say(format_args!("vectors {}\nreport  {}", path.display(), page.display()))?;
+impl Work for &Args {
+    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Result<ExitCode> {
+        let plan = &fitting(full, plan, &self.plan)?;
+        let path = adjustment_path(&self.plan, plan)?;
+        let mut training = start(self, full, plan, &path)?;
+        let clock = Instant::now();
+        train(self, full, plan, &mut training, &path)?;
+        let seconds = clock.elapsed().as_secs_f64();
+        let adjustment = training.adjustment(full.device())?;
+        let notes = vec![
+            format!("{} iterations of {} trajectories", training.state().history.len(), self.batch_size),
+            format!("learning rate {}, seed {}", self.learning_rate, self.seed),
+            concat!("invardiff ", env!("CARGO_PKG_VERSION")).to_owned(),
+        ];
+        write_adjustment(&adjustment, plan, notes, &path)?;
+        let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
+        let table = judge(full, plan, adjustment, self.pictures as usize, self.seed)?;
+        let report = report(self, full, plan, training.state(), table, seconds)?;
+        let page = report.write(&path.with_extension(""))?;
+        if self.json {
+            let object = json!({
+                "plan": self.plan, "adjustment": path, "report": page,
+                "iterations": training.state().history.len(), "seconds": seconds,
+                "adjusted_modules": adjusted, "bytes": bytes, "table": report.table,
+            });
+            say(format_args!("{object:#}"))?;
+        } else {
+            say(format_args!("{}\n{}\n\n{}", report.title, report.subtitle, report.table))?;
+            say(format_args!("vectors {}\nreport  {}", path.display(), page.display()))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// What the state is of: everything that the result depends on but the number of iterations.

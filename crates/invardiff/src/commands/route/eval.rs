@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use invardiff_plan::CachePlan;
 use invardiff_runtime::{Denoiser, Sampler};
 use serde_json::json;
 
 use super::judge::{Trial, judge};
-use crate::commands::wanted::{Chosen, PromptFlags, Use, Wanted};
+use crate::commands::wanted::{PromptFlags, Wanted, Work};
 use crate::stdout::say;
-use crate::{DeviceArg, Pipeline, SamplingOptions, read_routers};
+use crate::{DeviceArg, Pipeline, read_routers};
 
 const HELP: &str = "\
 Examples:
@@ -63,46 +64,37 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let wanted = Wanted {
         model: Some(&args.model),
-        plan: None,
-        sampler: None,
-        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
-        usual_steps: SamplingOptions::default().num_inference_steps,
+        num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        eta: 0.0,
-        prompts: &args.prompts,
+        ..Wanted::of(&args.prompts)
     };
-    let (choice, device) = (wanted.choose()?, args.device.open()?);
-    match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => run_on(args, choice.classes(&wanted, &device)?.0),
-        Chosen::Flux(_) => {
-            let prompts = args.prompts.prompts(&[])?;
-            run_on(args, choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0)
-        }
-    }
+    wanted.work(&args.device, args)
 }
 
-fn run_on<const D: usize, P: Pipeline<D>>(args: &Args, opened: P) -> Result<ExitCode> {
-    let routers = read_routers(&args.routers, &opened.denoiser().topology())?;
-    let (own, asked) = (routers.steps(), args.num_inference_steps);
-    let fits = asked.is_none_or(|asked| asked as usize == own);
-    ensure!(fits, "the routers are for {own} steps: give --num-inference-steps {own}, or leave it out");
-    let full = match opened.solvers().first() {
-        Some(solver) if opened.sampler().steps() != own => opened.resampled(*solver, own)?,
-        Some(_) | None => opened,
-    };
-    let plan = routers.plan(args.threshold).context("--threshold")?;
-    let trial = Trial { pictures: args.pictures as usize, seed: args.seed, randoms: args.randoms };
-    let table = judge(&full, &routers, &plan, trial)?;
-    let (computed, routed) = (routers.computed(args.threshold), routers.logits().len());
-    if args.json {
-        let object = json!({
-            "routers": args.routers, "model": full.name(), "threshold": args.threshold,
-            "computed_modules": computed, "routed_modules": routed, "table": table,
-        });
-        say(format_args!("{object:#}"))?;
-    } else {
-        say(table)?;
-        say(format_args!("{computed} of {routed} routed modules computed"))?;
+impl Work for &Args {
+    fn on<const D: usize, P: Pipeline<D>>(self, opened: &P, _: Option<CachePlan>) -> Result<ExitCode> {
+        let routers = read_routers(&self.routers, &opened.denoiser().topology())?;
+        let (own, asked) = (routers.steps(), self.num_inference_steps);
+        let fits = asked.is_none_or(|asked| asked as usize == own);
+        ensure!(fits, "the routers are for {own} steps: give --num-inference-steps {own}, or leave it out");
+        let full = match opened.solvers().first() {
+            Some(solver) if opened.sampler().steps() != own => opened.resampled(*solver, own)?,
+            Some(_) | None => opened.clone(),
+        };
+        let plan = routers.plan(self.threshold).context("--threshold")?;
+        let trial = Trial { pictures: self.pictures as usize, seed: self.seed, randoms: self.randoms };
+        let table = judge(&full, &routers, &plan, trial)?;
+        let (computed, routed) = (routers.computed(self.threshold), routers.logits().len());
+        if self.json {
+            let object = json!({
+                "routers": self.routers, "model": full.name(), "threshold": self.threshold,
+                "computed_modules": computed, "routed_modules": routed, "table": table,
+            });
+            say(format_args!("{object:#}"))?;
+        } else {
+            say(table)?;
+            say(format_args!("{computed} of {routed} routed modules computed"))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }

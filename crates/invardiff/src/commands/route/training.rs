@@ -33,13 +33,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     );
     let wanted = Wanted {
         model: Some(&args.model),
-        plan: None,
-        sampler: None,
-        num_inference_steps: args.num_inference_steps.map(|steps| steps as usize),
+        num_inference_steps: args.num_inference_steps,
         usual_steps: STEPS,
         guidance_scale: args.guidance_scale,
-        eta: 0.0,
-        prompts: &args.prompts,
+        ..Wanted::of(&args.prompts)
     };
     let (choice, device) = (wanted.choose()?, args.device.open()?);
     match choice.model {

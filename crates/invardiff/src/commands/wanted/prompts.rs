@@ -157,7 +157,7 @@ impl Choice {
         let made_for = self.source.as_ref().and_then(Source::execution);
         let open = |steps| wanted.prompts.options(wanted, made_for, steps);
         let named = || format!("--model {}", parts.name);
-        let options = open(wanted.num_inference_steps);
+        let options = open(wanted.asked_steps());
         let topology = PreparedFlux::new(parts, &options).with_context(named)?.topology();
         let plan =
             self.source.as_ref().map(|source| source.plan(Some(&topology))).transpose().context("--plan")?;
