@@ -72,7 +72,7 @@ const REQUIRE_WGPU: &str = "INVARDIFF_REQUIRE_WGPU";
 /// that are. One build for wgpu and CUDA, without autotune: so Mesa's software renderer is known to run it. Of the tests, only
 /// those that meet a device: all others have run, and every test program more is one to compile and link.
 fn graphics(root: &Path, tests: Outcome) -> Result<Outcome> {
-    let build = Build::with("wgpu,cuda")?.for_checks();
+    let build = Build::with("wgpu,cuda")?;
     timed("build with graphics", || build.build(root))?;
     let own = timed("test with graphics", || {
         test::counted(build.cargo(root, "test").args(["--test", "cli", "--", "device"]))

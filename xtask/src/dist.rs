@@ -32,12 +32,8 @@ pub(crate) struct Args {
 /// # Errors
 /// When it does not build, is too large, or asks for more than glibc.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
-    let build = args.features.as_deref().map_or(Ok(Build::usual()), Build::with)?;
-    let mut rustc = build.cargo(root, "rustc");
-    // Of the program alone: the crates below need not be compiled again.
-    rustc.args(["--bin", "invardiff", "--", "-C", "strip=symbols"]);
-    let status = rustc.status().context("cargo rustc")?;
-    ensure!(status.success(), "cargo rustc failed ({status})");
+    let build = args.features.as_deref().map_or(Ok(Build::usual()), Build::with)?.to_give_away();
+    build.build(root)?;
     let program = place(root, &build)?;
     let bytes = fs::metadata(&program)?.len();
     println!("{}: {:.1} MB", program.display(), bytes as f64 / 1e6);

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     features: Option<String>,
     /// Check the program as `dist` builds it, instead of one that compiles in a third of the time
     #[arg(long)]
-    release: bool,
+    dist: bool,
     /// Print one JSON array instead of lines
     #[arg(long)]
     json: bool,
@@ -75,7 +75,7 @@ pub(crate) fn check(root: &Path, device: &str, require: bool) -> Result<()> {
         device: device.to_owned(),
         require,
         features: None,
-        release: false,
+        dist: false,
         json: false,
         rest: Vec::new(),
     };
@@ -87,7 +87,7 @@ pub(crate) fn check(root: &Path, device: &str, require: bool) -> Result<()> {
 fn one(root: &Path, args: &Args, device: &str) -> Result<Run> {
     let own = Build::of_device(device)?;
     let build = args.features.as_deref().map_or(Ok(own), Build::with)?;
-    let build = if args.release { build } else { build.for_checks() };
+    let build = if args.dist { build.to_give_away() } else { build };
     let mut program = Command::new(build.build(root)?);
     program.args(["e2e", "--device", device]);
     if args.require {

@@ -19,10 +19,12 @@ pub(crate) struct Build {
 /// How a set is compiled. Each profile has its own folder in the set's target directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Profile {
-    /// As it is given away.
+    /// As every other task compiles.
     Release,
     /// In a third of the time, for checks: see the workspace's manifest.
     E2e,
+    /// As it is given away.
+    Small,
 }
 
 impl Profile {
@@ -31,6 +33,7 @@ impl Profile {
         match self {
             Self::Release => "release",
             Self::E2e => "e2e",
+            Self::Small => "small",
         }
     }
 }
@@ -41,7 +44,8 @@ impl Build {
         Self { features: Vec::new(), profile: Profile::Release }
     }
 
-    /// A set as `--features` takes it: names with commas between.
+    /// A set as `--features` takes it, names with commas between, compiled for checks: a device computes the same whatever
+    /// the program around it is.
     ///
     /// # Errors
     /// When a name cannot be a feature's.
@@ -55,15 +59,15 @@ impl Build {
         );
         names.sort_unstable();
         names.dedup();
-        Ok(Self { features: names, profile: Profile::Release })
+        Ok(Self { features: names, profile: Profile::E2e })
     }
 
-    /// The same set, compiled quickly: for checks of a device, which computes the same whatever the program around it is.
-    pub(crate) fn for_checks(self) -> Self {
-        Self { profile: if self.features.is_empty() { Profile::Release } else { Profile::E2e }, ..self }
+    /// The same set, as it is given away.
+    pub(crate) fn to_give_away(self) -> Self {
+        Self { profile: Profile::Small, ..self }
     }
 
-    /// The set that a device is checked with, as it is given away. wgpu and CUDA share one, which is cheaper than two; SPIR-V (`vulkan`) would take
+    /// The set that a device is checked with. wgpu and CUDA share one, which is cheaper than two; SPIR-V (`vulkan`) would take
     /// the place of WGSL in it.
     ///
     /// # Errors
@@ -143,9 +147,10 @@ mod tests {
         assert_eq!(set, Build::with("cuda, wgpu,cuda").unwrap());
         assert_eq!(set.folder(root), target(root).join("cuda-wgpu"));
         assert_eq!(Build::usual().folder(root), target(root));
-        let quick = Build::with("cuda").unwrap().for_checks();
-        assert_eq!(quick.folder(root), Build::with("cuda").unwrap().folder(root));
+        let [quick, small] = [Build::with("cuda").unwrap(), Build::with("cuda").unwrap().to_give_away()];
+        assert_eq!(quick.folder(root), small.folder(root));
         assert!(quick.binary(root).starts_with(quick.folder(root).join("e2e")));
+        assert!(small.binary(root).starts_with(small.folder(root).join("small")));
         for odd in ["", ",", "cuda;rm", "a/b", "../x"] {
             assert!(Build::with(odd).is_err(), "{odd}");
         }
@@ -167,7 +172,7 @@ mod tests {
             command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>()
         };
         assert!(arguments(&Build::usual()).ends_with(&FEATURES.map(str::to_owned)));
-        assert_eq!(Build::usual().for_checks(), Build::usual(), "it is built already");
+        assert_eq!(Build::of_device("cpu").unwrap(), Build::usual(), "it is built already");
         assert!(arguments(&Build::with("cuda").unwrap()).contains(&"--target-dir".to_owned()));
     }
 }
