@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// # Errors
 /// When it does not build, is too large, or asks for more than glibc.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode> {
-    let build = args.features.as_deref().map_or(Ok(Build::usual()), Build::with)?.to_give_away();
+    let build = args.features.as_deref().map_or(Ok(Build::usual()), Build::with)?.small();
     build.build(root)?;
     let program = place(root, &build)?;
     let bytes = fs::metadata(&program)?.len();

@@ -87,7 +87,7 @@ pub(crate) fn check(root: &Path, device: &str, require: bool) -> Result<()> {
 fn one(root: &Path, args: &Args, device: &str) -> Result<Run> {
     let own = Build::of_device(device)?;
     let build = args.features.as_deref().map_or(Ok(own), Build::with)?;
-    let build = if args.dist { build.to_give_away() } else { build };
+    let build = if args.dist { build.small() } else { build };
     let mut program = Command::new(build.build(root)?);
     program.args(["e2e", "--device", device]);
     if args.require {

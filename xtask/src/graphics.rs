@@ -63,7 +63,7 @@ impl Build {
     }
 
     /// The same set, as it is given away.
-    pub(crate) fn to_give_away(self) -> Self {
+    pub(crate) fn small(self) -> Self {
         Self { profile: Profile::Small, ..self }
     }
 
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(set, Build::with("cuda, wgpu,cuda").unwrap());
         assert_eq!(set.folder(root), target(root).join("cuda-wgpu"));
         assert_eq!(Build::usual().folder(root), target(root));
-        let [quick, small] = [Build::with("cuda").unwrap(), Build::with("cuda").unwrap().to_give_away()];
+        let [quick, small] = [Build::with("cuda").unwrap(), Build::with("cuda").unwrap().small()];
         assert_eq!(quick.folder(root), small.folder(root));
         assert!(quick.binary(root).starts_with(quick.folder(root).join("e2e")));
         assert!(small.binary(root).starts_with(small.folder(root).join("small")));
