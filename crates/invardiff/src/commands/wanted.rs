@@ -59,7 +59,7 @@ pub(in crate::commands) enum Chosen {
 }
 
 impl<'a> Wanted<'a> {
-    /// Nothing but these: the embedded model, or the one that prompts ask for, as published.
+    /// These flags alone; what no other field is set to is left to the plan, then to the model or the default.
     pub(in crate::commands) fn of(prompts: &'a PromptFlags) -> Self {
         Self {
             model: None,
