@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use criterion::Criterion;
-use invardiff_calib::{RecordOptions, Run, calibrate};
+use invardiff_calib::{Concurrency, RecordOptions, Run, Session};
 use invardiff_plan::{Kind, Phases, Settings, Variant, WarmUp};
 use invardiff_runtime::{Full, sample};
 
@@ -20,8 +20,10 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         let run = Run { noise: subject.noise(), cond: subject.class() };
         let runs = std::slice::from_ref(&run);
         for (name, similarity) in [("", false), ("_similarity", true)] {
-            let options = RecordOptions { similarity, parallel: false, ..RecordOptions::default() };
-            let calibrated = || calibrate(model, &sampler, runs, &settings(), &options, &|| {});
+            let options = RecordOptions { similarity, ..RecordOptions::default() };
+            let session = Session::new(model, &sampler, runs).expect("one run of a deterministic sampler");
+            let session = session.with_concurrency(Concurrency::Sequential);
+            let calibrated = || session.two_phase(&settings(), &options);
             let plain = || sample(model, &sampler, &mut Full, run.noise.clone(), &run.cond);
             let name = format!("{}{name}", subject.name);
             paired(&mut group, &name, "one plain sampling run", calibrated, plain);

@@ -1,7 +1,7 @@
 //! A burn model of your own, calibrated and cached: `cargo run --release -p invardiff-calib --example own_model`.
 use burn::nn::{Linear, LinearConfig, PaddingConfig1d::Same, conv::Conv1d, conv::Conv1dConfig};
 use burn::{module::Module, tensor::Device, tensor::Tensor, tensor::activation::silu};
-use invardiff_calib::{RecordOptions, Run, calibrate};
+use invardiff_calib::{RecordOptions, Run, Session};
 use invardiff_plan::{Cost, Kind, Phases, Settings, Site, SiteSpec, Topology, Variant, WarmUp};
 use invardiff_runtime::{Denoiser, Executor, FlowMatchEuler, Full, GaussianNoise, Replay, Shift, sample};
 
@@ -49,7 +49,8 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runs: Vec<_> = (0..4).map(|seed| Run { noise: noise(seed), cond: () }).collect();
     let (variant, phases, quantiles) = (Variant::Dit, Phases::Two, [(CONV, 0.4), (MIX, 0.4)].into());
     let settings = Settings { variant, gate_quantile: 0.5, quantiles, warm_up: WarmUp::Steps(2), phases };
-    let plan = calibrate(&model, &sampler, &runs, &settings, &RecordOptions::default(), &|| ())?.plan;
+    let session = Session::new(&model, &sampler, &runs)?;
+    let plan = session.two_phase(&settings, &RecordOptions::default())?.plan;
     println!("{:#?}", plan.provenance.thresholds);
     let mut replay = Replay::new(plan.schedule(&model.topology())?.into());
     let cached = sample(&model, &sampler, &mut replay, noise(4), &());

@@ -7,8 +7,7 @@ use invardiff_plan::{ErrorAtlas, GateSite, OutputForm, PlanError, Site, TimeAxis
 use invardiff_runtime::{Denoiser, Event, Executor, Full, Observed, Policy, Sampler};
 
 use crate::readings::Readings;
-use crate::run::each;
-use crate::{CalibError, Run, Substitute};
+use crate::{CalibError, Run, Session, SharedDenoiser, Substitute};
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
@@ -22,93 +21,70 @@ pub struct AtlasOptions {
     /// Variance of the data in the directions in which errors live, for [`Sampler::error_importance`]. The default, 10,
     /// was chosen on the embedded model among powers of ten.
     pub variance: f64,
-    /// Whether runs are measured in parallel (for devices that are processors).
-    pub parallel: bool,
 }
 
 impl Default for AtlasOptions {
     /// Skips of the network's output as clean sample, on the step axis, anchors up to 8 steps away.
     fn default() -> Self {
-        Self {
-            gate_site: GateSite::Output(OutputForm::X0),
-            axis: TimeAxis::Step,
-            window: 8,
-            variance: 10.0,
-            parallel: true,
+        Self { gate_site: GateSite::Output(OutputForm::X0), axis: TimeAxis::Step, window: 8, variance: 10.0 }
+    }
+}
+
+impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, M, S> {
+    /// Measures what each possible skip would cost along the uncached trajectories of the runs.
+    ///
+    /// The error of an entry is the mean square, over the elements of an image, of the difference between the clean sample
+    /// that the anchors predict and the one that the network predicts. For the trunk the final layer (and guidance) runs on
+    /// the combined feature; nothing else. The importance of a step is [`Sampler::error_importance`] at
+    /// [`AtlasOptions::variance`].
+    ///
+    /// # Errors
+    /// [`CalibError::Plan`] for a window of 0; [`CalibError::Sites`] when skips act on the trunk and the model does not pass
+    /// it as one tensor.
+    pub fn skip_errors(&self, options: &AtlasOptions) -> Result<ErrorAtlas, CalibError> {
+        let mut atlases = self.skip_errors_at(&[options.gate_site], options)?;
+        Ok(atlases.swap_remove(0))
+    }
+
+    /// One atlas for each of `gate_sites` (in place of [`AtlasOptions::gate_site`]) along the same trajectories: the network
+    /// runs as often as for one.
+    ///
+    /// # Errors
+    /// As [`Session::skip_errors`].
+    pub fn skip_errors_at(
+        &self,
+        gate_sites: &[GateSite],
+        options: &AtlasOptions,
+    ) -> Result<Vec<ErrorAtlas>, CalibError> {
+        if options.window == 0 {
+            let (value, expected) = ("0".into(), "at least 1 step".into());
+            return Err(
+                PlanError::Range { what: "the window of an error atlas".into(), value, expected }.into()
+            );
         }
-    }
-}
-
-/// Measures what each possible skip would cost along the uncached trajectories of `runs`.
-///
-/// The error of an entry is the mean square, over the elements of a picture, of the clean sample that the anchors predict
-/// against the one that the network predicts. For the trunk the final layer (and guidance) runs on the combined feature;
-/// nothing else. The importance of a step is [`Sampler::error_importance`] at [`AtlasOptions::variance`]. `progress` is
-/// called after every run.
-///
-/// # Errors
-/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Plan`] for a window of 0;
-/// [`CalibError::Sites`] when skips act on the trunk and the model does not pass it as one tensor.
-pub fn measure_atlas<const D: usize, M, S>(
-    model: &M,
-    sampler: &S,
-    runs: &[Run<D, M::Cond>],
-    options: &AtlasOptions,
-    progress: &(dyn Fn() + Sync),
-) -> Result<ErrorAtlas, CalibError>
-where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
-    S: Sampler<D> + Sync,
-{
-    let mut atlases = measure_atlases(model, sampler, runs, &[options.gate_site], options, progress)?;
-    Ok(atlases.swap_remove(0))
-}
-
-/// One atlas for each of `gate_sites` (in place of [`AtlasOptions::gate_site`]) along the same trajectories: the network runs
-/// as often as for one.
-///
-/// # Errors
-/// As [`measure_atlas`].
-pub fn measure_atlases<const D: usize, M, S>(
-    model: &M,
-    sampler: &S,
-    runs: &[Run<D, M::Cond>],
-    gate_sites: &[GateSite],
-    options: &AtlasOptions,
-    progress: &(dyn Fn() + Sync),
-) -> Result<Vec<ErrorAtlas>, CalibError>
-where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
-    S: Sampler<D> + Sync,
-{
-    Run::check(runs, sampler)?;
-    if options.window == 0 {
-        let (value, expected) = ("0".into(), "at least 1 step".into());
-        return Err(PlanError::Range { what: "the window of an error atlas".into(), value, expected }.into());
-    }
-    let times: Vec<f64> = (0..sampler.steps()).map(|step| sampler.own_time(step)).collect();
-    let importance: Vec<f64> =
-        (0..sampler.steps()).map(|step| sampler.error_importance(step, options.variance)).collect();
-    let atlas = |site: &GateSite| {
-        let mut atlas = ErrorAtlas::new(model.topology(), *site, options.axis, times.clone(), options.window);
-        atlas.importance.clone_from(&importance);
-        atlas
-    };
-    let mut atlases: Vec<ErrorAtlas> = gate_sites.iter().map(atlas).collect();
-    let errors = each(runs.iter().collect(), options.parallel, |run| {
-        errors_of_run(model, sampler, run, &atlases).inspect(|_| progress())
-    });
-    for errors in errors {
-        for (atlas, errors) in atlases.iter_mut().zip(errors?) {
-            atlas.add_run(&errors)?;
+        let sampler = self.sampler;
+        let times: Vec<f64> = (0..sampler.steps()).map(|step| sampler.own_time(step)).collect();
+        let importance: Vec<f64> =
+            (0..sampler.steps()).map(|step| sampler.error_importance(step, options.variance)).collect();
+        let atlas = |site: &GateSite| {
+            let topology = self.model.topology();
+            let mut atlas = ErrorAtlas::new(topology, *site, options.axis, times.clone(), options.window);
+            atlas.importance.clone_from(&importance);
+            atlas
+        };
+        let mut atlases: Vec<ErrorAtlas> = gate_sites.iter().map(atlas).collect();
+        let errors = self
+            .each_run("measuring skips (runs)", |run| errors_of_run(self.model, self.sampler, run, &atlases));
+        for errors in errors {
+            for (atlas, errors) in atlases.iter_mut().zip(errors?) {
+                atlas.add_run(&errors)?;
+            }
         }
+        Ok(atlases)
     }
-    Ok(atlases)
 }
 
-/// One error an entry, in the entries' order, for every atlas.
+/// One error per entry, in the order of the entries, for every atlas.
 fn errors_of_run<const D: usize, M, S>(
     model: &M,
     sampler: &S,

@@ -4,47 +4,34 @@ use std::collections::HashMap;
 
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::{ChangeTable, Site};
-use invardiff_runtime::{Denoiser, Executor, Feature, Pass, Policy, Sampler, sample};
+use invardiff_runtime::{Executor, Feature, Pass, Policy, Sampler, sample};
 use ndarray::Array2;
 
 use crate::readings::Readings;
-use crate::run::each;
-use crate::{CalibError, Run};
+use crate::{CalibError, Session, SharedDenoiser};
 
-/// Measures the relative L1 change of every module along the uncached trajectories of `runs`:
-/// `||O[k] - O[k-1]||_1 / ||O[k]||_1`, over all elements of all streams of a site (and all pictures of a run). A value that
-/// is zero and was zero has not changed; one that became zero counts as a change by 1e30. Of guidance in two passes the
-/// conditional one is measured.
-///
-/// Runs are measured in parallel where `parallel` is set (for devices that are processors); `progress` is called after each.
-///
-/// # Errors
-/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Plan`] for fewer than two steps;
-/// [`CalibError::Sites`] for a model that does not pass the sites of its topology.
-pub fn measure_block_changes<const D: usize, M, S>(
-    model: &M,
-    sampler: &S,
-    runs: &[Run<D, M::Cond>],
-    parallel: bool,
-    progress: &(dyn Fn() + Sync),
-) -> Result<ChangeTable, CalibError>
-where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
-    S: Sampler<D> + Sync,
-{
-    Run::check(runs, sampler)?;
-    let topology = model.topology();
-    let mut table = ChangeTable::new(&topology, sampler.steps())?;
-    let measured = each(runs.iter().collect(), parallel, |run| {
-        let mut watch = Watch::new(table.sites());
-        sample(model, sampler, &mut watch, run.noise.clone(), &run.cond);
-        watch.finish(&topology.model, sampler.steps()).inspect(|_| progress())
-    });
-    for changes in measured {
-        table.add_run(&changes?)?;
+impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, M, S> {
+    /// Measures the relative L1 change of every module along the uncached trajectories, which Block Caching plans from:
+    /// `||O[k] - O[k-1]||_1 / ||O[k]||_1`, over all elements of all streams of a site (and all images of a run). A value that
+    /// is zero and was zero has not changed; one that became zero counts as a change by 1e30. Of guidance in two passes the
+    /// conditional one is measured.
+    ///
+    /// # Errors
+    /// [`CalibError::Plan`] for fewer than two steps; [`CalibError::Sites`] for a model that does not pass the sites of its
+    /// topology.
+    pub fn block_changes(&self) -> Result<ChangeTable, CalibError> {
+        let topology = self.model.topology();
+        let mut table = ChangeTable::new(&topology, self.steps())?;
+        let measured = self.each_run("measuring changes of modules (runs)", |run| {
+            let mut watch = Watch::new(table.sites());
+            sample(self.model, self.sampler, &mut watch, run.noise.clone(), &run.cond);
+            watch.finish(&topology.model, self.steps())
+        });
+        for changes in measured {
+            table.add_run(&changes?)?;
+        }
+        Ok(table)
     }
-    Ok(table)
 }
 
 /// Computes everything, and compares every module with the step before.

@@ -1,10 +1,9 @@
 //! Two-phase calibration: measure once, plan twice.
 
-use invardiff_plan::{CachePlan, DistanceTable, Settings, TwoPhase, missing_pairs, two_phase};
+use invardiff_plan::{CachePlan, DistanceTable, Settings, StepPair, TwoPhase, missing_pairs, two_phase};
 use invardiff_runtime::{Denoiser, Sampler, sample};
 
-use crate::run::each;
-use crate::{CalibError, Pairs, Record, Run, Similarity, Streams};
+use crate::{CalibError, Pairs, Record, Run, Session, SharedDenoiser, Similarity, Streams};
 
 /// How to measure.
 ///
@@ -21,15 +20,13 @@ pub struct RecordOptions {
     /// Whether values are measured where the model shows them on the way ([`Record::witnessing`]): needed to repeat the authors'
     /// FLUX calibration, and without effect on models that show none.
     pub witness: bool,
-    /// Whether runs are recorded in parallel. For devices that are processors: elsewhere runs would share one queue.
-    pub parallel: bool,
 }
 
 impl Default for RecordOptions {
     /// Modules 8 steps back, the hidden state 24 (skips come in longer runs than module reuse, and it is one tensor), with
-    /// similarity, in parallel.
+    /// similarity.
     fn default() -> Self {
-        Self { module_window: 8, trunk_window: 24, similarity: true, witness: false, parallel: true }
+        Self { module_window: 8, trunk_window: 24, similarity: true, witness: false }
     }
 }
 
@@ -48,80 +45,76 @@ pub struct Outcome {
     pub passes: usize,
 }
 
-/// Measures `runs`, and makes the plan that `settings` ask for.
-///
-/// One pass serves both phases: phase 2 of the published method compares other pairs of the same uncached features, and
-/// the recorder has measured the near ones already. Pairs beyond the window are measured in a second pass, with the same
-/// result. `progress` is called after every recorded run.
-///
-/// # Errors
-/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Plan`] when the settings do not
-/// fit the model or the number of steps (before anything is measured); [`CalibError::Sites`] for a model that does not pass
-/// the sites of its topology.
-pub fn calibrate<const D: usize, M, S>(
-    model: &M,
-    sampler: &S,
-    runs: &[Run<D, M::Cond>],
-    settings: &Settings,
-    options: &RecordOptions,
-    progress: &(dyn Fn() + Sync),
-) -> Result<Outcome, CalibError>
-where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
-    S: Sampler<D> + Sync,
-{
-    let streams = Streams::new(model.topology());
-    rehearse(&streams, <S as Sampler<D>>::steps(sampler), settings)?;
-    let (mut tables, similarities) = record(model, sampler, runs, &streams, options, progress)?;
-    let missing = missing_pairs(&tables, settings)?;
-    let passes = if missing.is_empty() { 1 } else { 2 };
-    if passes == 2 {
-        let pairs = Pairs::Listed(missing.into_iter().collect());
-        let recorded = each(tables.iter_mut().zip(runs).collect(), options.parallel, |(table, run)| {
-            let recorder = Record::new(&streams, &pairs, false).witnessing(options.witness);
-            record_run(model, sampler, run, recorder, table).map(|_| progress())
-        });
-        recorded.into_iter().collect::<Result<(), _>>()?;
+impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, M, S> {
+    /// The plan of the paper's two-phase calibration (arXiv 2512.05134) for `settings`, with everything that was measured.
+    ///
+    /// One pass serves both phases: phase 2 of the published method compares other pairs of the same uncached features, and
+    /// the recorder has measured the near ones already. Pairs beyond the window are measured in a second pass, with the same
+    /// result.
+    ///
+    /// # Errors
+    /// [`CalibError::Plan`] when the settings do not fit the model or the number of steps (before anything is measured);
+    /// [`CalibError::Sites`] for a model that does not pass the sites of its topology.
+    pub fn two_phase(&self, settings: &Settings, options: &RecordOptions) -> Result<Outcome, CalibError> {
+        let streams = Streams::new(self.model.topology());
+        rehearse(&streams, self.steps(), settings)?;
+        let (mut tables, similarities) = self.record(options)?;
+        let missing = missing_pairs(&tables, settings)?;
+        let passes = if missing.is_empty() { 1 } else { 2 };
+        if passes == 2 {
+            self.record_pairs(&mut tables, missing, options.witness)?;
+        }
+        let phases = two_phase(&tables, settings)?;
+        let plan = phases.plan(streams.topology())?;
+        Ok(Outcome { plan, phases, tables, similarities, passes })
     }
-    let phases = two_phase(&tables, settings)?;
-    let plan = phases.plan(streams.topology())?;
-    Ok(Outcome { plan, phases, tables, similarities, passes })
-}
 
-/// Records every run over the windows of `options`: the distances of each, and the mean similarity. `progress` is called
-/// after every run.
-///
-/// # Errors
-/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Plan`] for fewer than three steps
-/// or a window of 0; [`CalibError::Sites`] for a model that does not pass the sites of its topology.
-pub fn record<const D: usize, M, S>(
-    model: &M,
-    sampler: &S,
-    runs: &[Run<D, M::Cond>],
-    streams: &Streams,
-    options: &RecordOptions,
-    progress: &(dyn Fn() + Sync),
-) -> Result<(Vec<DistanceTable>, Vec<Similarity>), CalibError>
-where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
-    S: Sampler<D> + Sync,
-{
-    Run::check(runs, sampler)?;
-    let RecordOptions { module_window: modules, trunk_window: trunk, similarity, witness, parallel } =
-        *options;
-    let pairs = Pairs::Window { modules, trunk };
-    streams.table(sampler.steps(), modules.min(trunk))?; // refuses a window of 0
-    let recorded = each(runs.iter().collect(), parallel, |run| {
-        let mut table = streams.table(sampler.steps(), modules.max(trunk))?;
-        let recorder = Record::new(streams, &pairs, similarity).witnessing(witness);
-        let similarities = record_run(model, sampler, run, recorder, &mut table).inspect(|_| progress())?;
-        Ok((table, similarities))
-    });
-    let recorded: Vec<_> = recorded.into_iter().collect::<Result<_, CalibError>>()?;
-    let (tables, similarities): (Vec<_>, Vec<_>) = recorded.into_iter().unzip();
-    Ok((tables, Similarity::mean(&similarities)))
+    /// Records every run over the windows of `options`: the distances of each run, and the mean over runs of the similarity
+    /// of consecutive steps.
+    ///
+    /// # Errors
+    /// [`CalibError::Plan`] for fewer than three steps or a window of 0; [`CalibError::Sites`] for a model that does not pass
+    /// the sites of its topology.
+    pub fn record(
+        &self,
+        options: &RecordOptions,
+    ) -> Result<(Vec<DistanceTable>, Vec<Similarity>), CalibError> {
+        let streams = Streams::new(self.model.topology());
+        let RecordOptions { module_window: modules, trunk_window: trunk, similarity, witness } = *options;
+        let pairs = Pairs::Window { modules, trunk };
+        streams.table(self.steps(), modules.min(trunk))?; // refuses a window of 0
+        let recorded = self.each_run("calibrating (runs)", |run| {
+            let mut table = streams.table(self.steps(), modules.max(trunk))?;
+            let recorder = Record::new(&streams, &pairs, similarity).witnessing(witness);
+            let similarities = record_run(self.model, self.sampler, run, recorder, &mut table)?;
+            Ok((table, similarities))
+        });
+        let recorded: Vec<_> = recorded.into_iter().collect::<Result<_, CalibError>>()?;
+        let (tables, similarities): (Vec<_>, Vec<_>) = recorded.into_iter().unzip();
+        Ok((tables, Similarity::mean(&similarities)))
+    }
+
+    /// Records every run once more for distances between listed steps, into the tables that [`Session::record`] made of the
+    /// same runs. `witness` is [`RecordOptions::witness`].
+    ///
+    /// # Errors
+    /// [`CalibError::Plan`] for a pair that the tables have no room for; [`CalibError::Sites`] for a model that does not pass
+    /// the sites of its topology.
+    pub fn record_pairs(
+        &self,
+        tables: &mut [DistanceTable],
+        pairs: impl IntoIterator<Item = StepPair>,
+        witness: bool,
+    ) -> Result<(), CalibError> {
+        let streams = Streams::new(self.model.topology());
+        let pairs = Pairs::Listed(pairs.into_iter().collect());
+        let phase = self.phase("measuring distant pairs (runs)", self.runs.len());
+        let recorded = self.concurrency.each(tables.iter_mut().zip(self.runs).collect(), |(table, run)| {
+            let recorder = Record::new(&streams, &pairs, false).witnessing(witness);
+            record_run(self.model, self.sampler, run, recorder, table).map(|_| phase.advance(1))
+        });
+        recorded.into_iter().collect()
+    }
 }
 
 /// One trajectory into one table.

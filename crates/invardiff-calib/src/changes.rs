@@ -2,13 +2,10 @@
 
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::{Magnitudes, PlanError, Site, TeaCacheFit};
-use invardiff_runtime::{
-    Block, Denoiser, Executor, Feature, Pass, Passage, Policy, Sampler, relative_change, sample,
-};
+use invardiff_runtime::{Block, Executor, Feature, Pass, Passage, Policy, Sampler, relative_change, sample};
 
 use crate::readings::Readings;
-use crate::run::each;
-use crate::{CalibError, Run};
+use crate::{CalibError, Session, SharedDenoiser};
 
 /// How one uncached trajectory changes from step to step: entry `k` compares step `k` with step `k - 1`, the first step
 /// with nothing.
@@ -43,34 +40,22 @@ impl Changes {
     }
 }
 
-/// Measures how uncached trajectories change, along the conditional pass where guidance takes two. `progress` is called
-/// after every run.
-///
-/// # Errors
-/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Sites`] for a model that does not
-/// pass its blocks once a step.
-pub fn measure_changes<const D: usize, M, S>(
-    model: &M,
-    sampler: &S,
-    runs: &[Run<D, M::Cond>],
-    parallel: bool,
-    progress: &(dyn Fn() + Sync),
-) -> Result<Vec<Changes>, CalibError>
-where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
-    S: Sampler<D> + Sync,
-{
-    Run::check(runs, sampler)?;
-    let measured = each(runs.iter().collect(), parallel, |run| {
-        let mut watch = Watch::new();
-        sample(model, sampler, &mut watch, run.noise.clone(), &run.cond);
-        watch
-            .finish(sampler.steps())
-            .map_err(|detail| CalibError::Sites { model: model.topology().model, detail })
-            .inspect(|_| progress())
-    });
-    measured.into_iter().collect()
+impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, M, S> {
+    /// Measures how the uncached trajectories change, along the conditional pass where guidance takes two: what `TeaCache`
+    /// and `MagCache` are calibrated from.
+    ///
+    /// # Errors
+    /// [`CalibError::Sites`] for a model that does not pass its blocks once a step.
+    pub fn changes(&self) -> Result<Vec<Changes>, CalibError> {
+        let measured = self.each_run("measuring changes (runs)", |run| {
+            let mut watch = Watch::new();
+            sample(self.model, self.sampler, &mut watch, run.noise.clone(), &run.cond);
+            watch
+                .finish(self.steps())
+                .map_err(|detail| CalibError::Sites { model: self.model.topology().model, detail })
+        });
+        measured.into_iter().collect()
+    }
 }
 
 /// What a reading is of.

@@ -1,119 +1,99 @@
-//! The closed loop: what a plan really does to the calibration pictures.
+//! The closed loop: what a plan really does to the samples of the calibration's runs.
 
 use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::Schedule;
-use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, ScaleShift, sample};
+use invardiff_plan::{CachePlan, Schedule};
+use invardiff_runtime::{Full, Policy, Replay, Sampler, ScaleShift, sample};
 
-use crate::run::each;
-use crate::{CalibError, Run};
+use crate::{CalibError, Run, Session, SharedDenoiser};
 
-/// Uncached final samples of some runs, to hold replays against.
-#[derive(Clone, Debug)]
-pub struct ClosedLoop<const D: usize> {
+/// A session with the uncached final sample of every run, to hold replays against.
+pub struct ClosedLoop<'a, const D: usize, M: SharedDenoiser<D>, S> {
+    session: Session<'a, D, M, S>,
     finals: Vec<Tensor<D>>,
-    parallel: bool,
 }
 
-impl<const D: usize> ClosedLoop<D> {
-    /// Samples every run in full. With `parallel`, runs share the threads (for devices that are processors).
-    ///
-    /// # Errors
-    /// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler.
-    pub fn new<M, S>(
-        model: &M,
-        sampler: &S,
-        runs: &[Run<D, M::Cond>],
-        parallel: bool,
-    ) -> Result<Self, CalibError>
-    where
-        M: Denoiser<D> + Sync,
-        M::Cond: Sync,
-        S: Sampler<D> + Sync,
-    {
-        Run::check(runs, sampler)?;
-        let finals = each(runs.iter().collect(), parallel, |run| finish(model, sampler, &mut Full, run));
-        Ok(Self { finals, parallel })
+impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a, D, M, S> {
+    /// Samples every run in full.
+    pub fn closed_loop(self) -> ClosedLoop<'a, D, M, S> {
+        let finals = self.each_run("sampling in full (runs)", |run| finish(&self, &mut Full, run));
+        ClosedLoop { session: self, finals }
+    }
+}
+
+impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> ClosedLoop<'a, D, M, S> {
+    /// What is replayed on.
+    pub fn session(&self) -> &Session<'a, D, M, S> {
+        &self.session
     }
 
-    /// Replays a schedule on the same runs: the mean square error of each final sample.
-    ///
-    /// # Panics
-    /// When there are not as many runs as were sampled in full.
-    pub fn errors<M, S>(
-        &self,
-        model: &M,
-        sampler: &S,
-        runs: &[Run<D, M::Cond>],
-        schedule: &Arc<Schedule>,
-    ) -> Vec<f64>
-    where
-        M: Denoiser<D> + Sync,
-        M::Cond: Sync,
-        S: Sampler<D> + Sync,
-    {
-        self.errors_by(model, sampler, runs, &|| Replay::new(schedule.clone()))
+    /// The same on the first `count` runs; the uncached samples are kept.
+    pub fn first(&self, count: usize) -> Self {
+        let session = self.session.first(count);
+        Self { finals: self.finals[..session.runs.len()].to_vec(), session }
     }
 
-    /// [`ClosedLoop::errors`] with adjusted reuse.
-    ///
-    /// # Panics
-    /// As [`ClosedLoop::errors`].
-    pub fn adjusted_errors<M, S>(
-        &self,
-        model: &M,
-        sampler: &S,
-        runs: &[Run<D, M::Cond>],
-        schedule: &Arc<Schedule>,
-        adjustment: &Arc<ScaleShift>,
-    ) -> Vec<f64>
-    where
-        M: Denoiser<D> + Sync,
-        M::Cond: Sync,
-        S: Sampler<D> + Sync,
-    {
-        let policy = || Replay::with_adjustment(schedule.clone(), adjustment.clone());
-        self.errors_by(model, sampler, runs, &policy)
+    /// The uncached final sample of every run.
+    pub fn finals(&self) -> &[Tensor<D>] {
+        &self.finals
     }
 
-    /// The mean square error of each final sample under any policy, one a run.
-    ///
-    /// # Panics
-    /// As [`ClosedLoop::errors`].
-    pub fn errors_by<M, S, P>(
-        &self,
-        model: &M,
-        sampler: &S,
-        runs: &[Run<D, M::Cond>],
-        policy: &(dyn Fn() -> P + Sync),
-    ) -> Vec<f64>
-    where
-        M: Denoiser<D> + Sync,
-        M::Cond: Sync,
-        S: Sampler<D> + Sync,
-        P: Policy,
-    {
-        assert_eq!(
-            runs.len(),
-            self.finals.len(),
-            "the runs that were sampled in full are the ones to replay"
-        );
-        let replay = |run| finish(model, sampler, &mut policy(), run);
-        let replayed = each(runs.iter().collect(), self.parallel, replay);
+    /// Replays a schedule: the mean square error of the final sample, per run.
+    pub fn errors(&self, schedule: &Arc<Schedule>) -> Vec<f64> {
+        self.errors_by(&|| Replay::new(schedule.clone()))
+    }
+
+    /// [`ClosedLoop::errors`] with reused values that go through a scale and a shift per channel.
+    pub fn adjusted_errors(&self, schedule: &Arc<Schedule>, adjustment: &Arc<ScaleShift>) -> Vec<f64> {
+        self.errors_by(&|| Replay::with_adjustment(schedule.clone(), adjustment.clone()))
+    }
+
+    /// The mean square error of the final sample under any policy, per run.
+    pub fn errors_by<P: Policy>(&self, policy: &(dyn Fn() -> P + Sync)) -> Vec<f64> {
+        let runs: Vec<_> = self.session.runs.iter().collect();
+        let replayed = self.session.concurrency.each(runs, |run| finish(&self.session, &mut policy(), run));
         let error = |(replayed, full): (Tensor<D>, &Tensor<D>)| {
             let square = (replayed - full.clone()).square().mean().cast(DType::F32);
             f64::from(square.into_scalar::<f32>())
         };
         replayed.into_iter().zip(&self.finals).map(error).collect()
     }
+
+    /// Replays a plan: the mean over runs of the final samples' mean square error.
+    ///
+    /// # Errors
+    /// [`CalibError::Plan`] when the plan does not fit the model.
+    pub fn mean_error(&self, plan: &CachePlan) -> Result<f64, CalibError> {
+        let errors = self.errors(&Arc::new(plan.schedule(&self.session.model.topology())?));
+        Ok(errors.iter().sum::<f64>() / errors.len() as f64)
+    }
+
+    /// Replays a plan: the mean over runs of the final samples' PSNR, in dB relative to the session's span.
+    ///
+    /// # Errors
+    /// [`CalibError::Plan`] when the plan does not fit the model.
+    pub fn mean_psnr(&self, plan: &CachePlan) -> Result<f64, CalibError> {
+        let errors = self.errors(&Arc::new(plan.schedule(&self.session.model.topology())?));
+        Ok(errors.iter().map(|error| self.decibels(*error)).sum::<f64>() / errors.len() as f64)
+    }
+
+    /// The PSNR of a mean square error, in dB relative to the session's span; at most that of an error of 1e-10.
+    pub fn decibels(&self, error: f64) -> f64 {
+        let span = self.session.span;
+        10.0 * (span * span / error.max(1e-10)).log10()
+    }
 }
 
-fn finish<const D: usize, M, S, P>(model: &M, sampler: &S, policy: &mut P, run: &Run<D, M::Cond>) -> Tensor<D>
+fn finish<const D: usize, M, S, P>(
+    session: &Session<'_, D, M, S>,
+    policy: &mut P,
+    run: &Run<D, M::Cond>,
+) -> Tensor<D>
 where
-    M: Denoiser<D>,
+    M: SharedDenoiser<D>,
     S: Sampler<D>,
     P: Policy,
 {
-    sample(model, sampler, policy, run.noise.clone(), &run.cond)
+    sample(session.model, session.sampler, policy, run.noise.clone(), &run.cond)
 }

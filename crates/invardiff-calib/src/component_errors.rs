@@ -4,55 +4,40 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::{ComponentErrors, Kind, Site, Topology};
-use invardiff_runtime::{Denoiser, Executor, Feature, Pass, Policy, Sampler, sample};
+use invardiff_runtime::{Executor, Feature, Pass, Policy, Sampler, sample};
 
 use crate::readings::Readings;
-use crate::run::each;
-use crate::{CalibError, Run};
+use crate::{CalibError, Session, SharedDenoiser};
 
-/// Measures `SmoothCache`'s errors (arXiv 2411.10510) along uncached trajectories: every module's output against those of up
-/// to `lookahead` steps before, relative L1 over all elements of the batch, averaged over the layers of a kind and over
-/// `runs`. Where a site has several tensors, their norms are added; where guidance takes two passes, the conditional one is
-/// measured. `progress` is called after every run.
-///
-/// A run holds the last `lookahead` outputs of every module; sums are in f32 on the device and read once a run.
-///
-/// # Errors
-/// [`CalibError::NoRuns`]; [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Sites`] for a model that does not pass
-/// every site of its topology once a step.
-pub fn measure_component_errors<const D: usize, M, S>(
-    model: &M,
-    sampler: &S,
-    runs: &[Run<D, M::Cond>],
-    lookahead: usize,
-    parallel: bool,
-    progress: &(dyn Fn() + Sync),
-) -> Result<ComponentErrors, CalibError>
-where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
-    S: Sampler<D> + Sync,
-{
-    Run::check(runs, sampler)?;
-    let (topology, steps) = (model.topology(), sampler.steps());
-    let sums = each(runs.iter().collect(), parallel, |run| {
-        let mut lags = Lags::new(&topology, lookahead);
-        sample(model, sampler, &mut lags, run.noise.clone(), &run.cond);
-        lags.sums(steps)
-            .map_err(|detail| CalibError::Sites { model: topology.model.clone(), detail })
-            .inspect(|_| progress())
-    });
-    let sums: Vec<Sums> = sums.into_iter().collect::<Result<_, _>>()?;
-    let component = |kind: Kind| {
-        let count = (runs.len() * topology.layers(kind)) as f64;
-        let error = |lag: usize, step: usize| {
-            sums.iter().map(|run| run.get(&(kind, lag, step)).copied().unwrap_or(f64::NAN)).sum::<f64>()
-                / count
+impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, M, S> {
+    /// Measures `SmoothCache`'s errors (arXiv 2411.10510) along the uncached trajectories: every module's output against
+    /// those of up to `lookahead` steps before, relative L1 over all elements of the batch, averaged over the layers of a
+    /// kind and over the runs. Where a site has several tensors, their norms are added; where guidance takes two passes, the
+    /// conditional one is measured.
+    ///
+    /// A run holds the last `lookahead` outputs of every module; sums are in f32 on the device and read once a run.
+    ///
+    /// # Errors
+    /// [`CalibError::Sites`] for a model that does not pass every site of its topology once a step.
+    pub fn component_errors(&self, lookahead: usize) -> Result<ComponentErrors, CalibError> {
+        let (topology, steps) = (self.model.topology(), self.steps());
+        let sums = self.each_run("measuring errors of modules (runs)", |run| {
+            let mut lags = Lags::new(&topology, lookahead);
+            sample(self.model, self.sampler, &mut lags, run.noise.clone(), &run.cond);
+            lags.sums(steps).map_err(|detail| CalibError::Sites { model: topology.model.clone(), detail })
+        });
+        let sums: Vec<Sums> = sums.into_iter().collect::<Result<_, _>>()?;
+        let component = |kind: Kind| {
+            let count = (self.runs.len() * topology.layers(kind)) as f64;
+            let error = |lag: usize, step: usize| {
+                let of_run = |run: &Sums| run.get(&(kind, lag, step)).copied().unwrap_or(f64::NAN);
+                sums.iter().map(of_run).sum::<f64>() / count
+            };
+            let row = |lag: usize| (0..steps.saturating_sub(lag)).map(|step| error(lag, step)).collect();
+            (kind, (1..=lookahead).map(row).collect())
         };
-        let row = |lag: usize| (0..steps.saturating_sub(lag)).map(|step| error(lag, step)).collect();
-        (kind, (1..=lookahead).map(row).collect())
-    };
-    Ok(ComponentErrors { steps, components: topology.kinds().into_iter().map(component).collect() })
+        Ok(ComponentErrors { steps, components: topology.kinds().into_iter().map(component).collect() })
+    }
 }
 
 /// Errors summed over layers, by (kind, distance, earlier step).

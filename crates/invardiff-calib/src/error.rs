@@ -1,4 +1,4 @@
-//! What a calibration refuses.
+//! Why a calibration cannot run.
 
 /// Why a calibration cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -10,17 +10,27 @@ pub enum CalibError {
     /// The sampler cannot be calibrated.
     #[error(transparent)]
     Runtime(#[from] invardiff_runtime::RuntimeError),
-    /// Nothing to measure.
-    #[error("calibration needs at least one run; give --runs 1 or more")]
+    /// There are no runs to measure on.
+    #[error("calibration needs at least one run")]
     NoRuns,
-    /// A training whose loss or gradient is no number.
-    #[error("iteration {iteration}: the loss or its gradient is no finite number; lower the learning rate")]
+    /// No plan of this model and sampler reaches the goal.
+    #[error("{goal} is {value}, expected {expected}")]
+    Goal {
+        /// The field of [`Goal`](crate::Goal) or [`LeastErrorOptions`](crate::LeastErrorOptions), in words.
+        goal: &'static str,
+        /// What was asked for.
+        value: String,
+        /// What can be had here.
+        expected: String,
+    },
+    /// A training whose loss or gradient is NaN or infinite.
+    #[error("iteration {iteration}: the loss or its gradient is NaN or infinite; lower the learning rate")]
     Diverged {
         /// The iteration, from 0.
         iteration: usize,
     },
     /// A model whose forward does not pass the sites of its own topology.
-    #[error("the forward of {model} does not do what its topology says: {detail}")]
+    #[error("the forward of {model} does not pass the sites of its topology: {detail}")]
     Sites {
         /// The model's name.
         model: String,

@@ -1,11 +1,9 @@
 //! Module reuse inside computed steps, planned by the error that it is measured to make.
 
-use std::sync::Arc;
-
 use invardiff_plan::{CachePlan, Cost, Kind, Topology};
-use invardiff_runtime::{Denoiser, Sampler};
+use invardiff_runtime::Sampler;
 
-use crate::{CalibError, ClosedLoop, Run};
+use crate::{CalibError, ClosedLoop, SharedDenoiser};
 
 /// How to search for modules to reuse.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,67 +31,47 @@ struct Candidate {
     flops: f64,
 }
 
-/// Adds module reuse to the computed steps of `plan` until it costs [`ModuleSearch::compute_fraction`] or nothing is left:
-/// greedy by measured error for each saved FLOP. Every candidate (a group of neighbouring layers of one kind at one step) is
-/// replayed on `runs` on top of the plan; the best are taken until a round's share of the saving is reached; then those
-/// left are measured again, because errors interact.
-///
-/// `progress` is called after every replay of a candidate.
-///
-/// # Errors
-/// [`CalibError::Plan`] when the plan does not fit the model.
-///
-/// # Panics
-/// When `runs` are not those of `closed`.
-pub fn reuse_modules<const D: usize, M, S>(
-    model: &M,
-    sampler: &S,
-    runs: &[Run<D, M::Cond>],
-    closed: &ClosedLoop<D>,
-    plan: &CachePlan,
-    search: &ModuleSearch,
-    progress: &dyn Fn(),
-) -> Result<CachePlan, CalibError>
-where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
-    S: Sampler<D> + Sync,
-{
-    let topology = model.topology();
-    let measure = |plan: &CachePlan| -> Result<f64, CalibError> {
-        let schedule = Arc::new(plan.schedule(&topology)?);
-        let errors = closed.errors(model, sampler, runs, &schedule);
-        progress();
-        Ok(errors.iter().sum::<f64>() / errors.len() as f64)
-    };
-    let mut plan = plan.clone();
-    let mut left = candidates(&plan, &topology, search.groups);
-    let target = search.compute_fraction * Cost::of(&plan, &topology)?.full;
-    for round in 0..search.rounds {
-        let start = Cost::of(&plan, &topology)?.planned;
-        if start <= target || left.is_empty() {
-            break;
-        }
-        let stop = start - (start - target) / (search.rounds - round) as f64;
-        let base = measure(&plan)?;
-        let mut priced = Vec::with_capacity(left.len());
-        for candidate in left.drain(..) {
-            let mut with = plan.clone();
-            candidate.take(&mut with);
-            priced.push(((measure(&with)? - base).max(0.0) / candidate.flops, candidate));
-        }
-        priced.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        let mut planned = start;
-        for (_, candidate) in priced {
-            if planned > stop {
-                candidate.take(&mut plan);
-                planned -= candidate.flops;
-            } else {
-                left.push(candidate);
+impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> ClosedLoop<'_, D, M, S> {
+    /// Adds module reuse to the computed steps of `plan` until it costs [`ModuleSearch::compute_fraction`] or nothing is
+    /// left: greedy by measured error for each saved FLOP. Every candidate (a group of neighbouring layers of one kind at one
+    /// step) is replayed on top of the plan; the best are taken until a round's share of the saving is reached; then those
+    /// left are measured again, because errors interact.
+    ///
+    /// # Errors
+    /// [`CalibError::Plan`] when the plan does not fit the model.
+    pub fn reuse_modules(&self, plan: &CachePlan, search: &ModuleSearch) -> Result<CachePlan, CalibError> {
+        let topology = self.session().model().topology();
+        let mut plan = plan.clone();
+        let mut left = candidates(&plan, &topology, search.groups);
+        let phase = self.session().phase("pricing modules (replays)", search.rounds * left.len());
+        let measure = |plan: &CachePlan| self.mean_error(plan).inspect(|_| phase.advance(1));
+        let target = search.compute_fraction * Cost::of(&plan, &topology)?.full;
+        for round in 0..search.rounds {
+            let start = Cost::of(&plan, &topology)?.planned;
+            if start <= target || left.is_empty() {
+                break;
+            }
+            let stop = start - (start - target) / (search.rounds - round) as f64;
+            let base = measure(&plan)?;
+            let mut priced = Vec::with_capacity(left.len());
+            for candidate in left.drain(..) {
+                let mut with = plan.clone();
+                candidate.take(&mut with);
+                priced.push(((measure(&with)? - base).max(0.0) / candidate.flops, candidate));
+            }
+            priced.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+            let mut planned = start;
+            for (_, candidate) in priced {
+                if planned > stop {
+                    candidate.take(&mut plan);
+                    planned -= candidate.flops;
+                } else {
+                    left.push(candidate);
+                }
             }
         }
+        Ok(plan)
     }
-    Ok(plan)
 }
 
 impl Candidate {

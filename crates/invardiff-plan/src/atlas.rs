@@ -121,6 +121,17 @@ impl ErrorAtlas {
         Ok(())
     }
 
+    /// The same with anchors at most `window` steps away, as if so few had been measured; at least 1.
+    #[must_use]
+    pub fn narrowed(&self, window: usize) -> Self {
+        let window = window.clamp(1, self.window);
+        let steps = self.steps();
+        let hold = Array2::from_shape_fn((steps, window), |(step, near)| self.hold[[step, near]]);
+        let linear = |(step, near, far)| self.linear[[step, near, far]];
+        let linear = Array3::from_shape_fn((steps, window, window), linear);
+        Self { window, hold, linear, ..self.clone() }
+    }
+
     /// Number of steps.
     pub fn steps(&self) -> usize {
         self.times.len()

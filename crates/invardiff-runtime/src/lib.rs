@@ -18,6 +18,7 @@ mod meter;
 mod observe;
 mod passage;
 mod policies;
+mod progress;
 mod replay;
 mod sample;
 mod sampler;
@@ -34,6 +35,7 @@ pub use meter::Meter;
 pub use observe::{Event, Observed, ObservedStep};
 pub use passage::{Block, Passage};
 pub use policies::{Bypass, BypassStep, Decision, relative_change};
+pub use progress::{Phase, Progress};
 pub use replay::{Replay, ReplayStep};
 pub use sample::{sample, sample_with};
 pub use sampler::{

@@ -11,7 +11,7 @@ use invardiff_runtime::{BatchedGuidance, Denoiser, Executor, GaussianNoise, Samp
 use ndarray::Array4;
 
 use crate::decode::decode;
-use crate::{DitSampler, Dtype, NamedDit, Pipeline, SamplerKind, SamplingOptions, on_processor, to_array};
+use crate::{DitSampler, Dtype, NamedDit, Pipeline, SamplerKind, SamplingOptions, to_array};
 
 /// A DiT with or without classifier-free guidance.
 #[derive(Clone, Debug)]
@@ -191,7 +191,7 @@ impl Pipeline<4> for ClassToImage {
     }
 
     fn record_options(&self) -> RecordOptions {
-        RecordOptions { parallel: on_processor(&self.device), ..RecordOptions::default() }
+        RecordOptions::default()
     }
 
     /// As published.

@@ -9,7 +9,6 @@ pub mod e2e;
 pub mod fit;
 pub mod generate;
 mod labels;
-mod manner;
 pub mod parity;
 pub mod plan;
 pub mod route;

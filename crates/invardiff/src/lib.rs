@@ -51,7 +51,7 @@ pub use memory::{MemoryNeed, NoRoom, Phase, available, parse_limit};
 pub use model::{Embedded, NamedDit};
 pub use pipeline::{Pipeline, SamplingOptions, to_array};
 pub use pretrained::{FlowShift, Pretrained, SchedulerConfig, TextParts};
-pub use progress::bar;
+pub use progress::{Bars, bar};
 pub use routers::{read_routers, write_routers};
 pub use sampler::{DitHistory, DitSampler, SamplerKind};
 pub use text_to_image::{

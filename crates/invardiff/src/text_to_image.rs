@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor};
-use invardiff_calib::RecordOptions;
+use invardiff_calib::{Concurrency, RecordOptions};
 use invardiff_models::{AutoencoderKl, Canvas, Flux, LoadedFlux};
 use invardiff_plan::{Execution, Schedule, Variant};
 use invardiff_runtime::{Denoiser, FlowMatchEuler, Sampler, TwoPassCond, TwoPassGuidance};
@@ -260,7 +260,12 @@ impl Pipeline<3> for TextToImage {
         let step = prepared::recorded_bytes(&self.flux().topology());
         let room = available().map_or(default.module_window, |bytes| (bytes / 4 / step.max(1)) as usize);
         let module_window = room.clamp(1, default.module_window);
-        RecordOptions { witness: true, parallel: false, module_window, ..default }
+        RecordOptions { witness: true, module_window, ..default }
+    }
+
+    /// One run at a time: several would take several times the memory that was announced.
+    fn concurrency(&self) -> Concurrency {
+        Concurrency::Sequential
     }
 
     /// Every prompt once; the published calibration has five.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use invardiff_calib::{RecordOptions, Run, calibrate};
+use invardiff_calib::{RecordOptions, Run, Session};
 use invardiff_models::{Canvas, Flux, FluxCond};
 use invardiff_plan::{Kind, Phases, Settings, Variant, WarmUp};
 use invardiff_runtime::{FlowMatchEuler, Shift};
@@ -94,7 +94,13 @@ fn without_the_witness_the_rates_of_single_blocks_are_others() {
     let settings = settings(&fixture.manifest["runs"][0]);
     let rates = |witness| {
         let options = RecordOptions { witness, ..RecordOptions::default() };
-        calibrate(&flux, &sampler, &runs, &settings, &options, &|| {}).unwrap().phases.first.rates
+        Session::new(&flux, &sampler, &runs)
+            .unwrap()
+            .two_phase(&settings, &options)
+            .unwrap()
+            .phases
+            .first
+            .rates
     };
     let (before, after) = (rates(true), rates(false));
     assert_eq!(before.stream(Kind::ATTN), after.stream(Kind::ATTN));

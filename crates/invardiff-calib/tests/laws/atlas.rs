@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use invardiff_calib::{AtlasOptions, CalibError, Run, Substitute, measure_atlas, measure_atlases};
+use invardiff_calib::{AtlasOptions, CalibError, Concurrency, Run, Session, Substitute};
 use invardiff_plan::{CachePlan, ErrorAtlas, GateSite, OutputForm, ReuseRule, TimeAxis};
 use invardiff_runtime::{
     Denoiser, Event, Executor, Full, Observed, Policy, Replay, Sampler, Site, Topology, sample_with,
 };
 
-use crate::toy::{JOINT, Toy, bits, runs, solver, time, values};
+use crate::toy::{JOINT, Toy, bits, runs, session, solver, time, values};
 
 const STEPS: usize = 9;
 const LINEAR: ReuseRule = ReuseRule::Extrapolate(1);
@@ -91,7 +91,7 @@ fn error(atlas: &ErrorAtlas, rule: ReuseRule, step: usize, b: usize, a: Option<u
 }
 
 fn measured(options: &AtlasOptions) -> ErrorAtlas {
-    measure_atlas(&Toy::seeded(1), &solver(STEPS), &runs(2), options, &|| ()).unwrap()
+    session(&Toy::seeded(1), &solver(STEPS), &runs(2)).skip_errors(options).unwrap()
 }
 
 /// f32 differences of samples of order 1, squared.
@@ -102,7 +102,7 @@ fn near(found: f64, expected: f64) -> bool {
 #[test]
 fn entries_are_what_a_skip_changes_in_the_predicted_clean_sample() {
     let trajectories: Vec<Vec<Step>> = runs(2).iter().map(uncached).collect();
-    let options = AtlasOptions { parallel: false, ..AtlasOptions::default() };
+    let options = AtlasOptions::default();
     for gate_site in SITES {
         for (axis, window) in [(TimeAxis::Step, 3), (TimeAxis::Sampler, 2), (TimeAxis::Sampler, STEPS)] {
             let atlas = measured(&AtlasOptions { gate_site, axis, window, ..options });
@@ -130,16 +130,17 @@ fn entries_are_what_a_skip_changes_in_the_predicted_clean_sample() {
 
 #[test]
 fn several_sites_are_measured_in_one_pass_as_they_are_alone() {
-    let options = AtlasOptions { parallel: false, ..AtlasOptions::default() };
+    let options = AtlasOptions::default();
     let (toy, solver, runs) = (Toy::seeded(1), solver(STEPS), runs(2));
-    let together = measure_atlases(&toy, &solver, &runs, &SITES, &options, &|| ()).unwrap();
+    let session = session(&toy, &solver, &runs);
+    let together = session.skip_errors_at(&SITES, &options).unwrap();
     let alone: Vec<ErrorAtlas> =
         SITES.into_iter().map(|gate_site| measured(&AtlasOptions { gate_site, ..options })).collect();
     assert_eq!(together.len(), SITES.len());
     for (one, other) in together.iter().zip(&alone) {
         assert_eq!(one.to_bytes().unwrap(), other.to_bytes().unwrap(), "{:?}", other.gate_site);
     }
-    assert!(measure_atlases(&toy, &solver, &runs, &[], &options, &|| ()).unwrap().is_empty());
+    assert!(session.skip_errors_at(&[], &options).unwrap().is_empty());
 }
 
 /// Every step with every earlier one, alone and with every one before that.
@@ -154,7 +155,7 @@ fn a_replayed_skip_costs_what_the_atlas_says() {
     let (toy, run) = (Toy::seeded(1), &runs(1)[0]);
     for gate_site in SITES {
         let options = AtlasOptions { gate_site, window: 2, ..AtlasOptions::default() };
-        let atlas = measure_atlas(&toy, &solver(STEPS), &runs(1), &options, &|| ()).unwrap();
+        let atlas = session(&toy, &solver(STEPS), &runs(1)).skip_errors(&options).unwrap();
         for (rule, first) in [(ReuseRule::Hold, 1), (LINEAR, 2)] {
             for skipped in first..STEPS {
                 let gate = (0..STEPS).map(|step| step == skipped).collect();
@@ -175,9 +176,11 @@ fn a_replayed_skip_costs_what_the_atlas_says() {
 #[test]
 fn runs_in_parallel_are_runs_in_sequence() {
     for gate_site in SITES {
-        let alone = AtlasOptions { gate_site, parallel: false, ..AtlasOptions::default() };
-        let together = measured(&AtlasOptions { parallel: true, ..alone });
-        let expected = measured(&alone);
+        let options = AtlasOptions { gate_site, ..AtlasOptions::default() };
+        let (toy, sampler, runs) = (Toy::seeded(1), solver(STEPS), runs(2));
+        let session = session(&toy, &sampler, &runs).with_concurrency(Concurrency::Parallel);
+        let together = session.skip_errors(&options).unwrap();
+        let expected = measured(&options);
         assert_eq!(together.runs, 2);
         for (step, b, a) in expected.entries() {
             let error = |atlas: &ErrorAtlas| atlas.error(LINEAR, step, b, a).map(f64::to_bits);
@@ -235,20 +238,20 @@ impl Denoiser<3> for Bare {
 #[test]
 fn what_cannot_be_measured_is_refused_with_the_reason() {
     let options = AtlasOptions::default();
+    let (sampler, one) = (solver(STEPS), runs(1));
     let noisy = solver(STEPS).with_eta(0.5, 1).unwrap();
-    let error = measure_atlas(&Bare, &noisy, &runs(1), &options, &|| ()).unwrap_err();
+    let error = Session::new(&Bare, &noisy, &one).unwrap_err();
     assert!(error.to_string().contains("eta = 0.5"), "{error}");
-    let error = measure_atlas(&Bare, &solver(STEPS), &runs(0), &options, &|| ()).unwrap_err();
+    let error = Session::new(&Bare, &sampler, &[]).unwrap_err();
     assert!(matches!(error, CalibError::NoRuns), "{error}");
-    let none = AtlasOptions { window: 0, ..options };
-    let error = measure_atlas(&Bare, &solver(STEPS), &runs(1), &none, &|| ()).unwrap_err();
+    let session = Session::new(&Bare, &sampler, &one).unwrap();
+    let error = session.skip_errors(&AtlasOptions { window: 0, ..options }).unwrap_err();
     assert!(error.to_string().contains("window of an error atlas is 0"), "{error}");
-    let trunk = AtlasOptions { gate_site: GateSite::Trunk, ..options };
-    let error = measure_atlas(&Bare, &solver(STEPS), &runs(1), &trunk, &|| ()).unwrap_err();
+    let error = session.skip_errors(&AtlasOptions { gate_site: GateSite::Trunk, ..options }).unwrap_err();
     assert!(matches!(error, CalibError::Sites { .. }), "{error}");
     // The output of a model without sites can be skipped all the same, and one step leaves nothing to skip.
-    let atlas = measure_atlas(&Bare, &solver(STEPS), &runs(1), &options, &|| ()).unwrap();
+    let atlas = session.skip_errors(&options).unwrap();
     assert!(atlas.error(ReuseRule::Hold, 1, 0, None).unwrap() > 0.0);
-    let single = measure_atlas(&Bare, &solver(1), &runs(1), &options, &|| ()).unwrap();
+    let single = Session::new(&Bare, &solver(1), &one).unwrap().skip_errors(&options).unwrap();
     assert_eq!((single.runs, single.entries().len()), (1, 0));
 }

@@ -1,17 +1,17 @@
 //! Relative changes, as Block Caching plans from them.
 
-use invardiff_calib::{CalibError, measure_block_changes};
+use invardiff_calib::{CalibError, Concurrency};
 use invardiff_runtime::{Site, SiteSpec};
 
-use crate::toy::{MIX, Toy, features, runs, solver};
+use crate::toy::{MIX, Toy, features, runs, session, solver};
 
 const STEPS: usize = 6;
 
 #[test]
 fn changes_are_those_of_the_features_and_averaged_over_runs() {
-    let toy = Toy::seeded(1);
-    let all = runs(2);
-    let found = measure_block_changes(&toy, &solver(STEPS), &all, true, &|| ()).unwrap();
+    let (toy, sampler, all) = (Toy::seeded(1), solver(STEPS), runs(2));
+    let session = session(&toy, &sampler, &all);
+    let found = session.with_concurrency(Concurrency::Parallel).block_changes().unwrap();
     assert_eq!((found.runs(), found.steps()), (2, STEPS));
     // Streams of a distance table: the trunk, mix[0], joint[0] and its text, mix[1], ..
     let of_site = [&[1][..], &[2, 3], &[4], &[5, 6]];
@@ -32,14 +32,13 @@ fn changes_are_those_of_the_features_and_averaged_over_runs() {
             assert!((found / expected - 1.0).abs() < 1e-5, "{step} {column}: {found} {expected}"); // sums in f32
         }
     }
-    let alone = measure_block_changes(&toy, &solver(STEPS), &all, false, &|| ()).unwrap();
-    assert_eq!(alone, found);
+    assert_eq!(session.block_changes().unwrap(), found);
 }
 
 #[test]
 fn sites_that_are_not_passed_are_named() {
     let mut toy = Toy::seeded(1);
     toy.topology.sites.push(SiteSpec::single(Site::new(MIX, 2), 5, 4, 1.0));
-    let error = measure_block_changes(&toy, &solver(STEPS), &runs(1), false, &|| ()).unwrap_err();
+    let error = session(&toy, &solver(STEPS), &runs(1)).block_changes().unwrap_err();
     assert!(matches!(error, CalibError::Sites { .. }) && error.to_string().contains("mix[2]"), "{error}");
 }

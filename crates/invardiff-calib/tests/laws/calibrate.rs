@@ -1,16 +1,17 @@
 //! From runs to a plan.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Tensor;
-use invardiff_calib::{CalibError, Outcome, RecordOptions, Run, calibrate};
+use invardiff_calib::{CalibError, Concurrency, Outcome, RecordOptions, Run, Session};
 use invardiff_plan::{
     Books, DistanceTable, Kind, PlanError, Precision, Settings, TwoPhase, Variant, change_rate,
 };
 use invardiff_runtime::{Denoiser, Executor, Replay, RuntimeError, Sampler, Site, Topology};
 
-use crate::toy::{JOINT, JOINT_TEXT, MIX, Toy, features, options, runs, settings, solver, trajectory};
+use crate::toy::{
+    JOINT, JOINT_TEXT, MIX, Toy, Units, features, options, runs, session, settings, solver, trajectory,
+};
 
 const STEPS: usize = 16;
 
@@ -24,7 +25,7 @@ fn all_settings() -> Vec<Settings> {
 }
 
 fn calibrated(settings: &Settings, options: &RecordOptions) -> Outcome {
-    calibrate(&Toy::seeded(1), &solver(STEPS), &runs(3), settings, options, &|| ()).unwrap()
+    session(&Toy::seeded(1), &solver(STEPS), &runs(3)).two_phase(settings, options).unwrap()
 }
 
 #[test]
@@ -53,7 +54,9 @@ fn runs_in_parallel_are_runs_in_sequence() {
         let narrow = RecordOptions { module_window: window, trunk_window: window, ..options(STEPS) };
         let alone = calibrated(&settings, &narrow);
         for _ in 0..5 {
-            let together = calibrated(&settings, &RecordOptions { parallel: true, ..narrow.clone() });
+            let (toy, sampler, runs) = (Toy::seeded(1), solver(STEPS), runs(3));
+            let session = session(&toy, &sampler, &runs).with_concurrency(Concurrency::Parallel);
+            let together = session.two_phase(&settings, &narrow).unwrap();
             assert_eq!(together.tables, alone.tables);
             assert_eq!(together.similarities, alone.similarities);
             assert_eq!((together.phases, together.plan), (alone.phases.clone(), alone.plan.clone()));
@@ -139,19 +142,17 @@ fn a_joint_site_is_reused_where_all_of_its_streams_agree() {
 #[test]
 fn a_plan_says_how_it_was_made_and_runs() {
     let (toy, settings) = (Toy::seeded(1), settings(Variant::Dit, 0.5, [0.4, 0.5, 0.5]));
-    let calls = AtomicUsize::new(0);
-    let count = || {
-        calls.fetch_add(1, Ordering::Relaxed);
-    };
     let narrow = RecordOptions { module_window: 1, trunk_window: 1, ..RecordOptions::default() };
-    let found = calibrate(&toy, &solver(STEPS), &runs(3), &settings, &narrow, &count).unwrap();
-    assert_eq!((found.passes, calls.into_inner()), (2, 6));
+    let (sampler, runs, units) = (solver(STEPS), runs(3), Units::default());
+    let session = session(&toy, &sampler, &runs).with_progress(&units);
+    let found = session.two_phase(&settings, &narrow).unwrap();
+    assert_eq!((found.passes, units.count.into_inner()), (2, 6));
     assert_eq!(found.plan.provenance.method, "invardiff-dit");
     assert_eq!(found.plan.provenance.warm_up, Some(2));
     let kinds: Vec<_> = found.plan.provenance.thresholds.iter().map(|threshold| threshold.kind).collect();
     assert_eq!(kinds, [Kind::TRUNK, MIX, JOINT, JOINT_TEXT]);
     let mut replay = Replay::new(Arc::new(found.plan.schedule(&toy.topology).unwrap()));
-    assert_eq!(trajectory(&toy, STEPS, &mut replay, &runs(1)[0]).len(), STEPS);
+    assert_eq!(trajectory(&toy, STEPS, &mut replay, &runs[0]).len(), STEPS);
     assert!(replay.store().is_empty() && replay.store().peak_bytes() > 0);
 }
 
@@ -167,7 +168,10 @@ where
     S: Sampler<3> + Sync,
 {
     let runs: Vec<Run<3, Tensor<3>>> = runs(count);
-    calibrate(model, sampler, &runs, settings, options, &|| ()).unwrap_err()
+    match Session::new(model, sampler, &runs) {
+        Ok(session) => session.two_phase(settings, options).unwrap_err(),
+        Err(error) => error,
+    }
 }
 
 #[test]

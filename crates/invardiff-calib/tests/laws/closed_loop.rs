@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use invardiff_calib::{CalibError, ClosedLoop};
+use invardiff_calib::{CalibError, Concurrency, Session};
 use invardiff_plan::{CachePlan, Schedule};
 use invardiff_runtime::{Full, Replay, sample};
 
-use crate::toy::{Toy, runs, solver, values};
+use crate::toy::{Toy, runs, session, solver, values};
 
 const STEPS: usize = 6;
 
@@ -28,22 +28,23 @@ fn errors_are_those_of_the_final_samples_in_order_of_the_runs() {
     });
     let expected: Vec<f64> = expected.collect();
     assert!(expected[0] > 0.0 && expected[0] != expected[1]);
-    for parallel in [false, true] {
-        let closed = ClosedLoop::new(&toy, &sampler, &runs, parallel).unwrap();
-        for (found, expected) in closed.errors(&toy, &sampler, &runs, &skipping).iter().zip(&expected) {
+    for concurrency in [Concurrency::Sequential, Concurrency::Parallel] {
+        let closed = session(&toy, &sampler, &runs).with_concurrency(concurrency).closed_loop();
+        for (found, expected) in closed.errors(&skipping).iter().zip(&expected) {
             assert!((found / expected - 1.0).abs() < 1e-5, "{found} {expected}"); // a mean of 40 squares in f32
         }
         let nothing = schedule([false; STEPS]);
-        assert_eq!(closed.errors(&toy, &sampler, &runs, &nothing), [0.0; 3]);
+        assert_eq!(closed.errors(&nothing), [0.0; 3]);
+        assert_eq!(closed.first(2).errors(&skipping), closed.errors(&skipping)[..2]);
     }
 }
 
 #[test]
 fn what_cannot_be_replayed_is_refused() {
     let (toy, sampler) = (Toy::seeded(1), solver(STEPS));
-    let none = ClosedLoop::new(&toy, &sampler, &runs(0), false).unwrap_err();
+    let none = Session::new(&toy, &sampler, &runs(0)).unwrap_err();
     assert!(matches!(none, CalibError::NoRuns), "{none}");
     let noisy = sampler.with_eta(0.5, 1).unwrap();
-    let error = ClosedLoop::new(&toy, &noisy, &runs(1), false).unwrap_err();
+    let error = Session::new(&toy, &noisy, &runs(1)).unwrap_err();
     assert!(error.to_string().contains("eta = 0.5"), "{error}");
 }

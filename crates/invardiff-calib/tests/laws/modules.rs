@@ -1,13 +1,12 @@
 //! Module reuse planned by measured error.
 
-use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use invardiff_calib::{ClosedLoop, ModuleSearch, reuse_modules};
+use invardiff_calib::ModuleSearch;
 use invardiff_plan::{CachePlan, Cost};
 use invardiff_runtime::Denoiser;
 
-use crate::toy::{Toy, runs, solver};
+use crate::toy::{Toy, Units, runs, session, solver};
 
 const STEPS: usize = 6;
 const GATE: [bool; STEPS] = [false, false, true, false, false, false];
@@ -20,19 +19,18 @@ struct Found {
 fn search(compute_fraction: f64, rounds: usize) -> Found {
     let (toy, sampler, runs) = (Toy::seeded(1), solver(STEPS), runs(2));
     let plan = CachePlan::gate_only(&toy.topology(), GATE.into());
-    let closed = ClosedLoop::new(&toy, &sampler, &runs, false).unwrap();
+    let units = Units::default();
+    let closed = session(&toy, &sampler, &runs).with_progress(&units).closed_loop();
+    let sampled = units.count.swap(0, Ordering::Relaxed);
+    assert_eq!(sampled, 2, "every run is sampled in full once");
     let search = ModuleSearch { groups: 8, rounds, compute_fraction };
-    let replays = Cell::new(0);
-    let count = || replays.set(replays.get() + 1);
-    let plan = reuse_modules(&toy, &sampler, &runs, &closed, &plan, &search, &count).unwrap();
-    Found { plan, replays: replays.get() }
+    let plan = closed.reuse_modules(&plan, &search).unwrap();
+    Found { plan, replays: units.count.into_inner() }
 }
 
 fn error(plan: &CachePlan) -> f64 {
     let (toy, sampler, runs) = (Toy::seeded(1), solver(STEPS), runs(2));
-    let closed = ClosedLoop::new(&toy, &sampler, &runs, false).unwrap();
-    let schedule = Arc::new(plan.schedule(&toy.topology()).unwrap());
-    closed.errors(&toy, &sampler, &runs, &schedule).iter().sum()
+    2.0 * session(&toy, &sampler, &runs).closed_loop().mean_error(plan).unwrap()
 }
 
 #[test]

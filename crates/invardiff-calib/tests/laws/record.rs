@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use burn::tensor::Tensor;
-use invardiff_calib::{CalibError, Pairs, Record, Similarity, Streams, record};
+use invardiff_calib::{CalibError, Pairs, Record, Session, Similarity, Streams};
 use invardiff_plan::{DistanceTable, Precision, StepPair, StreamSpec, distance};
 use invardiff_runtime::{
     Denoiser, Event, Executor, Full, Kind, Observed, Site, SiteSpec, Topology, TwoPassCond, TwoPassGuidance,
@@ -140,8 +140,8 @@ impl Denoiser<3> for Twice {
 }
 
 fn refusal<M: Denoiser<3, Cond = Tensor<3>> + Sync>(model: &M) -> String {
-    let streams = Streams::new(model.topology());
-    let error = record(model, &solver(STEPS), &runs(1), &streams, &options(STEPS), &|| ()).unwrap_err();
+    let (sampler, runs) = (solver(STEPS), runs(1));
+    let error = Session::new(model, &sampler, &runs).unwrap().record(&options(STEPS)).unwrap_err();
     assert!(matches!(error, CalibError::Sites { .. }), "{error}");
     error.to_string()
 }

@@ -1,13 +1,13 @@
 //! What the rivals are calibrated from, against the same computed from the features.
 
 use burn::tensor::Tensor;
-use invardiff_calib::{CalibError, Changes, measure_changes, measure_component_errors};
+use invardiff_calib::{CalibError, Changes, Session};
 use invardiff_plan::{MagCache, Measurement, SkipRule, TeaCache, TeaCacheFit};
 use invardiff_runtime::{
     Bypass, Denoiser, Event, Executor, Full, Observed, Site, Topology, TwoPassCond, TwoPassGuidance, sample,
 };
 
-use crate::toy::{EXTRA, JOINT, MIX, Toy, features, modulated, runs, solver, time, values};
+use crate::toy::{EXTRA, JOINT, MIX, Toy, Units, features, modulated, runs, session, solver, time, values};
 
 const STEPS: usize = 7;
 /// Elements of one batch row of the image, and of one token.
@@ -57,7 +57,7 @@ fn by_hand(toy: &Toy, run: &invardiff_calib::Run<3, Tensor<3>>) -> [Vec<Vec<f32>
 #[test]
 fn changes_are_those_of_the_features() {
     let (toy, runs) = (Toy::seeded(1), runs(2));
-    let found = measure_changes(&toy, &solver(STEPS), &runs, true, &|| ()).unwrap();
+    let found = Session::new(&toy, &solver(STEPS), &runs).unwrap().changes().unwrap();
     for (run, found) in runs.iter().zip(&found) {
         let [seen, added, outputs] = by_hand(&toy, run);
         assert_eq!((found.modulated[0], found.output[0], found.magnitude[0]), (0.0, 0.0, 1.0));
@@ -79,7 +79,7 @@ fn changes_are_those_of_the_features() {
 #[test]
 fn a_policy_sees_what_was_measured() {
     let (toy, runs) = (Toy::seeded(1), runs(4));
-    let found = measure_changes(&toy, &solver(STEPS), &runs, false, &|| ()).unwrap();
+    let found = session(&toy, &solver(STEPS), &runs).changes().unwrap();
     let fit: TeaCacheFit = Changes::teacache(&found).unwrap();
     assert_eq!(fit.pairs, 4 * (STEPS - 1));
     assert!(fit.rms_error < fit.rms_change, "{fit:?}");
@@ -103,7 +103,7 @@ fn a_policy_sees_what_was_measured() {
 #[test]
 fn component_errors_are_those_of_the_features() {
     let (toy, runs) = (Toy::seeded(1), runs(2));
-    let found = measure_component_errors(&toy, &solver(STEPS), &runs, 3, false, &|| ()).unwrap();
+    let found = session(&toy, &solver(STEPS), &runs).component_errors(3).unwrap();
     found.check().unwrap();
     assert_eq!(found.components.keys().copied().collect::<Vec<_>>(), [JOINT, MIX]);
     let all: Vec<_> = runs.iter().map(|run| features(&toy, STEPS, run)).collect();
@@ -142,20 +142,18 @@ fn what_cannot_be_measured_is_refused() {
             self.0.head(hidden, t)
         }
     }
-    let (toy, runs) = (Toy::seeded(1), runs(1));
-    let error = measure_changes(&Bare(Toy::seeded(1)), &solver(STEPS), &runs, false, &|| ()).unwrap_err();
+    let (toy, sampler, one) = (Toy::seeded(1), solver(STEPS), runs(1));
+    let bare = Bare(Toy::seeded(1));
+    let session = Session::new(&bare, &sampler, &one).unwrap();
+    let error = session.changes().unwrap_err();
     assert!(matches!(error, CalibError::Sites { .. }), "{error}");
     assert!(error.to_string().contains("its first block was passed 1 times in 7 steps"), "{error}");
-    let error = measure_component_errors(&Bare(Toy::seeded(1)), &solver(STEPS), &runs, 3, false, &|| ());
-    assert!(error.unwrap_err().to_string().contains("was passed 0 times in 7 steps"));
-    let none = measure_changes(&toy, &solver(STEPS), &[], false, &|| ()).unwrap_err();
-    assert!(matches!(none, CalibError::NoRuns));
-    let mut calls = std::sync::atomic::AtomicUsize::new(0);
-    let count = || {
-        calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    };
-    measure_component_errors(&toy, &solver(STEPS), &self::runs(3), 2, true, &count).unwrap();
-    assert_eq!(*calls.get_mut(), 3);
+    let error = session.component_errors(3).unwrap_err();
+    assert!(error.to_string().contains("was passed 0 times in 7 steps"), "{error}");
+    let (units, three) = (Units::default(), runs(3));
+    let session = Session::new(&toy, &sampler, &three).unwrap().with_progress(&units);
+    session.component_errors(2).unwrap();
+    assert_eq!(units.count.into_inner(), 3);
 }
 
 /// Where guidance takes two passes, the conditional one is measured: at scale 1 the trajectory is its own.
@@ -165,14 +163,14 @@ fn the_conditional_pass_is_measured() {
     let guided = TwoPassGuidance { model: Toy::seeded(1), scale: 1.0 };
     let cond = TwoPassCond { conditional: run.cond.clone(), unconditional: run.cond.clone() * -0.5 };
     let two = [invardiff_calib::Run { noise: run.noise.clone(), cond }];
-    let one = std::slice::from_ref(run);
-    let changes = measure_changes(&guided, &solver(STEPS), &two, false, &|| ()).unwrap();
-    let expected = measure_changes(&guided.model, &solver(STEPS), one, false, &|| ()).unwrap();
+    let (sampler, one) = (solver(STEPS), std::slice::from_ref(run));
+    let (two, one) =
+        (Session::new(&guided, &sampler, &two).unwrap(), Session::new(&guided.model, &sampler, one).unwrap());
+    let (changes, expected) = (two.changes().unwrap(), one.changes().unwrap());
     // `u + (c - u)` rounds.
     for (found, expected) in changes[0].modulated.iter().zip(&expected[0].modulated).skip(1) {
         near(*found, *expected, "modulated input");
     }
-    let errors = measure_component_errors(&guided, &solver(STEPS), &two, 1, false, &|| ()).unwrap();
-    let expected = measure_component_errors(&guided.model, &solver(STEPS), one, 1, false, &|| ()).unwrap();
+    let (errors, expected) = (two.component_errors(1).unwrap(), one.component_errors(1).unwrap());
     near(errors.components[&MIX][0][3], expected.components[&MIX][0][3], "error");
 }

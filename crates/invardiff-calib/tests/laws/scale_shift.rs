@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use invardiff_calib::{AdamW, CalibError, ClosedLoop, ScaleShiftTraining};
+use invardiff_calib::{AdamW, CalibError, ScaleShiftTraining};
 use invardiff_plan::{CachePlan, Schedule, Site};
 use invardiff_runtime::{Replay, ScaleShift};
 use ndarray::Array2;
 
-use crate::toy::{Toy, runs, solver, trajectory};
+use crate::toy::{Toy, runs, session, solver, trajectory};
 
 const STEPS: usize = 6;
 
@@ -52,11 +52,11 @@ fn training_brings_the_student_nearer_to_the_teacher() {
     };
     assert!(mean(&history[116..]) < 0.5 * mean(&history[..4]), "{history:?}");
     // Along its own trajectory too, and on the pictures that it was trained on.
-    let (toy, runs) = (Toy::seeded(1), runs(4));
-    let closed = ClosedLoop::new(&toy, &solver(STEPS), &runs, false).unwrap();
-    let plain = closed.errors(&toy, &solver(STEPS), &runs, &schedule());
+    let (toy, sampler, runs) = (Toy::seeded(1), solver(STEPS), runs(4));
+    let closed = session(&toy, &sampler, &runs).closed_loop();
+    let plain = closed.errors(&schedule());
     let adjustment = Arc::new(training.adjustment(&Device::flex()).unwrap());
-    let adjusted = closed.adjusted_errors(&toy, &solver(STEPS), &runs, &schedule(), &adjustment);
+    let adjusted = closed.adjusted_errors(&schedule(), &adjustment);
     assert!(adjusted.iter().sum::<f64>() < 0.7 * plain.iter().sum::<f64>(), "{adjusted:?} {plain:?}");
 }
 

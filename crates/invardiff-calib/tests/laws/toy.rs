@@ -1,13 +1,14 @@
 //! A model with two kinds of site, one of them with two streams, and one site that its topology does not list.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Device, Tensor};
-use invardiff_calib::{RecordOptions, Run};
+use invardiff_calib::{Concurrency, RecordOptions, Run, Session};
 use invardiff_plan::{Phases, Settings, StreamSpec, Variant, WarmUp};
 use invardiff_runtime::{
     Block, Ddim, Denoiser, Event, Executor, Full, GaussianNoise, Kind, NoiseSchedule, Observed, OutputForm,
-    Passage, Policy, Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
+    Passage, Policy, Progress, Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
 };
 
 pub(crate) const MIX: Kind = Kind::new("mix");
@@ -125,7 +126,39 @@ pub(crate) fn settings(variant: Variant, gate: f64, [mix, joint, joint_text]: [f
 
 /// The whole trajectory in one window, on one thread.
 pub(crate) fn options(steps: usize) -> RecordOptions {
-    RecordOptions { module_window: steps, trunk_window: steps, parallel: false, ..RecordOptions::default() }
+    RecordOptions { module_window: steps, trunk_window: steps, ..RecordOptions::default() }
+}
+
+/// A session on one thread.
+pub(crate) fn session<'a>(
+    toy: &'a Toy,
+    sampler: &'a Ddim,
+    runs: &'a [Run<3, Tensor<3>>],
+) -> Session<'a, 3, Toy, Ddim> {
+    Session::new(toy, sampler, runs).unwrap().with_concurrency(Concurrency::Sequential)
+}
+
+/// Counts units of progress, and refuses units outside of a phase.
+#[derive(Default)]
+pub(crate) struct Units {
+    open: AtomicUsize,
+    pub(crate) count: AtomicUsize,
+}
+
+impl Progress for Units {
+    fn begin(&self, phase: &str, length: u64) {
+        assert!(!phase.is_empty() && length > 0);
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn advance(&self, units: u64) {
+        assert!(self.open.load(Ordering::Relaxed) > 0);
+        self.count.fetch_add(units as usize, Ordering::Relaxed);
+    }
+
+    fn finish(&self) {
+        assert!(self.open.fetch_sub(1, Ordering::Relaxed) > 0);
+    }
 }
 
 pub(crate) fn bits<const D: usize>(tensor: &Tensor<D>) -> Vec<u32> {

@@ -1,7 +1,7 @@
 //! What a calibration costs: calibration runs and plain ones in turns.
 
 use anyhow::Result;
-use invardiff_calib::{RecordOptions, Run, calibrate};
+use invardiff_calib::{Concurrency, RecordOptions, Run, Session, SharedDenoiser};
 use invardiff_eval::alternate;
 use invardiff_plan::Settings;
 use invardiff_runtime::{Denoiser, Full, Sampler, sample};
@@ -35,8 +35,7 @@ pub(crate) struct CalibrationMeasured {
 
 impl<const D: usize, M, S> CalibrationSubject<'_, D, M, S>
 where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
+    M: SharedDenoiser<D>,
     S: Sampler<D> + Sync,
 {
     /// Times `rounds` runs of each kind in turns after `warm_up` rounds.
@@ -81,9 +80,9 @@ where
 
     /// One calibration on one run; how often the model ran along it.
     fn calibrate(&self, similarity: bool) -> Result<usize> {
-        let options =
-            RecordOptions { similarity, witness: self.witness, parallel: false, ..RecordOptions::default() };
-        let runs = std::slice::from_ref(&self.run);
-        Ok(calibrate(self.model, self.sampler, runs, self.settings, &options, &|| {})?.passes)
+        let options = RecordOptions { similarity, witness: self.witness, ..RecordOptions::default() };
+        let session = Session::new(self.model, self.sampler, std::slice::from_ref(&self.run))?;
+        let session = session.with_concurrency(Concurrency::Sequential);
+        Ok(session.two_phase(self.settings, &options)?.passes)
     }
 }

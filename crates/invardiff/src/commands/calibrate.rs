@@ -4,7 +4,6 @@ mod goal;
 mod least_error;
 mod measure;
 mod present;
-mod refine;
 mod rivals;
 mod trace;
 
@@ -69,7 +68,7 @@ pub struct Args {
     #[arg(long = "quantile", value_name = "KIND=Q", value_parser = kind_quantile)]
     quantiles: Vec<(Kind, f64)>,
     #[command(flatten)]
-    goal: goal::Goal,
+    goal: goal::GoalFlags,
     #[command(flatten)]
     means: goal::Means,
     /// Steps at the start that are always computed, instead of the preset's

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use invardiff_calib::{Changes, Run, measure_changes, measure_component_errors};
+use anyhow::Result;
+use invardiff_calib::Changes;
 use invardiff_plan::{CachePlan, Calibration, ComponentErrors, Fit, Magnitudes, Measurement, TeaCacheFit};
 use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 
 use super::wanted::{PromptFlags, Wanted, Work};
 use crate::stdout::say;
-use crate::{DeviceArg, Pipeline, SamplerKind, bar, files, on_processor};
+use crate::{Bars, DeviceArg, Pipeline, SamplerKind, files};
 
 const HELP: &str = "\
 Examples:
@@ -94,29 +94,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 impl Work for &Args {
     fn on<const D: usize, P: Pipeline<D>>(self, pipeline: &P, _: Option<CachePlan>) -> Result<ExitCode> {
-        let runs = self.runs.map_or_else(|| pipeline.usual_runs(), |runs| runs as usize);
-        let progress = bar(runs, "measuring (runs)");
-        let bench = Bench::new(pipeline, runs, self.seed)?;
-        let tick = || progress.inc(1);
+        let count = self.runs.map_or_else(|| pipeline.usual_runs(), |runs| runs as usize);
+        let (runs, bars) = (pipeline.calibration_runs(count, self.seed)?, Bars::default());
+        let session = pipeline.session(&runs)?.with_progress(&bars);
+        let origin = pipeline.calibration_origin(count, self.seed);
         let (found, line) = match self.method {
             Method::TeaCache => {
-                let fit = bench.sign(bench.teacache(&tick)?);
+                let fit = signed(pipeline, origin, Changes::teacache(&session.changes()?)?);
                 fit.write(&self.out)?;
                 (serde_json::to_value(&fit.fit)?, teacache_line(&fit.fit))
             }
             Method::MagCache => {
-                let fit = bench.sign(bench.magnitudes(&tick)?);
+                let fit = signed(pipeline, origin, Changes::magnitudes(&session.changes()?));
                 fit.write(&self.out)?;
                 (serde_json::to_value(&fit.fit)?, magnitudes_line(&fit.fit))
             }
             Method::SmoothCache => {
-                let fit = bench.sign(bench.component_errors(&tick)?);
+                let fit = signed(pipeline, origin, session.component_errors(lookahead(pipeline))?);
                 fit.write(&self.out)?;
                 (serde_json::to_value(&fit.fit)?, errors_line(&fit.fit))
             }
         };
-        progress.finish_and_clear();
-        report(self, pipeline, runs, found, &line)?;
+        report(self, pipeline, count, found, &line)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -172,71 +171,21 @@ fn errors_line(fit: &ComponentErrors) -> String {
     format!("mean errors by distance: {}", kinds.collect::<Vec<_>>().join("; "))
 }
 
-/// `count` uncached trajectories to measure along: subjects in turn, seeds from `seed` on.
-pub(super) fn runs<const D: usize, P: Pipeline<D>>(
+/// How many steps back `SmoothCache` compares modules.
+pub(super) fn lookahead<const D: usize, P: Pipeline<D>>(pipeline: &P) -> usize {
+    ComponentErrors::LOOKAHEAD.min(pipeline.sampler().steps() - 1)
+}
+
+/// A measurement with where it comes from.
+fn signed<const D: usize, P: Pipeline<D>, T: Measurement>(
     pipeline: &P,
-    count: usize,
-    seed: u64,
-) -> Result<Vec<Run<D, P::Cond>>> {
-    let run = |index: usize| {
-        let noise = pipeline.noise(&[seed.wrapping_add(index as u64)]);
-        Ok(Run { noise, cond: pipeline.condition(&[pipeline.subject(index)])? })
-    };
-    (0..count).map(run).collect()
-}
-
-/// Uncached trajectories of a pipeline with where they come from.
-pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
-    pipeline: &'a P,
-    runs: Vec<Run<D, P::Cond>>,
     origin: Calibration,
-}
-
-impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
-    /// `count` trajectories: subjects in turn, seeds from `seed` on.
-    pub(super) fn new(pipeline: &'a P, count: usize, seed: u64) -> Result<Self> {
-        let origin = Calibration {
-            conditions: (0..count).map(|run| pipeline.describe(&pipeline.subject(run))).collect(),
-            seeds: (0..count as u64).map(|run| seed.wrapping_add(run)).collect(),
-            guidance_scale: pipeline.guidance_scale(),
-        };
-        Ok(Self { pipeline, runs: runs(pipeline, count, seed)?, origin })
-    }
-
-    /// What TeaCache decides by.
-    pub(super) fn teacache(&self, tick: &(dyn Fn() + Sync)) -> Result<TeaCacheFit> {
-        Ok(Changes::teacache(&self.changes(tick)?)?)
-    }
-
-    /// What MagCache decides by.
-    pub(super) fn magnitudes(&self, tick: &(dyn Fn() + Sync)) -> Result<Magnitudes> {
-        Ok(Changes::magnitudes(&self.changes(tick)?))
-    }
-
-    /// Both from one pass.
-    pub(super) fn changes(&self, tick: &(dyn Fn() + Sync)) -> Result<Vec<Changes>> {
-        let Self { pipeline, runs, .. } = self;
-        let parallel = on_processor(pipeline.device());
-        measure_changes(pipeline.denoiser(), pipeline.sampler(), runs, parallel, tick)
-            .context("measuring how the run changes")
-    }
-
-    /// What SmoothCache decides by.
-    pub(super) fn component_errors(&self, tick: &(dyn Fn() + Sync)) -> Result<ComponentErrors> {
-        let Self { pipeline, runs, .. } = self;
-        let lookahead = ComponentErrors::LOOKAHEAD.min(pipeline.sampler().steps() - 1);
-        let parallel = on_processor(pipeline.device());
-        measure_component_errors(pipeline.denoiser(), pipeline.sampler(), runs, lookahead, parallel, tick)
-            .context("measuring errors of modules")
-    }
-
-    /// A measurement with where it comes from.
-    pub(super) fn sign<T: Measurement>(&self, fit: T) -> Fit<T> {
-        Fit {
-            tool: concat!("invardiff ", env!("CARGO_PKG_VERSION")).into(),
-            execution: Some(self.pipeline.execution()),
-            calibration: Some(self.origin.clone()),
-            fit,
-        }
+    fit: T,
+) -> Fit<T> {
+    Fit {
+        tool: concat!("invardiff ", env!("CARGO_PKG_VERSION")).into(),
+        execution: Some(pipeline.execution()),
+        calibration: Some(origin),
+        fit,
     }
 }

@@ -1,7 +1,7 @@
 //! The same calibration on both devices.
 
 use anyhow::Result;
-use invardiff_calib::{RecordOptions, Run, Streams, record};
+use invardiff_calib::{RecordOptions, Run, Session};
 use invardiff_plan::{
     Books, CachePlan, DistanceTable, Phases, RateTable, Settings, Threshold, TwoPhase, Variant, WarmUp,
     two_phase,
@@ -11,7 +11,7 @@ use invardiff_runtime::Denoiser;
 use super::Pair;
 use super::books::{Differences, differences};
 use super::check::{Check, Checks};
-use crate::{ClassToImage, Pipeline, on_processor};
+use crate::{ClassToImage, Pipeline};
 
 /// The largest relative difference of rates and thresholds, and how near to a threshold a decision may differ.
 const TOLERANCE: f64 = 1e-3;
@@ -96,10 +96,8 @@ fn measure(pair: &Pair<'_>, pipeline: &ClassToImage, settings: &Settings) -> Res
         trunk_window: pair.steps(),
         similarity: false,
         witness: false,
-        parallel: on_processor(pipeline.device()),
     };
-    let streams = Streams::new(topology.clone());
-    let (tables, _) = record(pipeline.denoiser(), pipeline.sampler(), &runs, &streams, &options, &|| {})?;
+    let (tables, _) = Session::new(pipeline.denoiser(), pipeline.sampler(), &runs)?.record(&options)?;
     let phases = two_phase(&tables, settings)?;
     let mut plan = phases.plan(&topology)?;
     plan.provenance.execution = Some(pipeline.execution());

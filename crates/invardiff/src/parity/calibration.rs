@@ -5,13 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use invardiff_calib::{Pairs, Record, RecordOptions, Run, Streams, record};
+use invardiff_calib::{RecordOptions, Run, Session, SharedDenoiser};
 use invardiff_models::Dit;
 use invardiff_plan::{DistanceTable, Kind, RateTable, Settings, Variant};
-use invardiff_runtime::{Denoiser, Full, Replay, Sampler, sample};
-use rayon::prelude::*;
-
-use crate::on_processor;
+use invardiff_runtime::{Denoiser, Full, Replay, Sampler};
 
 use super::arrays::Arrays;
 use super::check::Checks;
@@ -82,27 +79,15 @@ pub(super) fn measure<const D: usize, M, S>(
     witness: bool,
 ) -> Result<Vec<DistanceTable>>
 where
-    M: Denoiser<D> + Sync,
-    M::Cond: Sync,
+    M: SharedDenoiser<D>,
     S: Sampler<D> + Sync,
 {
-    let streams = Streams::new(model.topology());
-    let parallel = runs.first().is_some_and(|run| on_processor(&run.noise.device()));
-    let options = RecordOptions { similarity: false, witness, parallel, ..RecordOptions::default() };
-    let (mut tables, _) = record(model, sampler, runs, &streams, &options, &|| {})?;
+    let session = Session::new(model, sampler, runs)?;
+    let options = RecordOptions { similarity: false, witness, ..RecordOptions::default() };
+    let (mut tables, _) = session.record(&options)?;
     let far = missing(&tables, asked)?;
     if !far.is_empty() {
-        let pairs = Pairs::Listed(far.into_iter().collect());
-        let again = |(table, run): (&mut DistanceTable, &Run<D, M::Cond>)| {
-            let mut record = Record::new(&streams, &pairs, false).witnessing(witness);
-            sample(model, sampler, &mut record, run.noise.clone(), &run.cond);
-            record.finish(table).map(|_| ())
-        };
-        if parallel {
-            tables.par_iter_mut().zip(runs).try_for_each(again)?;
-        } else {
-            tables.iter_mut().zip(runs).try_for_each(again)?;
-        }
+        session.record_pairs(&mut tables, far, witness)?;
     }
     Ok(tables)
 }

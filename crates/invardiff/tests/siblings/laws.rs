@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use invardiff_calib::{Mix, measure_block_changes};
+use invardiff_calib::{Mix, Session};
 use invardiff_plan::{Cost, Routers, Site};
 use invardiff_runtime::{Denoiser, Full, Replay, Sampler, ScaleShift};
 
@@ -68,7 +68,7 @@ where
 {
     let topology = case.model.topology();
     let run = invardiff_calib::Run { noise: case.noise.clone(), cond: case.cond.clone() };
-    let table = measure_block_changes(&case.model, &case.sampler, &[run], false, &|| ()).unwrap();
+    let table = Session::new(&case.model, &case.sampler, &[run]).unwrap().block_changes().unwrap();
     assert!(table.changes().row(1).iter().all(|change| *change > 0.0));
     let (delta, plan) = table.plan_at(0.6, &[], &topology).unwrap();
     let found = Cost::of(&plan, &topology).unwrap().compute_fraction();

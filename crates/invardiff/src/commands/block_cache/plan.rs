@@ -4,15 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use invardiff_calib::{Run, measure_block_changes};
-use invardiff_plan::{CachePlan, Calibration, ChangeTable, Cost, Kind, Topology};
+use invardiff_plan::{CachePlan, ChangeTable, Cost, Kind, Topology};
 use invardiff_runtime::Denoiser;
 use serde_json::json;
 
 use super::super::plan::two_decimals;
 use crate::commands::wanted::{PromptFlags, Wanted, Work};
 use crate::stdout::say;
-use crate::{DeviceArg, Pipeline, SamplerKind, bar, files};
+use crate::{Bars, DeviceArg, Pipeline, SamplerKind, files};
 
 const HELP: &str = "\
 Examples:
@@ -84,12 +83,13 @@ impl Work for &Args {
         for kind in &self.kinds {
             topology.require(*kind).context("--kind")?;
         }
-        let (conditions, seeds, table) = measure(self, full)?;
+        let runs = full.calibration_runs(self.runs as usize, self.seed)?;
+        let progress = Bars::default();
+        let table = full.session(&runs)?.with_progress(&progress).block_changes()?;
         let (delta, mut plan) = chosen(self, &table, &topology)?;
         plan.provenance.tool = concat!("invardiff ", env!("CARGO_PKG_VERSION")).into();
         plan.provenance.execution = Some(full.execution());
-        plan.provenance.calibration =
-            Some(Calibration { conditions, seeds, guidance_scale: full.guidance_scale() });
+        plan.provenance.calibration = Some(full.calibration_origin(self.runs as usize, self.seed));
         plan.schedule(&topology)?;
         plan.write(&self.out)?;
         let cost = Cost::of(&plan, &topology)?;
@@ -111,25 +111,6 @@ impl Work for &Args {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The subjects (in words) and seeds of the runs, and what was measured along them.
-fn measure<const D: usize, P: Pipeline<D>>(
-    args: &Args,
-    full: &P,
-) -> Result<(Vec<String>, Vec<u64>, ChangeTable)> {
-    let subjects: Vec<P::Subject> = (0..args.runs as usize).map(|run| full.subject(run)).collect();
-    let seeds: Vec<u64> = (0..u64::from(args.runs)).map(|run| args.seed.wrapping_add(run)).collect();
-    let run = |(subject, seed): (&P::Subject, &u64)| {
-        Ok(Run { noise: full.noise(&[*seed]), cond: full.condition(std::slice::from_ref(subject))? })
-    };
-    let runs: Vec<_> = subjects.iter().zip(&seeds).map(run).collect::<Result<_>>()?;
-    let progress = bar(runs.len(), "measuring (runs)");
-    let parallel = full.record_options().parallel;
-    let table = measure_block_changes(full.denoiser(), full.sampler(), &runs, parallel, &|| progress.inc(1));
-    progress.finish_and_clear();
-    let words = subjects.iter().map(|subject| full.describe(subject)).collect();
-    Ok((words, seeds, table?))
 }
 
 fn chosen(args: &Args, table: &ChangeTable, topology: &Topology) -> Result<(f64, CachePlan)> {

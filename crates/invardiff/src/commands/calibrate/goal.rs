@@ -3,14 +3,13 @@
 use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
-use invardiff_plan::{GateSite, OutputForm, ReuseRule, Storage, TimeAxis};
-
-use crate::commands::manner::Manner;
+use invardiff_calib::{Goal, SkipStrategy};
+use invardiff_plan::{GateSite, OutputForm, Storage, TimeAxis};
 
 /// What a user wants of a plan.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 #[group(multiple = false)]
-pub(super) struct Goal {
+pub(super) struct GoalFlags {
     /// Make the plan of least error that is this many times faster, instead of the published rule's
     #[arg(long, value_name = "X")]
     pub(super) target_speedup: Option<f64>,
@@ -26,13 +25,29 @@ pub(super) struct Goal {
     pub(super) min_psnr: Option<f64>,
 }
 
-impl Goal {
+impl GoalFlags {
+    /// What was asked for, with its flag; `None` leaves the published rule's plan.
+    fn asked(&self) -> Option<(Goal, &'static str)> {
+        let speedup = self.target_speedup.map(|speedup| (Goal::Speedup(speedup), "--target-speedup"));
+        let computed = self.compute_steps.map(|steps| (Goal::ComputedSteps(steps), "--compute-steps"));
+        let latency = self.max_latency.map(|ms| (Goal::Latency(ms), "--max-latency"));
+        let psnr = self.min_psnr.map(|decibels| (Goal::Psnr(decibels), "--min-psnr"));
+        speedup.or(computed).or(latency).or(psnr)
+    }
+
     /// Whether a plan of least error was asked for.
     pub(super) fn is_set(&self) -> bool {
-        self.target_speedup.is_some()
-            || self.compute_steps.is_some()
-            || self.max_latency.is_some()
-            || self.min_psnr.is_some()
+        self.asked().is_some()
+    }
+
+    /// The goal, or without one at most `compute` of the full run.
+    pub(super) fn or(&self, compute: f64) -> Goal {
+        self.asked().map_or(Goal::ComputeFraction(compute), |(goal, _)| goal)
+    }
+
+    /// The flag that says the goal.
+    pub(super) fn flag(&self) -> Option<&'static str> {
+        self.asked().map(|(_, flag)| flag)
     }
 }
 
@@ -65,17 +80,15 @@ pub(super) struct Means {
 }
 
 impl Means {
-    /// The ways in which skips may be stood in for, the usual one first: one where the flags say which.
-    pub(super) fn manners(&self) -> Vec<Manner> {
-        let linear = |gate_site| Manner { gate_site, rule: ReuseRule::Extrapolate(1) };
-        let held = |gate_site| Manner { gate_site, rule: ReuseRule::Hold };
-        let asked = self.skip_site.map_or(Manner::USUAL.gate_site, SkipSite::gate_site);
+    /// How skipped steps may get their values: one strategy where the flags say which.
+    pub(super) fn strategies(&self) -> Vec<SkipStrategy> {
+        let asked = self.skip_site.map_or(SkipStrategy::DEFAULT.gate_site, SkipSite::gate_site);
         match (self.skip_site, self.hold) {
-            (_, true) => vec![held(asked)],
-            (Some(_), false) => vec![linear(asked)],
+            (_, true) => vec![SkipStrategy::hold(asked)],
+            (Some(_), false) => vec![SkipStrategy::linear(asked)],
             // A guard looks at extrapolated clean samples.
-            (None, false) if self.guard.is_some() => vec![Manner::USUAL],
-            (None, false) => Manner::ALL.to_vec(),
+            (None, false) if self.guard.is_some() => vec![SkipStrategy::DEFAULT],
+            (None, false) => SkipStrategy::ALL.to_vec(),
         }
     }
 

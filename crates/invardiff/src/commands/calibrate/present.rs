@@ -122,7 +122,7 @@ fn notes<P>(
     comparison: &Comparison<P>,
     mut notes: Vec<String>,
 ) -> Vec<String> {
-    notes.extend(measured.least.notes.iter().cloned());
+    notes.extend(super::least_error::notes(&measured.least));
     if let Some(fitted) = &measured.fitted {
         notes.push(format!(
             "The memory budget of {} bytes a picture costs the published rule's plan {} reused modules ({:.3} GFLOPs computed \

@@ -73,7 +73,7 @@ fn contenders<const D: usize, P: Pipeline<D>>(
         "step gate and modules, thresholds in two phases",
         &measured.paper.plan,
     )?;
-    let what = format!("skips chosen by their measured error, {}", measured.least.manner);
+    let what = format!("skips chosen by their measured error, {}", measured.least.strategy);
     let least = Contender::plan(full, "least error", &what, &measured.least.plan)?;
     let alone = |name: &str, what: &str, plan: &CachePlan| {
         Ok::<_, anyhow::Error>((Group::Part, Contender::plan(full, name, what, plan)?))
@@ -107,9 +107,10 @@ fn contenders<const D: usize, P: Pipeline<D>>(
         contenders.push((Group::Part, exact));
     }
     contenders.push((Group::OtherPlan, other));
-    if let Some(plan) = &measured.least.with_modules {
+    if let Some(modules) = &measured.least.modules {
         let what = "more steps computed, modules reused in them by measured error";
-        contenders.push((Group::OtherPlan, Contender::plan(full, "least error, modules", what, plan)?));
+        contenders
+            .push((Group::OtherPlan, Contender::plan(full, "least error, modules", what, &modules.plan)?));
     }
     if let Some(guard) = &measured.least.guard {
         let what =

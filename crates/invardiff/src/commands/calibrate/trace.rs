@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use burn::tensor::Tensor;
-use invardiff_plan::{CachePlan, Schedule};
-use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
+use invardiff_plan::Schedule;
+use invardiff_runtime::{Full, Policy, Replay, Sampler, sample_with};
 
 use crate::{Pipeline, bar};
 
@@ -102,14 +102,6 @@ fn timed<const D: usize, P: Pipeline<D>, Q: Policy>(
         last = Instant::now();
     });
     times
-}
-
-/// Milliseconds of a computed and of a skipped step of one picture under `plan`, medians over a trajectory.
-pub(super) fn step_latency<const D: usize, P: Pipeline<D>>(full: &P, plan: &CachePlan) -> Result<[f64; 2]> {
-    let schedule = Arc::new(plan.schedule(&full.denoiser().topology())?);
-    let (noise, cond) = (full.noise(&[0]), full.condition(&[full.subject(0)])?);
-    let times = timed(full, &mut Replay::new(schedule), &noise, &cond, |_| {});
-    Ok([of(&times, plan.gate(), false), of(&times, plan.gate(), true)])
 }
 
 /// The median of the computed or of the skipped steps.

@@ -1,11 +1,11 @@
 //! What methods are calibrated from, measured once each and only where a method asks.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use invardiff_calib::{
-    AtlasOptions, Changes, ClosedLoop, RecordOptions, Run, Streams, measure_atlases, record,
+    CalibError, Changes, Concurrency, Goal, LeastErrorOptions, RecordOptions, Run, Session, SkipPrices,
+    SkipStrategy,
 };
 use invardiff_plan::{
     CachePlan, ComponentErrors, DistanceTable, ErrorAtlas, FirstBlocks, Fit, FrontPoint, GateSite,
@@ -17,8 +17,7 @@ use invardiff_runtime::{Denoiser, Sampler, ScaleShift};
 
 use super::family::{Check, Family, Part};
 use crate::commands::fit;
-use crate::commands::manner::{self, Manner};
-use crate::{Pipeline, SamplerKind, adjustment_path, bar, read_adjustment};
+use crate::{Bars, Pipeline, SamplerKind, adjustment_path, read_adjustment};
 
 /// Measurements that the user brings along.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -54,40 +53,53 @@ const fn fast(variant: Variant) -> (f64, f64, WarmUp) {
     }
 }
 
-/// Runs that a plan of least error is measured on, at most.
-const ATLAS_RUNS: usize = 8;
-/// How far back an atlas looks for anchors: plans may then skip all but about an eighth of the steps.
+/// How far back skips are priced: plans may then skip all but about an eighth of the steps.
 const WINDOW: usize = 16;
 
 /// One pipeline to calibrate methods for.
-pub(super) struct Bench<'a, const D: usize, P> {
-    pipeline: P,
-    runs: usize,
+pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
+    pipeline: &'a P,
+    session: Session<'a, D, P::Model, P::Sampler>,
     seed: u64,
+    bars: &'a Bars,
     files: &'a Files,
     guided: Option<Vec<DistanceTable>>,
     unguided: Option<Vec<DistanceTable>>,
-    prices: Option<Prices<D>>,
-    manners: Vec<(usize, Manner)>,
+    prices: Option<SkipPrices<'a, D, P::Model, P::Sampler>>,
+    strategies: Vec<(usize, SkipStrategy)>,
     changes: Option<Vec<Changes>>,
     errors: Option<ComponentErrors>,
 }
 
-/// What skips cost at every site, and the uncached samples that replays are held against.
-struct Prices<const D: usize> {
-    atlases: Vec<ErrorAtlas>,
-    closed: ClosedLoop<D>,
-}
-
 impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
-    pub(super) fn new(pipeline: P, runs: usize, seed: u64, files: &'a Files) -> Self {
-        let (guided, unguided, prices, manners, changes, errors) = (None, None, None, Vec::new(), None, None);
-        Self { pipeline, runs, seed, files, guided, unguided, prices, manners, changes, errors }
+    pub(super) fn new(
+        pipeline: &'a P,
+        runs: &'a [Run<D, P::Cond>],
+        seed: u64,
+        bars: &'a Bars,
+        files: &'a Files,
+    ) -> Result<Self> {
+        let session = pipeline.session(runs)?.with_progress(bars);
+        let (guided, unguided, prices, strategies, changes, errors) =
+            (None, None, None, Vec::new(), None, None);
+        Ok(Self {
+            pipeline,
+            session,
+            seed,
+            bars,
+            files,
+            guided,
+            unguided,
+            prices,
+            strategies,
+            changes,
+            errors,
+        })
     }
 
     /// The pipeline, uncached.
-    pub(super) fn pipeline(&self) -> &P {
-        &self.pipeline
+    pub(super) fn pipeline(&self) -> &'a P {
+        self.pipeline
     }
 
     /// A family at a setting.
@@ -105,11 +117,12 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             Family::Uniform => CachePlan::gate_only(&topology, uniform_gate(steps, count)?),
             Family::Extrapolated => CachePlan::gate_only(&topology, uniform_gate(steps, count)?)
                 .with_gate_rule(GateSite::Output(OutputForm::X0), ReuseRule::Extrapolate(1)),
-            Family::Paper(check) => self.paper(*check, self.runs, (value, modules), None)?,
+            Family::Paper(check) => self.paper(*check, self.session.runs().len(), (value, modules), None)?,
             Family::PaperPart(part) => self.part(*part, value)?,
             Family::PaperRuns => {
                 let message = "paper-runs asks for more calibration runs than --runs";
-                ensure!(count <= self.runs, "{message} ({count} of {})", self.runs);
+                let runs = self.session.runs().len();
+                ensure!(count <= runs, "{message} ({count} of {runs})");
                 self.paper(Check::Published, count, (gate, modules), None)?
             }
             Family::LeastError => self.least_error(count)?,
@@ -186,7 +199,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     }
 
     fn part(&mut self, part: Part, quantile: f64) -> Result<CachePlan> {
-        let runs = self.runs;
+        let runs = self.session.runs().len();
         match part {
             Part::Gate => Ok(self.paper(Check::Published, runs, (quantile, 0.0), None)?.gate_alone()),
             Part::Modules => self.paper(Check::Published, runs, (0.0, quantile), None),
@@ -197,32 +210,21 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         }
     }
 
-    /// What the skips of each plan of least error stand in for, by its computed steps.
-    pub(super) fn manners(&self) -> &[(usize, Manner)] {
-        &self.manners
+    /// The skip strategy of each plan of least error, by its computed steps.
+    pub(super) fn strategies(&self) -> &[(usize, SkipStrategy)] {
+        &self.strategies
     }
 
-    /// As `calibrate` makes it: skips stand in for what errs least in replays on the calibration's runs.
+    /// As `calibrate` makes it, with anchors as near as its; only where so few steps are computed that this does not reach,
+    /// with all that were measured.
     fn least_error(&mut self, computed: usize) -> Result<CachePlan> {
-        let runs = self.atlas_runs()?;
-        self.price(&runs)?;
-        let prices = self.prices.as_ref().context("it was just measured")?;
-        let (model, sampler) = (self.pipeline.denoiser(), self.pipeline.sampler());
-        let (span, topology) = (self.pipeline.sample_span(), model.topology());
-        let mut replayed = Vec::new();
-        for manner in Manner::ALL {
-            let atlas = prices.atlases.iter().find(|atlas| atlas.gate_site == manner.gate_site);
-            let atlas = atlas.context("every site was measured")?;
-            let options = PlannerOptions { rule: manner.rule, ..PlannerOptions::default() };
-            let plan = cheapest(atlas, &options, computed)?.plan(atlas, manner.rule)?;
-            let schedule = Arc::new(plan.schedule(&topology)?);
-            let errors = prices.closed.errors(model, sampler, &runs, &schedule);
-            let psnr = errors.iter().map(|error| manner::decibels(span, *error)).sum::<f64>();
-            replayed.push((psnr / errors.len() as f64, (manner, plan)));
-        }
-        let (_, (manner, plan)) = manner::preferred(replayed).context("a plan was replayed")?;
-        self.manners.push((computed, manner));
-        Ok(plan)
+        let (prices, goal) = (self.prices()?, Goal::ComputedSteps(computed));
+        let found = match prices.narrowed(LeastErrorOptions::default().window).plan(goal) {
+            Err(CalibError::Goal { .. }) => prices.plan(goal)?,
+            found => found?,
+        };
+        self.strategies.push((computed, found.strategy));
+        Ok(found.plan)
     }
 
     /// The solver over the steps that a plan of least error computes. Holding the clean sample over skipped steps *is* a
@@ -234,37 +236,21 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             SamplerKind::DpmSolverPlusPlus => ReuseRule::Extrapolate(1),
         };
         let options = PlannerOptions { rule, warm_up: 1, last: 0, ..PlannerOptions::default() };
-        let point = cheapest(self.atlas()?, &options, count)?;
+        let site = SkipStrategy::DEFAULT.gate_site;
+        let atlas = self.prices()?.atlas(site).context("the default strategy was priced")?;
+        let point = cheapest(atlas, &options, count)?;
         let computed = point.gate.iter().enumerate().filter(|(_, skipped)| !**skipped);
         self.pipeline.thinned(&computed.map(|(step, _)| step).collect::<Vec<_>>())
     }
 
-    fn atlas_runs(&self) -> Result<Vec<Run<D, P::Cond>>> {
-        fit::runs(&self.pipeline, self.runs.min(ATLAS_RUNS), self.seed)
-    }
-
-    fn price(&mut self, runs: &[Run<D, P::Cond>]) -> Result<()> {
-        if self.prices.is_some() {
-            return Ok(());
+    /// What skips cost, measured where it was not yet.
+    fn prices(&mut self) -> Result<&SkipPrices<'a, D, P::Model, P::Sampler>> {
+        if self.prices.is_none() {
+            let mut options = LeastErrorOptions::default();
+            options.window = WINDOW.min(self.session.steps());
+            self.prices = Some(self.session.price_skips(&options)?);
         }
-        let progress = bar(runs.len(), "pricing skips (runs)");
-        let (model, sampler) = (self.pipeline.denoiser(), self.pipeline.sampler());
-        let parallel = self.pipeline.record_options().parallel;
-        let options =
-            AtlasOptions { window: WINDOW.min(sampler.steps()), parallel, ..AtlasOptions::default() };
-        let sites = Manner::sites(&Manner::ALL);
-        let atlases = measure_atlases(model, sampler, runs, &sites, &options, &|| progress.inc(1))?;
-        progress.finish_and_clear();
-        let closed = ClosedLoop::new(model, sampler, runs, parallel)?;
-        self.prices = Some(Prices { atlases, closed });
-        Ok(())
-    }
-
-    /// What skips cost that stand in for the clean sample.
-    fn atlas(&mut self) -> Result<&ErrorAtlas> {
-        let runs = self.atlas_runs()?;
-        self.price(&runs)?;
-        self.prices.as_ref().and_then(|prices| prices.atlases.first()).context("it was just measured")
+        self.prices.as_ref().context("they were just measured")
     }
 
     /// Distances of every run, of the guided run or of its conditional half.
@@ -273,27 +259,22 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         if kept.is_none() {
             let half = if conditional { self.pipeline.unguided() } else { None };
             let pipeline = match (conditional, &half) {
-                (false, _) => &self.pipeline,
+                (false, _) => self.pipeline,
                 (true, Some(half)) => half,
                 (true, None) => anyhow::bail!(
                     "paper-unguided: the guidance of {} cannot be taken away",
                     self.pipeline.name()
                 ),
             };
-            let runs = fit::runs(pipeline, self.runs, self.seed)?;
+            let runs = pipeline.calibration_runs(self.session.runs().len(), self.seed)?;
             let steps = pipeline.sampler().steps();
             let own = pipeline.record_options();
             // High quantiles compare over the whole run. A model that may not hold even that many steps of features (its usual
             // window takes a quarter of the memory) is measured as far back as it may.
-            let module_window = if own.parallel { steps } else { steps.min(3 * own.module_window) };
+            let all = pipeline.concurrency() == Concurrency::Parallel;
+            let module_window = if all { steps } else { steps.min(3 * own.module_window) };
             let options = RecordOptions { module_window, trunk_window: steps, similarity: false, ..own };
-            let streams = Streams::new(pipeline.denoiser().topology());
-            let progress = bar(runs.len(), "calibrating (runs)");
-            let (tables, _) =
-                record(pipeline.denoiser(), pipeline.sampler(), &runs, &streams, &options, &|| {
-                    progress.inc(1);
-                })?;
-            progress.finish_and_clear();
+            let (tables, _) = pipeline.session(&runs)?.with_progress(self.bars).record(&options)?;
             *kept = Some(tables);
         }
         Ok(kept.as_deref().unwrap_or_default())
@@ -315,10 +296,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
 
     fn changes(&mut self) -> Result<&[Changes]> {
         if self.changes.is_none() {
-            let progress = bar(self.runs, "measuring changes (runs)");
-            let bench = fit::Bench::new(&self.pipeline, self.runs, self.seed)?;
-            self.changes = Some(bench.changes(&|| progress.inc(1))?);
-            progress.finish_and_clear();
+            self.changes = Some(self.session.changes()?);
         }
         Ok(self.changes.as_deref().unwrap_or_default())
     }
@@ -331,11 +309,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
                 ensure!(theirs == steps, "{}: it is for {theirs} steps, the run has {steps}", path.display());
                 errors
             } else {
-                let progress = bar(self.runs, "measuring errors of modules (runs)");
-                let bench = fit::Bench::new(&self.pipeline, self.runs, self.seed)?;
-                let errors = bench.component_errors(&|| progress.inc(1))?;
-                progress.finish_and_clear();
-                errors
+                self.session.component_errors(fit::lookahead(self.pipeline))?
             };
             self.errors = Some(errors);
         }

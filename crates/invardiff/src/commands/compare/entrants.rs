@@ -8,7 +8,7 @@ use super::Args;
 use super::bench::{Bench, Ready};
 use super::family::{Family, sampler_name};
 use super::method::{Base, Method};
-use crate::{Contender, How, Pipeline};
+use crate::{Bars, Contender, How, Pipeline};
 
 /// Lines of one panel.
 pub(super) struct Group {
@@ -39,17 +39,28 @@ impl<P> Entrants<P> {
 /// Calibrates all methods, on as many solvers as they sit on.
 pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Entrants<P>> {
     let (baselines, groups) = lines(args, full)?;
-    let mut benches: Vec<(Base, Bench<'_, D, P>)> = Vec::new();
-    let mut contenders = vec![Contender::full(full)];
-    for method in baselines.iter().chain(groups.iter().flat_map(|group| &group.methods)) {
+    let methods: Vec<&Method> =
+        baselines.iter().chain(groups.iter().flat_map(|group| &group.methods)).collect();
+    let mut bases: Vec<(Base, P)> = Vec::new();
+    for method in &methods {
         let base = base_of(method, full);
-        if !benches.iter().any(|(known, _)| *known == base) {
+        if !bases.iter().any(|(known, _)| *known == base) {
             let pipeline = match base {
                 None => full.clone(),
                 Some((sampler, steps)) => full.resampled(sampler, steps)?,
             };
-            benches.push((base, Bench::new(pipeline, args.runs(full), args.seed, &args.files)));
+            bases.push((base, pipeline));
         }
+    }
+    let runs = full.calibration_runs(args.runs(full), args.seed)?;
+    let bars = Bars::default();
+    let mut benches = Vec::with_capacity(bases.len());
+    for (base, pipeline) in &bases {
+        benches.push((*base, Bench::new(pipeline, &runs, args.seed, &bars, &args.files)?));
+    }
+    let mut contenders = vec![Contender::full(full)];
+    for method in methods {
+        let base = base_of(method, full);
         let bench = benches.iter_mut().find(|(known, _)| *known == base).map(|(_, bench)| bench);
         let bench = bench.context("it was just made")?;
         for value in &method.values {
@@ -66,8 +77,11 @@ fn stand_ins<const D: usize, P: Pipeline<D>>(
     base: Base,
     bench: &Bench<'_, D, P>,
 ) -> Option<(String, String)> {
-    let found: Vec<String> =
-        bench.manners().iter().map(|(computed, manner)| format!("{computed} steps: {manner}")).collect();
+    let found: Vec<String> = bench
+        .strategies()
+        .iter()
+        .map(|(computed, strategy)| format!("{computed} steps: {strategy}"))
+        .collect();
     let name = Method { base, family: Family::LeastError, values: Vec::new() }.name();
     (!found.is_empty()).then(|| (format!("skips of {name} stand in for"), found.join("; ")))
 }

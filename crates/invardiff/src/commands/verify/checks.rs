@@ -5,7 +5,7 @@ use std::io;
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Tensor;
-use invardiff_calib::{Pairs, Record, RecordOptions, Run, Streams, calibrate};
+use invardiff_calib::{Pairs, Record, RecordOptions, Streams};
 use invardiff_plan::{
     CachePlan, GateSite, OutputForm, Phases, ReuseRule, Settings, Topology, WarmUp, random_plan, uniform_gate,
 };
@@ -168,11 +168,7 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
 
     /// A calibration on two runs, for its side effects, of which there should be none.
     fn calibrate(&self, topology: &Topology) -> Result<()> {
-        let run = |index: usize| -> Result<Run<D, _>> {
-            let cond = self.full.condition(&[self.full.subject(index)])?;
-            Ok(Run { noise: self.full.noise(&[index as u64]), cond })
-        };
-        let runs = [run(0)?, run(1)?];
+        let runs = self.full.calibration_runs(2, 0)?;
         let quantiles = topology.streams().into_iter().map(|(stream, _)| (stream, 0.3)).collect();
         let settings = Settings {
             variant: self.full.variant(),
@@ -182,7 +178,7 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
             phases: Phases::Two,
         };
         let options = RecordOptions { module_window: 4, trunk_window: 4, ..self.full.record_options() };
-        calibrate(self.full.denoiser(), self.full.sampler(), &runs, &settings, &options, &|| {})?;
+        self.full.session(&runs)?.two_phase(&settings, &options)?;
         Ok(())
     }
 

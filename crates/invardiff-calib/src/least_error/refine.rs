@@ -1,8 +1,6 @@
-//! Mending a gate by real replays.
+//! Moving computed steps of a gate by real replays.
 
-use anyhow::Result;
-
-/// What came of mending.
+/// A gate after moving.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Refined {
     /// The gate, `true` = skipped; as many steps computed as before.
@@ -18,12 +16,12 @@ pub(super) struct Refined {
 ///
 /// # Errors
 /// As `error`.
-pub(super) fn refine(
+pub(super) fn refine<E>(
     gate: &[bool],
     (warm_up, longest): (usize, usize),
     tries: usize,
-    mut error: impl FnMut(&[bool]) -> Result<f64>,
-) -> Result<Refined> {
+    mut error: impl FnMut(&[bool]) -> Result<f64, E>,
+) -> Result<Refined, E> {
     let mut best = Refined { gate: gate.to_vec(), error: error(gate)?, swaps: 0 };
     let (mut left, mut unmoved, mut at) = (tries, 0, warm_up);
     let last = gate.len().saturating_sub(1);
@@ -76,7 +74,7 @@ mod tests {
         let mut calls = 0;
         let refined = refine(&gate, (2, 8), 100, |gate| {
             calls += 1;
-            Ok(distance(gate, &wanted))
+            Ok::<_, ()>(distance(gate, &wanted))
         })
         .unwrap();
         assert_eq!((refined.gate.as_slice(), refined.error, refined.swaps), (wanted.as_slice(), 0.0, 2));
@@ -92,11 +90,9 @@ mod tests {
             // Later is better: without bounds everything would move to the end.
             let refined = refine(&gate, (2, longest), tries, |gate| {
                 calls += 1;
-                Ok(-gate
-                    .iter()
-                    .enumerate()
-                    .map(|(step, skipped)| if *skipped { 0.0 } else { step as f64 })
-                    .sum::<f64>())
+                let places = gate.iter().enumerate();
+                let computed = places.map(|(step, skipped)| if *skipped { 0.0 } else { step as f64 });
+                Ok::<_, ()>(-computed.sum::<f64>())
             })
             .unwrap();
             assert!(calls <= tries + 1 && longest_run(&refined.gate) <= longest.max(2));

@@ -1,0 +1,220 @@
+//! From a goal to the plan of least error: skips priced along uncached trajectories, planned exactly, checked by replays.
+
+mod options;
+mod planner;
+mod refine;
+mod strategy;
+
+pub use options::{CacheBudget, Goal, LeastErrorOptions};
+pub use strategy::SkipStrategy;
+
+use invardiff_plan::{CachePlan, ErrorAtlas, GateSite, PlannerOptions, Provenance, front};
+use invardiff_runtime::{Guard, Sampler};
+
+use crate::{AtlasOptions, CalibError, ClosedLoop, Session, SharedDenoiser};
+use planner::Planner;
+
+/// The plan of least error for a goal, and how it was found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LeastError {
+    /// The plan.
+    pub plan: CachePlan,
+    /// How its skipped steps get their values.
+    pub strategy: SkipStrategy,
+    /// The mean PSNR of every strategy that was tried, in dB to the full run; empty where one alone was allowed.
+    pub tried: Vec<(SkipStrategy, f64)>,
+    /// What a real replay of the planned gate said, and what was done about it.
+    pub replayed: Replayed,
+    /// Points of the front that were replayed too; empty unless [`LeastErrorOptions::check_front`] asks for them.
+    pub checked: Vec<CheckedPoint>,
+    /// The plan of the same compute that also reuses modules; `None` unless [`LeastErrorOptions::plan_modules`] asks for it.
+    pub modules: Option<WithModules>,
+    /// What every skip of the strategy costs: other plans can be made from it without the model.
+    pub atlas: ErrorAtlas,
+    /// What a guarded run compares with; `None` unless [`LeastErrorOptions::guard`] asks for it.
+    pub guard: Option<Guard>,
+}
+
+/// A planned gate in a real replay on the calibration's runs. PSNR is the mean over runs, in dB to the full run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replayed {
+    /// The PSNR that the atlas predicts, errors of skips added up.
+    pub predicted: f64,
+    /// The PSNR of the replay.
+    pub found: f64,
+    /// What moving computed steps came to; `None` where the replay was no more than [`Replayed::MARGIN`] worse than predicted.
+    pub refined: Option<Refinement>,
+}
+
+impl Replayed {
+    /// A replay that is this many dB worse than predicted makes the gate refined.
+    pub const MARGIN: f64 = 3.0;
+}
+
+/// What moving computed steps by replays came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Refinement {
+    /// Computed steps that were moved.
+    pub swaps: usize,
+    /// Runs that the search replayed.
+    pub runs: usize,
+    /// The mean PSNR of the refined gate on all runs, in dB. It is used where this is more than [`Replayed::found`].
+    pub psnr: f64,
+}
+
+/// A point of the front as a real replay found it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CheckedPoint {
+    /// How many steps are computed.
+    pub computed: usize,
+    /// Computed steps relative to all.
+    pub compute_fraction: f64,
+    /// The mean PSNR of the replay on the calibration's runs, in dB to the full run.
+    pub psnr: f64,
+    /// The PSNR that the atlas predicts, errors of skips added up.
+    pub predicted: f64,
+}
+
+/// A plan with more computed steps at the same compute, in which modules are reused by measured error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WithModules {
+    /// The plan.
+    pub plan: CachePlan,
+    /// Its computed steps.
+    pub computed: usize,
+    /// Its mean PSNR on the calibration's runs, in dB.
+    pub psnr: f64,
+    /// The mean PSNR of the plan without module reuse, in dB.
+    pub without: f64,
+}
+
+/// What every possible skip costs, and the uncached samples that replays are held against: everything that plans of least
+/// error are made from, for any number of goals.
+pub struct SkipPrices<'a, const D: usize, M: SharedDenoiser<D>, S> {
+    closed: ClosedLoop<'a, D, M, S>,
+    /// One per gate site of the strategies.
+    atlases: Vec<ErrorAtlas>,
+    options: LeastErrorOptions,
+}
+
+impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a, D, M, S> {
+    /// The plan of least error that reaches `goal`: skips are priced along the uncached trajectories of the first
+    /// [`LeastErrorOptions::runs`] runs, the gate is planned exactly by [`front`], the strategy is the one that errs least in
+    /// replays, and a gate whose replay falls short of the prediction is refined by moving computed steps.
+    ///
+    /// # Errors
+    /// [`CalibError::Goal`] when no plan reaches the goal; else as [`Session::price_skips`].
+    pub fn least_error(self, goal: Goal, options: &LeastErrorOptions) -> Result<LeastError, CalibError> {
+        self.price_skips(options)?.plan(goal)
+    }
+
+    /// Prices every possible skip for the strategies of `options`, and samples the same runs in full.
+    ///
+    /// # Errors
+    /// [`CalibError::Goal`] for options without a strategy or with a guard that is no share; else as
+    /// [`Session::skip_errors`].
+    pub fn price_skips(self, options: &LeastErrorOptions) -> Result<SkipPrices<'a, D, M, S>, CalibError> {
+        options.check()?;
+        let session = self.first(options.runs);
+        let atlas = AtlasOptions { axis: options.axis, window: options.window, ..AtlasOptions::default() };
+        let mut atlases = session.skip_errors_at(&SkipStrategy::sites(&options.strategies), &atlas)?;
+        for atlas in &mut atlases {
+            atlas.provenance = Provenance { thresholds: Vec::new(), ..options.provenance.clone() };
+        }
+        Ok(SkipPrices { closed: session.closed_loop(), atlases, options: options.clone() })
+    }
+}
+
+impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> SkipPrices<'a, D, M, S> {
+    /// What skips cost at a site; `None` where no strategy of the options acts there.
+    pub fn atlas(&self, site: GateSite) -> Option<&ErrorAtlas> {
+        self.atlases.iter().find(|atlas| atlas.gate_site == site)
+    }
+
+    /// The runs and their uncached samples.
+    pub fn closed_loop(&self) -> &ClosedLoop<'a, D, M, S> {
+        &self.closed
+    }
+
+    /// The same with anchors at most `window` steps away, as if so few had been measured.
+    pub fn narrowed(&self, window: usize) -> Self {
+        let atlases = self.atlases.iter().map(|atlas| atlas.narrowed(window)).collect();
+        let options = LeastErrorOptions { window: window.min(self.options.window), ..self.options.clone() };
+        Self { closed: self.closed.first(usize::MAX), atlases, options }
+    }
+
+    /// The plan of least error for a goal.
+    ///
+    /// # Errors
+    /// [`CalibError::Goal`] when no plan reaches the goal.
+    pub fn plan(&self, goal: Goal) -> Result<LeastError, CalibError> {
+        let topology = self.closed.session().model().topology();
+        let (strategy, tried) = self.choose_strategy(goal)?;
+        let planner = self.planner(strategy);
+        let points = front(planner.atlas, &planner.options)?;
+        let computed = planner.choose(goal, &points)?;
+        let point = points.iter().find(|point| point.computed == computed).ok_or_else(nothing_to_skip)?;
+        let (point, replayed) = planner.refined(point)?;
+        let plan = planner.plan(&point)?;
+        self.options.check_budget(&plan.schedule(&topology)?)?;
+        Ok(LeastError {
+            modules: self.options.plan_modules.then(|| planner.with_modules(&plan, &points)).transpose()?,
+            checked: if self.options.check_front { planner.check(&points)? } else { Vec::new() },
+            guard: self.options.guard.map(|share| planner.guard(&point, share)),
+            atlas: planner.atlas.clone(),
+            plan,
+            strategy,
+            tried,
+            replayed,
+        })
+    }
+
+    /// The strategy whose plan errs least in replays, of as many computed steps as the first strategy takes for the goal;
+    /// and the mean PSNR of each.
+    fn choose_strategy(&self, goal: Goal) -> Result<(SkipStrategy, Vec<(SkipStrategy, f64)>), CalibError> {
+        if let [only] = self.options.strategies[..] {
+            return Ok((only, Vec::new()));
+        }
+        let topology = self.closed.session().model().topology();
+        let phase =
+            self.closed.session().phase("choosing what skips stand in for", self.options.strategies.len());
+        let (mut computed, mut tried, mut over_budget) = (None, Vec::new(), None);
+        for strategy in &self.options.strategies {
+            let planner = self.planner(*strategy);
+            let points = front(planner.atlas, &planner.options)?;
+            let computed = match computed {
+                Some(computed) => computed,
+                None => *computed.insert(planner.choose(goal, &points)?),
+            };
+            // Another strategy may not know so few steps.
+            if let Some(point) = points.iter().find(|point| point.computed >= computed) {
+                let plan = planner.plan(point)?;
+                match self.options.check_budget(&plan.schedule(&topology)?) {
+                    Ok(()) => tried.push((*strategy, self.closed.mean_psnr(&plan)?)),
+                    Err(error) => over_budget = Some(error),
+                }
+            }
+            phase.advance(1);
+        }
+        let best = SkipStrategy::preferred(&tried);
+        best.map(|best| (best, tried)).ok_or_else(|| over_budget.unwrap_or_else(nothing_to_skip))
+    }
+
+    fn planner(&self, strategy: SkipStrategy) -> Planner<'_, 'a, D, M, S> {
+        let atlas = self.atlas(strategy.gate_site).expect("the site of every strategy was priced");
+        let default = PlannerOptions::default();
+        let warm_up = self.options.warm_up.max(default.warm_up);
+        let options = PlannerOptions { rule: strategy.rule, warm_up, ..default };
+        Planner { closed: &self.closed, atlas, options }
+    }
+}
+
+/// The error of a run in which no step can be skipped.
+fn nothing_to_skip() -> CalibError {
+    CalibError::Goal {
+        goal: "the number of steps",
+        value: "too small".into(),
+        expected: "at least four, so that one can be skipped".into(),
+    }
+}
