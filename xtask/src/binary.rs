@@ -9,18 +9,18 @@ use anyhow::{Context, Result};
 
 use crate::cargo::{FEATURES, cargo, exit_code};
 
-const BINARY: [&str; 5] = ["--release", "--package", "invardiff", "--bin", "invardiff"];
+const BINARY: [&str; 5] = ["--release", "--package", "invardiff-cli", "--bin", "invardiff"];
 
 /// Builds the binary and runs `invardiff COMMAND ARGS` in the caller's directory, with its input, output and exit code.
 pub(crate) fn run(root: &Path, command: &str, args: &[OsString]) -> Result<ExitCode> {
-    let built = build(root).context("cargo build --package invardiff")?;
+    let built = build(root).context("cargo build --package invardiff-cli")?;
     if !built.success() {
         return Ok(exit_code(built));
     }
     let mut cargo = cargo(root);
     cargo.current_dir(std::env::current_dir()?).args(["run", "--quiet"]).args(BINARY).args(FEATURES);
     cargo.arg("--manifest-path").arg(root.join("Cargo.toml")).arg("--").arg(command).args(args);
-    Ok(exit_code(cargo.status().context("cargo run --package invardiff")?))
+    Ok(exit_code(cargo.status().context("cargo run --package invardiff-cli")?))
 }
 
 /// Builds the binary: silent where nothing is to do, cargo's own progress where something is.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{FEATURES, cargo, target};
 
-/// A set of features of the package `invardiff`, and how it is compiled.
+/// A set of features of the package `invardiff-cli`, and how it is compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Build {
     /// Empty for the set that every other task builds.
@@ -101,10 +101,10 @@ impl Build {
             .with_extension(std::env::consts::EXE_EXTENSION)
     }
 
-    /// `cargo COMMAND` for this set and the package `invardiff`, in its own target directory.
+    /// `cargo COMMAND` for this set and the package `invardiff-cli`, in its own target directory.
     pub(crate) fn cargo(&self, root: &Path, command: &str) -> Command {
         let mut cargo = cargo(root);
-        cargo.args([command, "--profile", self.profile.name(), "--package", "invardiff"]);
+        cargo.args([command, "--profile", self.profile.name(), "--package", "invardiff-cli"]);
         if self.features.is_empty() {
             cargo.args(FEATURES);
         } else {

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod features;
+mod library;
 mod links;
 mod sources;
 
@@ -50,6 +51,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     findings.extend(sources::check(&files));
     findings.extend(links::check(root, &files));
     findings.extend(features::check(root, &manifests)?);
+    findings.extend(library::check(root)?);
     for finding in &findings {
         println!("{finding}");
     }

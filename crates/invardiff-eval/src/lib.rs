@@ -1,10 +1,9 @@
-//! What a cached run is worth: image metrics, timing, and a report that opens from disk.
+//! What a cached run is worth: image metrics and timing.
 //!
 //! - [`psnr`], [`ssim`] and [`Lpips`] compare pictures, [`Quality`] sums a batch up;
 //! - [`Classifier`] says what pictures show, and [`Gaussian::frechet`] how far their features are from those of others;
 //! - [`alternate`] times runs against each other, [`peak_rss`] and [`reset_peak_rss`] read the peak memory;
-//! - [`rgb_images`] makes pictures of arrays and [`picture_grid`] one picture of many;
-//! - [`report::Report`] is written as one self-contained page with its figures and numbers beside it.
+//! - [`rgb_images`] makes pictures of arrays and [`picture_grid`] one picture of many.
 
 mod classifier;
 mod error;
@@ -14,7 +13,6 @@ mod lpips;
 mod pixel;
 mod psnr;
 mod quality;
-pub mod report;
 mod ssim;
 mod text;
 mod timing;

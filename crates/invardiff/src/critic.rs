@@ -149,11 +149,7 @@ impl Critic {
 ///
 /// # Errors
 /// For another number of parameters than the shape has.
-pub(crate) fn classifier(
-    shape: ClassifierShape,
-    parameters: Vec<f32>,
-    device: &Device,
-) -> Result<Classifier> {
+pub fn classifier(shape: ClassifierShape, parameters: Vec<f32>, device: &Device) -> Result<Classifier> {
     let data = TensorData::new(parameters, [shape.len()]);
     Ok(Classifier::new(shape, Tensor::from_data(data, (device, DType::F32)))?)
 }

@@ -2,13 +2,13 @@
 
 mod backend;
 mod found;
-pub(crate) mod memory;
+pub mod memory;
 mod open;
 
 pub use backend::GpuBackend;
 pub use found::{DeviceKind, Found};
-pub(crate) use open::on_processor;
-pub use open::{DeviceArg, OpenDevice};
+
+pub use open::{OpenDevice, on_processor};
 
 use std::fmt;
 use std::str::FromStr;
@@ -101,7 +101,9 @@ fn best() -> OpenDevice {
         let choice = found.choice();
         match OpenDevice::tried(found) {
             Ok(device) => return device,
-            Err(error) => eprintln!("note: {choice} is passed over: {}", crate::stdout::in_one_line(&error)),
+            Err(error) => {
+                eprintln!("note: {choice} is passed over: {}", crate::fault::with_causes(error.as_ref()));
+            }
         }
     }
     OpenDevice::processor()

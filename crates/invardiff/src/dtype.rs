@@ -1,10 +1,13 @@
 //! In which type weights are kept.
 
+use std::fmt;
+use std::str::FromStr;
+
 use anyhow::{Result, bail};
 use burn::tensor::{DType, Device};
 
 /// The element type of weights and features.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dtype {
     /// 32 bits.
     #[default]
@@ -69,5 +72,20 @@ impl Dtype {
             Self::F32 => Self::F32,
             Self::F16 | Self::Bf16 => Self::Bf16,
         }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Dtype {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|dtype| dtype.name() == text);
+        found.ok_or_else(|| format!("there are {}", Self::ALL.map(Self::name).join(", ")))
     }
 }

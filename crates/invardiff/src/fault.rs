@@ -5,6 +5,7 @@
 //! is shown as usual and becomes an error too.
 
 use std::any::Any;
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +18,7 @@ const LONGEST: usize = 600;
 
 /// What stopped some work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// What the first panic said.
     message: String,
     /// Where it was: file and line.
@@ -37,7 +38,7 @@ impl Fault {
     }
 
     /// One line: what failed, and what can be done about it where that is known.
-    pub(crate) fn into_message(self) -> String {
+    pub fn into_message(self) -> String {
         if !self.of_device() {
             return format!("a fault of this program: {} ({})", in_one_line(&self.message), self.place);
         }
@@ -50,7 +51,10 @@ impl Fault {
 }
 
 /// Runs `work`; a panic, its own or of a thread that it waits for, is an error.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Fault> {
+///
+/// # Errors
+/// The first panic.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Fault> {
     let seen = Arc::new(Mutex::new(Vec::<Fault>::new()));
     let usual: Arc<dyn Fn(&PanicHookInfo<'_>) + Send + Sync> = take_hook().into();
     let (noted, shown) = (seen.clone(), usual.clone());
@@ -79,8 +83,24 @@ fn said(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a message").to_owned()
 }
 
+/// An error with its causes, in one line; a cause that the error before it quotes already is left out.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut message = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let cause = error.to_string();
+        if message.is_empty() {
+            message = cause;
+        } else if !message.ends_with(&cause) {
+            message = format!("{message}: {cause}");
+        }
+        next = error.source();
+    }
+    message
+}
+
 /// A message without its line breaks and the trace behind it.
-pub(crate) fn in_one_line(message: &str) -> String {
+pub fn in_one_line(message: &str) -> String {
     let said = message.split("BACKTRACE").next().unwrap_or_default();
     let words: Vec<&str> = said.split_whitespace().collect();
     let line = words.join(" ");

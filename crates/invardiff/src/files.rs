@@ -12,7 +12,7 @@ use tempfile::{Builder, NamedTempFile};
 ///
 /// # Errors
 /// When the folder does not exist or cannot be written to; names `path`.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = || format!("cannot write {}", path.display());
     let mut beside = beside(path).with_context(name)?;
     beside.write_all(bytes).with_context(name)?;
@@ -24,7 +24,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// As [`write()`].
-pub(crate) fn check_writable(path: &Path) -> Result<()> {
+pub fn check_writable(path: &Path) -> Result<()> {
     beside(path).map(drop).with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn check_writable(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(crate) fn sha256(path: &Path) -> io::Result<String> {
+pub fn sha256(path: &Path) -> io::Result<String> {
     let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {

@@ -9,6 +9,7 @@ mod error;
 mod files;
 mod id;
 mod listing;
+mod progress;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,60 +1,63 @@
-//! InvarDiff: measure, plan and replay feature caching in diffusion transformers.
+//! InvarDiff as a library: measure, plan and replay feature caching in diffusion transformers.
 //!
-//! This crate composes the others: pipelines that sample with or without a plan ([`ClassToImage`], [`TextToImage`]), the
-//! embedded models ([`Embedded`]), weights from a path or a hub ([`Pretrained`], [`Hub`]), and the command line. For single concerns take the crates themselves: `invardiff-plan` (plans as data),
-//! `invardiff-runtime` (the seam), `invardiff-models`, `invardiff-calib`, `invardiff-eval`.
+//! This crate composes the ones below it, which it re-exports: [`plan`] (plans as data), [`runtime`] (the seam between a
+//! model and what decides over its modules), [`models`], [`calib`] (calibration) and [`eval`] (image metrics). It adds
+//! pipelines that sample with or without a plan ([`ClassToImage`], [`TextToImage`]) and the loading of models: weights from
+//! a path ([`Pretrained`]), from a hub (`Hub`, cargo feature `hub`), or embedded (`Embedded`, cargo feature `embedded`).
+//!
+//! [`prelude`] has the names that most programs use.
 
 mod adjustment;
-mod bench_model;
 mod class_to_image;
-pub mod cli;
-pub mod commands;
-mod compare;
-mod critic;
+pub mod critic;
 mod decode;
-mod device;
+pub mod device;
 mod dtype;
-mod e2e;
-#[cfg(feature = "autodiff")]
-mod examples;
-mod fault;
-mod files;
-mod held_out;
+#[cfg(feature = "embedded")]
+mod embedded;
+pub mod fault;
+pub mod files;
+#[cfg(feature = "hub")]
 mod hub;
 mod locate;
 mod lora;
 mod memory;
 mod model;
-mod parity;
 mod pipeline;
+pub mod prelude;
 mod pretrained;
-mod progress;
 mod routers;
 mod sampler;
-pub mod stdout;
-mod tensor_file;
+pub mod tensor_file;
 mod text_to_image;
-mod units;
+mod topology;
+pub mod units;
+
+pub use invardiff_calib as calib;
+pub use invardiff_eval as eval;
+pub use invardiff_models as models;
+pub use invardiff_plan as plan;
+pub use invardiff_runtime as runtime;
 
 pub use adjustment::{adjustment_path, read_adjustment, write_adjustment};
 pub use class_to_image::{ClassToImage, GuidedDit};
-pub use compare::{Contender, How, Judged, Pictures, compare, draw};
 pub use critic::{Critic, CriticFacts, Opinion, RealPictures};
-pub(crate) use device::on_processor;
-pub use device::{DeviceArg, DeviceChoice, DeviceKind, Found, GpuBackend, OpenDevice};
+pub use device::{DeviceChoice, DeviceKind, Found, GpuBackend, OpenDevice, on_processor};
 pub use dtype::Dtype;
-#[cfg(feature = "autodiff")]
-pub use examples::ExampleSet;
+#[cfg(feature = "embedded")]
+pub use embedded::Embedded;
+#[cfg(feature = "hub")]
 pub use hub::{Hub, HubError, HubId};
-pub use lora::parse_lora;
+pub use locate::locate;
+pub use lora::{check_loras, parse_lora};
 pub use memory::{MemoryNeed, NoRoom, Phase, available, parse_limit};
-pub use model::{Embedded, NamedDit};
+pub use model::NamedDit;
 pub use pipeline::{Pipeline, SamplingOptions, to_array};
 pub use pretrained::{FlowShift, Pretrained, SchedulerConfig, TextParts};
-pub use progress::{Bars, bar};
 pub use routers::{read_routers, write_routers};
 pub use sampler::{DitHistory, DitSampler, SamplerKind};
 pub use text_to_image::{
     Cut, GuidedFlux, Keeps, PreparedFlux, Prompt, PromptCond, PromptEncoder, TextToImage, TextToImageOptions,
     pack, unpack,
 };
+pub use topology::{known_topology, topology};

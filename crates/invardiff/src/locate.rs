@@ -2,26 +2,45 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::{Embedded, Hub, HubId};
+#[cfg(feature = "embedded")]
+use crate::Embedded;
 
-/// The file or folder of a model. What is no path is taken for an id (`owner/name`, `owner/name@revision`) and fetched.
+/// The file or folder of a model. What is no path is taken for an id (`owner/name`, `owner/name@revision`) and fetched, with
+/// the cargo feature `hub`.
 ///
 /// # Errors
 /// When it is neither, or cannot be fetched.
-pub(crate) fn locate(model: &str) -> Result<PathBuf> {
+pub fn locate(model: &str) -> Result<PathBuf> {
     let path = Path::new(model);
-    if path.exists() {
-        return Ok(path.to_owned());
-    }
-    let Ok(id) = HubId::parse(model) else {
-        let embedded = Embedded::ALL.map(Embedded::name).join(", ");
-        bail!(
-            "there is no such file or folder, it is no id of a hub (owner/name), and the embedded models are {embedded}"
-        );
+    if path.exists() { Ok(path.to_owned()) } else { fetch(model) }
+}
+
+#[cfg(feature = "hub")]
+fn fetch(model: &str) -> Result<PathBuf> {
+    use anyhow::Context;
+
+    let Ok(id) = crate::HubId::parse(model) else {
+        bail!("there is no such file or folder, it is no id of a hub (owner/name){}", embedded());
     };
-    let hub = Hub::from_env()?;
+    let hub = crate::Hub::from_env()?;
     hub.fetch(&id)
         .with_context(|| format!("there is no path {model}, so it is taken for the id of a model on a hub"))
+}
+
+#[cfg(not(feature = "hub"))]
+fn fetch(_: &str) -> Result<PathBuf> {
+    bail!("there is no such file or folder, hubs are not built in (cargo feature hub){}", embedded())
+}
+
+/// The names of the embedded models, as the end of a sentence.
+#[cfg(feature = "embedded")]
+fn embedded() -> String {
+    format!(", and the embedded models are {}", Embedded::ALL.map(Embedded::name).join(", "))
+}
+
+#[cfg(not(feature = "embedded"))]
+fn embedded() -> String {
+    ", and there are no embedded models (cargo feature embedded)".to_owned()
 }

@@ -22,7 +22,10 @@ pub fn parse_lora(text: &str) -> Result<Lora, String> {
 }
 
 /// Refuses a file that is not there, before anything large is loaded.
-pub(crate) fn present(loras: &[Lora]) -> Result<()> {
+///
+/// # Errors
+/// Names the file.
+pub fn check_loras(loras: &[Lora]) -> Result<()> {
     for lora in loras {
         let path: &Path = &lora.path;
         ensure!(path.is_file(), "--lora {}: there is no such file", path.display());

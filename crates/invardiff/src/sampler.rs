@@ -1,5 +1,8 @@
 //! Which sampler: a choice by name, resolved to one type that the pipelines take.
 
+use std::fmt;
+use std::str::FromStr;
+
 use anyhow::Result;
 use burn::tensor::Tensor;
 use invardiff_models::DitConfig;
@@ -9,16 +12,44 @@ use invardiff_runtime::{
 };
 
 /// A sampler by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SamplerKind {
     /// DDIM, respaced as the authors use it.
     #[default]
     Ddim,
     /// DPM-Solver++ 2M.
-    #[value(name = "dpm-solver++")]
     DpmSolverPlusPlus,
     /// Flow-match Euler, the sampler of FLUX.
     FlowMatchEuler,
+}
+
+impl SamplerKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ddim, Self::DpmSolverPlusPlus, Self::FlowMatchEuler];
+
+    /// The name that plans record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ddim => "ddim",
+            Self::DpmSolverPlusPlus => "dpm-solver++",
+            Self::FlowMatchEuler => "flow-match-euler",
+        }
+    }
+}
+
+impl fmt::Display for SamplerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for SamplerKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| format!("there are {}", Self::ALL.map(Self::name).join(", ")))
+    }
 }
 
 /// A sampler for DiT, as chosen at run time.
@@ -189,7 +220,7 @@ impl Sampler<4> for DitSampler {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "embedded"))]
 mod tests {
     use super::*;
     use crate::Embedded;

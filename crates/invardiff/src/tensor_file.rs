@@ -20,7 +20,7 @@ const LIMIT: u64 = 1 << 30;
 
 /// Arrays by name, and the object beside them.
 #[derive(Clone, Debug)]
-pub(crate) struct TensorFile {
+pub struct TensorFile {
     /// What the file holds, e.g. `invardiff-routers`.
     format: &'static str,
     /// The file's name in messages.
@@ -37,7 +37,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// When the object cannot be written as JSON.
-    pub(crate) fn new(format: &'static str, object: &impl Serialize) -> Result<Self> {
+    pub fn new(format: &'static str, object: &impl Serialize) -> Result<Self> {
         let object =
             json!({ "format": format, "version": VERSION, "content": serde_json::to_value(object)? });
         Ok(Self { format, file: String::new(), object, arrays: BTreeMap::new() })
@@ -47,7 +47,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// When there are not as many values as the shape says.
-    pub(crate) fn insert(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<()> {
+    pub fn insert(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<()> {
         let array = ArrayD::from_shape_vec(IxDyn(shape), values).with_context(|| format!("'{name}'"))?;
         self.arrays.insert(name.to_owned(), array);
         Ok(())
@@ -57,7 +57,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// When it cannot be written; names it.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    pub fn write(&self, path: &Path) -> Result<()> {
         let bytes: BTreeMap<&str, Vec<u8>> = self
             .arrays
             .iter()
@@ -77,7 +77,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// When it cannot be read, is no safetensors file, or one of another format or version; names it.
-    pub(crate) fn read(path: &Path, format: &'static str) -> Result<Self> {
+    pub fn read(path: &Path, format: &'static str) -> Result<Self> {
         let file = path.display().to_string();
         let size = std::fs::metadata(path).with_context(|| file.clone())?.len();
         ensure!(size <= LIMIT, "{file}: larger than {LIMIT} bytes");
@@ -88,7 +88,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// As [`TensorFile::read`].
-    pub(crate) fn parse(bytes: &[u8], file: String, format: &'static str) -> Result<Self> {
+    pub fn parse(bytes: &[u8], file: String, format: &'static str) -> Result<Self> {
         let wrong = |error| anyhow!("{file}: no whole safetensors file: {error}");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(wrong)?;
         let object = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
@@ -111,7 +111,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// When it lacks a key or has one of another type; names file and key.
-    pub(crate) fn object<T: DeserializeOwned>(&self) -> Result<T> {
+    pub fn object<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_value(self.object["content"].clone())
             .with_context(|| format!("{}: metadata '{KEY}'", self.file))
     }
@@ -120,7 +120,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// When there is none of this name, or it has other axes; names file and array.
-    pub(crate) fn array<const D: usize>(&self, name: &str) -> Result<([usize; D], Vec<f32>)> {
+    pub fn array<const D: usize>(&self, name: &str) -> Result<([usize; D], Vec<f32>)> {
         let array = self.arrays.get(name);
         let array = array
             .ok_or_else(|| anyhow!("{}: '{name}' is missing from the {} file", self.file, self.format))?;
@@ -134,7 +134,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// As [`TensorFile::array`], and for another shape.
-    pub(crate) fn shaped<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Vec<f32>> {
+    pub fn shaped<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Vec<f32>> {
         let (found, values) = self.array::<D>(name)?;
         ensure!(found == shape, "{}: '{name}' has shape {found:?}, expected {shape:?}", self.file);
         Ok(values)

@@ -3,16 +3,35 @@
 use super::{Finding, Manifest};
 
 /// The crates of the workspace, each with those of the workspace that it may depend on. Arrows run one way:
-/// plan <- runtime <- {models, calib, eval} <- invardiff; the three siblings do not see each other.
-const ARROWS: [(&str, &[&str]); 9] = [
+/// plan <- runtime <- {models, calib, eval} <- invardiff <- lab <- cli, and eval <- report <- lab; models, calib and eval do
+/// not see each other.
+const ARROWS: [(&str, &[&str]); 12] = [
     ("invardiff-plan", &[]),
     ("invardiff-runtime", &["invardiff-plan", HACK]),
     ("invardiff-models", &["invardiff-plan", "invardiff-runtime", HACK]),
     ("invardiff-calib", &["invardiff-plan", "invardiff-runtime", HACK]),
     ("invardiff-eval", &["invardiff-plan", "invardiff-runtime", HACK]),
+    ("invardiff-report", &["invardiff-plan", "invardiff-eval", HACK]),
+    ("invardiff", &LIBRARY),
     (
-        "invardiff",
+        "invardiff-lab",
         &[
+            "invardiff",
+            "invardiff-report",
+            "invardiff-plan",
+            "invardiff-runtime",
+            "invardiff-models",
+            "invardiff-calib",
+            "invardiff-eval",
+            HACK,
+        ],
+    ),
+    (
+        "invardiff-cli",
+        &[
+            "invardiff",
+            "invardiff-lab",
+            "invardiff-report",
             "invardiff-plan",
             "invardiff-runtime",
             "invardiff-models",
@@ -37,11 +56,22 @@ const ARROWS: [(&str, &[&str]); 9] = [
     (HACK, &[]),
 ];
 
+/// What the facade is made of.
+const LIBRARY: [&str; 6] =
+    ["invardiff-plan", "invardiff-runtime", "invardiff-models", "invardiff-calib", "invardiff-eval", HACK];
+
 /// Pins features, see its manifest.
 const HACK: &str = "workspace-hack";
 
 /// Crates that know nothing of tensors.
 const WITHOUT_BURN: [&str; 3] = ["invardiff-plan", "xtask", HACK];
+
+/// What belongs to programs, with the crates that may depend on it.
+const OF_PROGRAMS: [(&str, &[&str]); 3] = [
+    ("clap", &["invardiff-cli", "invardiff-lab", "xtask"]),
+    ("anyhow", &["invardiff-cli", "invardiff-lab", "invardiff", "xtask"]),
+    ("indicatif", &["invardiff-cli", "invardiff-lab", "invardiff"]),
+];
 
 /// Checks the arrows and that every crate takes the workspace's lints.
 pub(super) fn check(manifests: &[Manifest]) -> Vec<Finding> {
@@ -72,6 +102,12 @@ fn of_crate(manifest: &Manifest) -> Vec<Finding> {
                     ));
                 }
             }
+        }
+    }
+    for (package, allowed) in OF_PROGRAMS {
+        let takes = dependencies(&manifest.table).iter().any(|name| name == package);
+        if takes && !allowed.contains(&manifest.name.as_str()) {
+            find(format!("{} is no program and may not depend on {package}", manifest.name));
         }
     }
     let lints = manifest.table.get("lints").and_then(|lints| lints.get("workspace")?.as_bool());
@@ -131,6 +167,17 @@ mod tests {
         let lints = "lints.workspace = true\n";
         assert_eq!(found("invardiff-plan", &format!("{lints}dev-dependencies.burn-flex = '1'")).len(), 1);
         assert!(found("invardiff-runtime", &format!("{lints}dependencies.burn = '1'")).is_empty());
+    }
+
+    #[test]
+    fn what_belongs_to_programs_stays_there() {
+        let takes =
+            |name, package| found(name, &format!("lints.workspace = true\ndependencies.{package} = '1'"));
+        for (package, _) in OF_PROGRAMS {
+            assert_eq!(takes("invardiff-calib", package).len(), 1, "{package}");
+            assert!(takes("invardiff-cli", package).is_empty(), "{package}");
+        }
+        assert_eq!(takes("invardiff", "clap").len(), 1);
     }
 
     #[test]

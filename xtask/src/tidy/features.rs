@@ -13,7 +13,7 @@ use super::{Finding, Manifest};
 use crate::cargo::cargo;
 
 /// Packages with their features, as `name vX.Y.Z features`.
-type Selection = BTreeSet<String>;
+pub(super) type Selection = BTreeSet<String>;
 
 /// Compares what single packages select with what the whole workspace selects.
 pub(super) fn check(root: &Path, manifests: &[Manifest]) -> Result<Vec<Finding>> {
@@ -30,8 +30,8 @@ pub(super) fn check(root: &Path, manifests: &[Manifest]) -> Result<Vec<Finding>>
     };
     let plain = tree(root, &["--workspace", "--edges", "normal,build"])?;
     let mut findings = compare(&plain, "the workspace without tests");
-    let binary = tree(root, &["--package", "invardiff", "--edges", "normal,build"])?;
-    findings.extend(compare(&binary, "the package invardiff without tests"));
+    let binary = tree(root, &["--package", "invardiff-cli", "--edges", "normal,build"])?;
+    findings.extend(compare(&binary, "the package invardiff-cli without tests"));
     for manifest in manifests {
         if dependencies(&manifest.table).iter().any(|name| name == "burn") {
             let alone = tree(root, &["--package", &manifest.name, "--edges", "normal,build,dev"])?;
@@ -41,7 +41,8 @@ pub(super) fn check(root: &Path, manifests: &[Manifest]) -> Result<Vec<Finding>>
     Ok(findings)
 }
 
-fn tree(root: &Path, args: &[&str]) -> Result<Selection> {
+/// The packages that a `cargo tree` lists, with their features.
+pub(super) fn tree(root: &Path, args: &[&str]) -> Result<Selection> {
     let mut cargo = cargo(root);
     cargo.args(["tree", "--quiet", "--prefix", "none", "--format", "{p} {f}"]).args(args);
     let output = cargo.output().context("cargo tree")?;
@@ -57,7 +58,8 @@ fn differing<'a>(selected: &'a Selection, everything: &Selection, below: &BTreeS
     selected.iter().filter(odd).map(String::as_str).collect()
 }
 
-fn name(line: &str) -> &str {
+/// The package in a line of [`tree`].
+pub(super) fn name(line: &str) -> &str {
     line.split(' ').next().unwrap_or_default()
 }
 

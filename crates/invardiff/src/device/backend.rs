@@ -62,7 +62,7 @@ impl GpuBackend {
     }
 
     /// What it means that none was found.
-    pub(crate) const fn absent(self) -> &'static str {
+    pub const fn absent(self) -> &'static str {
         match self {
             Self::Cuda => "no CUDA device was found: NVIDIA's driver (libcuda) is missing, or it has no card",
             Self::Vulkan => {

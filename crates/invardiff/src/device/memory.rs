@@ -5,13 +5,13 @@ use std::path::Path;
 use super::{DeviceKind, Found, GpuBackend};
 
 /// Bytes of memory of the machine, where the system says (Linux).
-pub(crate) fn of_machine() -> Option<u64> {
+pub fn of_machine() -> Option<u64> {
     total(&std::fs::read_to_string("/proc/meminfo").ok()?)
 }
 
 /// Bytes of memory that the device can have, where that can be learned: for graphics that share the machine's memory, all
 /// of it.
-pub(crate) fn of(found: &Found) -> Option<u64> {
+pub fn of(found: &Found) -> Option<u64> {
     match (found.backend, found.kind) {
         (GpuBackend::Cuda, _) => of_cuda(found.index),
         (_, DeviceKind::Software | DeviceKind::Integrated | DeviceKind::Processor) => of_machine(),

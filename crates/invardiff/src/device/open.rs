@@ -8,25 +8,6 @@ use burn::tensor::{DType, Device, Tensor};
 use super::{DeviceChoice, DeviceKind, Found};
 use crate::fault::caught;
 
-/// The flag that says where to compute.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub struct DeviceArg {
-    /// Where to compute: auto, cpu, cuda, vulkan, wgpu, or the n-th of these as cuda:1; `invardiff devices` lists them.
-    /// auto takes a graphics card where there is one, and never a software renderer
-    #[arg(long = "device", env = "INVARDIFF_DEVICE", default_value = "auto", value_name = "DEVICE")]
-    choice: DeviceChoice,
-}
-
-impl DeviceArg {
-    /// Opens the device.
-    ///
-    /// # Errors
-    /// As [`DeviceChoice::open`].
-    pub fn open(self) -> Result<OpenDevice> {
-        self.choice.open()
-    }
-}
-
 /// A device that computes. When it goes, it is waited for: a driver that is still at work when the process ends may take the
 /// process with it.
 #[derive(Debug)]
@@ -102,7 +83,7 @@ impl Drop for OpenDevice {
 }
 
 /// Whether a device is the processor. There, runs are worth spreading over threads; elsewhere they would share one queue.
-pub(crate) fn on_processor(device: &Device) -> bool {
+pub fn on_processor(device: &Device) -> bool {
     *device == Device::flex()
 }
 

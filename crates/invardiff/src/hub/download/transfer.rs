@@ -10,7 +10,7 @@ use hf_hub::api::sync::{ApiError, ApiRepo};
 use indicatif::ProgressBar;
 
 use crate::hub::listing::File;
-use crate::progress::bytes_bar;
+use crate::hub::progress::bytes_bar;
 
 /// Why an attempt came to nothing.
 pub(super) enum Broken {

@@ -1,0 +1,78 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use clap::{CommandFactory, Parser, Subcommand};
+use invardiff::fault::caught;
+#[cfg(feature = "autodiff")]
+use invardiff_lab::commands::train_classifier;
+use invardiff_lab::commands::{bench_model, block_cache, compare, e2e, fit, parity, route, verify};
+
+use crate::commands::{calibrate, devices, generate, plan};
+
+/// Feature caching for diffusion transformers: measure how much changes from step to step, make a plan, replay it.
+#[derive(Debug, Parser)]
+#[command(name = "invardiff", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Calibrate(calibrate::Args),
+    Compare(compare::Args),
+    Fit(fit::Args),
+    Generate(generate::Args),
+    Plan(plan::Args),
+    #[cfg(feature = "autodiff")]
+    TrainClassifier(train_classifier::Args),
+    Verify(verify::Args),
+    Parity(parity::Args),
+    Route(route::Args),
+    BlockCache(block_cache::Args),
+    Devices(devices::Args),
+    E2e(e2e::Args),
+    BenchModel(bench_model::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Cli {
+    /// Does what was asked for. The exit code tells a check that failed (1) from one that passed (0).
+    ///
+    /// # Errors
+    /// One error that names the file, key or flag, for anything that cannot be done.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        caught(|| self.command.run()).map_err(|fault| anyhow!(fault.into_message())).flatten()
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Calibrate(args) => calibrate::run(&args),
+            Self::Compare(args) => compare::run(&args),
+            Self::Fit(args) => fit::run(&args),
+            Self::Generate(args) => generate::run(&args),
+            Self::Plan(args) => plan::run(&args),
+            #[cfg(feature = "autodiff")]
+            Self::TrainClassifier(args) => train_classifier::run(&args),
+            Self::Verify(args) => verify::run(&args),
+            Self::Parity(args) => parity::run(&args),
+            Self::Route(args) => route::run(&args),
+            Self::BlockCache(args) => block_cache::run(&args),
+            Self::Devices(args) => devices::run(args),
+            Self::E2e(args) => e2e::run(&args),
+            Self::BenchModel(args) => bench_model::run(&args),
+            Self::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "invardiff", &mut std::io::stdout());
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}

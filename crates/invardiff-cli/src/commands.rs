@@ -1,0 +1,6 @@
+//! One module a command: its arguments and what it does.
+
+pub(crate) mod calibrate;
+pub(crate) mod devices;
+pub(crate) mod generate;
+pub(crate) mod plan;

@@ -1,0 +1,216 @@
+//! What a user wants of a plan of least error, and what it may use.
+
+use std::str::FromStr;
+
+use anyhow::{Result, bail, ensure};
+use invardiff_calib::{Goal, SkipStrategy};
+use invardiff_plan::{GateSite, OutputForm, Storage, TimeAxis};
+
+/// What a user wants of a plan.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[group(multiple = false)]
+pub(super) struct GoalFlags {
+    /// Make the plan of least error that is this many times faster, instead of the published rule's
+    #[arg(long, value_name = "X")]
+    pub(super) target_speedup: Option<f64>,
+    /// Make the plan of least error that computes this many steps
+    #[arg(long, value_name = "N")]
+    pub(super) compute_steps: Option<usize>,
+    /// Make the plan of least error that draws one picture in this many milliseconds, by the steps timed on this machine
+    #[arg(long, value_name = "MS")]
+    pub(super) max_latency: Option<f64>,
+    /// Make the fastest plan of least error whose pictures keep this mean PSNR to the full run (in dB, on the
+    /// calibration's own conditions)
+    #[arg(long, value_name = "DB")]
+    pub(super) min_psnr: Option<f64>,
+}
+
+impl GoalFlags {
+    /// What was asked for, with its flag; `None` leaves the published rule's plan.
+    fn asked(&self) -> Option<(Goal, &'static str)> {
+        let speedup = self.target_speedup.map(|speedup| (Goal::Speedup(speedup), "--target-speedup"));
+        let computed = self.compute_steps.map(|steps| (Goal::ComputedSteps(steps), "--compute-steps"));
+        let latency = self.max_latency.map(|ms| (Goal::Latency(ms), "--max-latency"));
+        let psnr = self.min_psnr.map(|decibels| (Goal::Psnr(decibels), "--min-psnr"));
+        speedup.or(computed).or(latency).or(psnr)
+    }
+
+    /// Whether a plan of least error was asked for.
+    pub(super) fn is_set(&self) -> bool {
+        self.asked().is_some()
+    }
+
+    /// The goal, or without one at most `compute` of the full run.
+    pub(super) fn or(&self, compute: f64) -> Goal {
+        self.asked().map_or(Goal::ComputeFraction(compute), |(goal, _)| goal)
+    }
+
+    /// The flag that says the goal.
+    pub(super) fn flag(&self) -> Option<&'static str> {
+        self.asked().map(|(_, flag)| flag)
+    }
+}
+
+/// What a plan of least error may use, and how features are kept.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Means {
+    /// What the skips of the least-error plan stand in for: the network's output in some form, or the trunk's hidden state; by
+    /// default whatever errs least in replays
+    #[arg(long, value_enum, value_name = "SITE")]
+    skip_site: Option<SkipSite>,
+    /// Hold the last computed value in the least-error plan instead of extrapolating the last two
+    #[arg(long)]
+    hold: bool,
+    /// Extrapolate along the sampler's own time instead of step numbers
+    #[arg(long)]
+    sampler_time: bool,
+    /// Also plan module reuse inside of computed steps by measured error (slow: many replays), and keep it if it pays
+    #[arg(long)]
+    plan_modules: bool,
+    /// Add a row where the least-error plan may compute up to this share of all steps more for pictures that turn out
+    /// harder than the calibration's
+    #[arg(long, value_name = "SHARE")]
+    guard: Option<f64>,
+    /// Keep at most this much for one picture (such as 512kB, 1.5GB): modules that do not fit are computed
+    #[arg(long, value_name = "BYTES")]
+    cache_budget: Option<ByteSize>,
+    /// Keep features in half precision; the report has a row with and one without
+    #[arg(long, value_enum, value_name = "DTYPE")]
+    cache_dtype: Option<CacheDtype>,
+}
+
+impl Means {
+    /// How skipped steps may get their values: one strategy where the flags say which.
+    pub(super) fn strategies(&self) -> Vec<SkipStrategy> {
+        let asked = self.skip_site.map_or(SkipStrategy::DEFAULT.gate_site, SkipSite::gate_site);
+        match (self.skip_site, self.hold) {
+            (_, true) => vec![SkipStrategy::hold(asked)],
+            (Some(_), false) => vec![SkipStrategy::linear(asked)],
+            // A guard looks at extrapolated clean samples.
+            (None, false) if self.guard.is_some() => vec![SkipStrategy::DEFAULT],
+            (None, false) => SkipStrategy::ALL.to_vec(),
+        }
+    }
+
+    /// The axis of extrapolation.
+    pub(super) fn axis(&self) -> TimeAxis {
+        if self.sampler_time { TimeAxis::Sampler } else { TimeAxis::Step }
+    }
+
+    /// Whether modules are planned.
+    pub(super) fn plan_modules(&self) -> bool {
+        self.plan_modules
+    }
+
+    /// The share of steps that a guarded run may spend.
+    ///
+    /// # Errors
+    /// When it is no share, or the plan is not one that can be guarded.
+    pub(super) fn guard(&self) -> Result<Option<f64>> {
+        if let Some(share) = self.guard {
+            ensure!((0.0..=1.0).contains(&share), "--guard is {share}, expected a share from 0 to 1");
+            ensure!(
+                matches!(self.skip_site, None | Some(SkipSite::X0)) && !self.hold,
+                "--guard looks at extrapolated clean samples: leave out --skip-site and --hold"
+            );
+        }
+        Ok(self.guard)
+    }
+
+    /// Bytes that may be kept for one picture.
+    pub(super) fn budget(&self) -> Option<usize> {
+        self.cache_budget.map(|budget| budget.0)
+    }
+
+    /// The precision of kept features.
+    pub(super) fn storage(&self) -> Storage {
+        self.cache_dtype.map_or(Storage::AsComputed, CacheDtype::storage)
+    }
+}
+
+/// What a skip stands in for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum SkipSite {
+    /// The network's output as the clean sample it predicts.
+    X0,
+    /// The network's output as noise.
+    Epsilon,
+    /// The network's output as velocity.
+    Velocity,
+    /// The hidden state after the last block; the final layer runs fresh.
+    Trunk,
+}
+
+impl SkipSite {
+    fn gate_site(self) -> GateSite {
+        match self {
+            Self::X0 => GateSite::Output(OutputForm::X0),
+            Self::Epsilon => GateSite::Output(OutputForm::Epsilon),
+            Self::Velocity => GateSite::Output(OutputForm::Velocity),
+            Self::Trunk => GateSite::Trunk,
+        }
+    }
+}
+
+/// Half precision for kept features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CacheDtype {
+    /// 11 significant bits.
+    F16,
+    /// 8 significant bits, the range of f32.
+    Bf16,
+}
+
+impl CacheDtype {
+    /// As a schedule takes it.
+    pub(crate) fn storage(self) -> Storage {
+        match self {
+            Self::F16 => Storage::F16,
+            Self::Bf16 => Storage::Bf16,
+        }
+    }
+}
+
+/// A number of bytes, as `4096`, `512kB` or `1.5GB` (decimal) or `512KiB`, `2GiB` (binary).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ByteSize(pub(crate) usize);
+
+impl FromStr for ByteSize {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+        let (number, unit) = text.split_at(split);
+        let factor = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1.0,
+            "k" | "kb" => 1e3,
+            "m" | "mb" => 1e6,
+            "g" | "gb" => 1e9,
+            "kib" => 1024.0,
+            "mib" => 1024.0 * 1024.0,
+            "gib" => 1024.0 * 1024.0 * 1024.0,
+            _ => bail!("'{unit}' is no unit of bytes; expected kB, MB, GB, KiB, MiB or GiB"),
+        };
+        match number.parse::<f64>() {
+            Ok(number) => Ok(Self((number * factor) as usize)),
+            Err(_) => bail!("'{text}' is no number of bytes; expected such as 512kB or 1.5GB"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_with_and_without_a_unit() {
+        let read = |text: &str| text.parse::<ByteSize>().unwrap().0;
+        assert_eq!(
+            [read("4096"), read("1.5GB"), read("512 kB"), read("2KiB")],
+            [4096, 1_500_000_000, 512_000, 2048]
+        );
+        for wrong in ["", "GB", "1.5 parsecs", "1.2.3"] {
+            assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
+        }
+    }
+}

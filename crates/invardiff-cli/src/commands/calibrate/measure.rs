@@ -1,0 +1,105 @@
+//! Measuring: the calibration, both plans, and how long the chosen one takes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use invardiff::Pipeline;
+use invardiff_calib::{LeastError, Outcome};
+use invardiff_lab::Bars;
+use invardiff_plan::{CachePlan, Calibration, Cost, Fitted, Schedule, Settings, fit_to_budget};
+use invardiff_runtime::Denoiser;
+
+use super::trace::{Trace, trace};
+use super::{Args, least_error, settings};
+
+/// What was measured.
+pub(super) struct Measured {
+    /// The published rule's plan and everything behind it.
+    pub(super) paper: Outcome,
+    /// What it cost to fit that plan to the memory budget, where there is one.
+    pub(super) fitted: Option<Fitted>,
+    /// The plan of least error.
+    pub(super) least: LeastError,
+    /// Which of the two was asked for.
+    pub(super) wanted: Wanted,
+    /// How long the calibration took, in seconds.
+    pub(super) seconds: f64,
+    /// What drawing one picture takes, full and under the plan.
+    pub(super) trace: Trace,
+}
+
+/// Which plan a calibration is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The published rule's.
+    Paper,
+    /// The one of least error.
+    LeastError,
+}
+
+impl Measured {
+    /// The plan that was asked for.
+    pub(super) fn plan(&self) -> &CachePlan {
+        match self.wanted {
+            Wanted::Paper => &self.paper.plan,
+            Wanted::LeastError => &self.least.plan,
+        }
+    }
+}
+
+/// Calibrates and traces.
+pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Measured> {
+    let settings = settings(args, full)?;
+    let start = Instant::now();
+    let mut paper = calibrate_on(args, full, &settings)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let provenance = &mut paper.plan.provenance;
+    provenance.tool = concat!("invardiff ", env!("CARGO_PKG_VERSION")).into();
+    provenance.execution = Some(full.execution());
+    let origin = full.calibration_origin(args.runs(full), args.seed);
+    provenance.calibration = Some(Calibration {
+        guidance_scale: origin.guidance_scale.filter(|_| !args.calibrate_unguided),
+        ..origin
+    });
+    let topology = full.denoiser().topology();
+    let compute = Cost::of(&paper.plan, &topology)?.compute_fraction();
+    let least = least_error::plan(args, full, compute, &paper.plan.provenance)?;
+    let storage = args.means.storage();
+    let fitted = args
+        .means
+        .budget()
+        .map(|budget| {
+            let bytes =
+                |schedule: &Schedule| schedule.clone().storing(storage).peak_bytes(1, full.dtype().size());
+            let fitted = fit_to_budget(&paper.plan, &topology, budget, bytes).context("--cache-budget")?;
+            paper.plan = fitted.plan.clone();
+            Ok::<_, anyhow::Error>(fitted)
+        })
+        .transpose()?;
+    let wanted = if args.goal.is_set() { Wanted::LeastError } else { Wanted::Paper };
+    let plan = match wanted {
+        Wanted::Paper => &paper.plan,
+        Wanted::LeastError => &least.plan,
+    };
+    let schedule = Arc::new(plan.schedule(&topology)?.storing(storage));
+    let trace = trace(full, &schedule, args.seed.wrapping_add(args.runs(full) as u64))?;
+    Ok(Measured { paper, fitted, least, wanted, seconds, trace })
+}
+
+fn calibrate_on<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    settings: &Settings,
+) -> Result<Outcome> {
+    let pipeline = if args.calibrate_unguided {
+        full.unguided().with_context(|| {
+            format!("--calibrate-unguided: the guidance of {} is part of the network", full.name())
+        })?
+    } else {
+        full.clone()
+    };
+    let runs = pipeline.calibration_runs(args.runs(full), args.seed)?;
+    let bars = Bars::default();
+    Ok(pipeline.session(&runs)?.with_progress(&bars).two_phase(settings, &full.record_options())?)
+}

@@ -1,0 +1,326 @@
+//! The report of a calibration.
+
+use std::path::Path;
+
+use anyhow::Result;
+use invardiff::Pipeline;
+use invardiff_calib::Similarity;
+use invardiff_eval::peak_rss;
+use invardiff_lab::Judged;
+use invardiff_lab::held_out::table;
+use invardiff_plan::{Cost, DistanceTable, Kind, Threshold};
+use invardiff_report::{
+    Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Scale,
+    Series, StepChart, Unit,
+};
+use invardiff_runtime::{Denoiser, Sampler};
+use ndarray::{Array2, Axis, Slice};
+
+use super::Args;
+use super::measure::Measured;
+use super::rivals::Comparison;
+
+/// Columns of a picture grid.
+const COLUMNS: usize = 10;
+
+/// Assembles the report.
+pub(super) fn report<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    measured: &Measured,
+    comparison: &Comparison<P>,
+) -> Result<Report> {
+    let plan = measured.plan();
+    let topology = full.denoiser().topology();
+    let cost = Cost::of(plan, &topology)?;
+    let table = table(&comparison.contenders, &comparison.judged);
+    let own = &comparison.judged[1];
+    Ok(Report {
+        title: format!("InvarDiff on {}", full.name()),
+        subtitle: format!(
+            "{} steps of {}, {}, {} calibration runs",
+            full.sampler().steps(),
+            full.sampler().name(),
+            full.guidance_scale().map_or("no guidance".into(), |scale| format!("guidance {scale}")),
+            args.runs(full)
+        ),
+        highlights: vec![
+            Highlight {
+                label: "measured speed-up".into(),
+                value: format!("{:.2}x", measured.trace.speedup()),
+                detail: format!("predicted {:.2}x, gate alone {:.2}x", cost.speedup(), cost.gate_speedup()),
+            },
+            Highlight {
+                label: "skipped steps".into(),
+                value: format!("{} of {}", plan.skipped_steps(), plan.steps()),
+                detail: format!("{} modules reused in the others", plan.reused_modules()),
+            },
+            Highlight {
+                label: "PSNR to the full run".into(),
+                value: format!("{:.1} dB", own.quality.psnr_mean),
+                detail: format!("worst picture {:.1} dB", own.quality.psnr_worst),
+            },
+            Highlight {
+                label: "peak cache".into(),
+                value: format!("{} KiB", own.peak_bytes_per_picture / 1024),
+                detail: format!("a picture; the schedule predicts {} KiB", plan.schedule(&topology)?.storing(args.means.storage()).peak_bytes(1, full.dtype().size()) / 1024),
+            },
+        ],
+        facts: facts(args, full, measured, comparison),
+        notes: notes(args, measured, comparison, vec![
+            "PSNR and SSIM compare with the full run from the same noise, on values clamped to their range and not \
+             rounded to bytes. The table's speed-ups are medians over batches drawn in turns in one process; FLOPs are those \
+             of matrix products."
+                .into(),
+            measured.trace.note(cost.speedup(), plan.gate()),
+            "Rows at the same compute are what a user could have done instead: skipping a step of a deterministic \
+             sampler is nearly a coarser time grid. The converged pictures are where all solvers lead from the same noise: \
+             near them, another picture than the full run's is no worse."
+                .into(),
+        ]),
+        thresholds: plan.provenance.thresholds.clone(),
+        table,
+        plan: Some(PlanPicture {
+            gate: plan.gate().to_vec(),
+            kinds: topology.kinds().into_iter().map(|kind| (kind, plan.of_kind(kind))).collect(),
+        }),
+        grids: grids(full, comparison)?,
+        heat_maps: heat_maps(measured),
+        latency: Some(StepChart {
+            title: "Latency of a step, one picture".into(),
+            unit: Unit::Milliseconds,
+            scale: Scale::Linear,
+            series: ["full", "cached"]
+                .into_iter()
+                .zip([&measured.trace.full, &measured.trace.cached])
+                .map(|(name, values)| Series { name: name.into(), values: values.clone() })
+                .collect(),
+        }),
+        cache_bytes: Some(StepChart {
+            title: "Bytes kept after a step, one picture".into(),
+            unit: Unit::Bytes,
+            scale: Scale::Linear,
+            series: vec![Series { name: "feature store".into(), values: measured.trace.bytes.clone() }],
+        }),
+        training: Vec::new(),
+        curves: vec![Curve {
+            name: "least error, on the calibration's conditions".into(),
+            points: measured
+                .least
+                .checked
+                .iter()
+                .map(|point| CurvePoint { compute_fraction: point.compute_fraction, psnr: point.psnr })
+                .collect(),
+        }],
+        provenance: serde_json::to_value(&plan.provenance)?,
+    })
+}
+
+/// What the numbers mean, then what this run has to say of itself.
+fn notes<P>(
+    args: &Args,
+    measured: &Measured,
+    comparison: &Comparison<P>,
+    mut notes: Vec<String>,
+) -> Vec<String> {
+    notes.extend(super::least_error::notes(&measured.least));
+    if let Some(fitted) = &measured.fitted {
+        notes.push(format!(
+            "The memory budget of {} bytes a picture costs the published rule's plan {} reused modules ({:.3} GFLOPs computed \
+             again); it keeps {} bytes.",
+            args.means.budget().unwrap_or_default(),
+            fitted.dropped,
+            fitted.lost_flops / 1e9,
+            fitted.peak_bytes
+        ));
+    }
+    notes.push(verdict(comparison));
+    notes
+}
+
+/// Whether the plan is worth it: against the best of the rows that need no plan.
+fn verdict<P>(comparison: &Comparison<P>) -> String {
+    let (own, judged) = (&comparison.contenders[1].1, &comparison.judged[1]);
+    let fewer = comparison
+        .contenders
+        .iter()
+        .zip(&comparison.judged)
+        .filter(|((group, _), _)| *group == Group::FewerSteps);
+    let best = fewer.max_by(|(_, one), (_, other)| one.quality.psnr_mean.total_cmp(&other.quality.psnr_mean));
+    let Some(((_, contender), rival)) = best else {
+        return "The model has no other solver to compare with.".into();
+    };
+    let gain = judged.quality.psnr_mean - rival.quality.psnr_mean;
+    let worst = judged.quality.psnr_worst - rival.quality.psnr_worst;
+    let plain = if gain <= 0.5 {
+        "nothing is gained by the plan here: take fewer steps"
+    } else {
+        "the plan is worth it"
+    };
+    format!(
+        "Against the best row of fewer steps ({}) {} is {gain:+.1} dB in the mean and {worst:+.1} dB in the worst picture: \
+         {plain}.",
+        contender.name, own.name
+    )
+}
+
+fn facts<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    measured: &Measured,
+    comparison: &Comparison<P>,
+) -> Vec<(String, String)> {
+    let reference = &comparison.judged[0];
+    let mut facts = vec![
+        ("model".into(), full.name().to_owned()),
+        ("weights SHA-256".into(), full.weights_sha256().to_owned()),
+        ("calibration".into(), {
+            let guided = if args.calibrate_unguided { "conditional half alone" } else { "with guidance" };
+            format!(
+                "{} runs, {guided}, {:.1} s, {} pass(es)",
+                args.runs(full),
+                measured.seconds,
+                measured.paper.passes
+            )
+        }),
+        (
+            "seeds".into(),
+            format!("calibration from {}, pictures from {}", args.seed, args.seed.wrapping_add(1_000_000)),
+        ),
+        ("held-out pictures".into(), args.pictures.to_string()),
+        ("full run of one batch".into(), format!("{:.2} s (median)", reference.timings.median())),
+        ("plan".into(), measured.plan().fingerprint().unwrap_or_default()),
+        ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
+    ];
+    if let Some(converged) = &comparison.converged {
+        facts.push(("converged pictures".into(), converged.clone()));
+    }
+    if let Some(bytes) = peak_rss() {
+        facts.push(("peak resident memory".into(), format!("{} MiB", bytes >> 20)));
+    }
+    facts
+}
+
+/// Full, cached and their difference for the plan; then every contender's pictures below each other.
+fn grids<const D: usize, P: Pipeline<D>>(full: &P, comparison: &Comparison<P>) -> Result<Vec<PictureGrid>> {
+    if !full.shows_pictures() {
+        return Ok(Vec::new());
+    }
+    let shown = comparison.names.len().min(COLUMNS);
+    let names = comparison.names[..shown].to_vec();
+    let first = |judged: &Judged| judged.pictures.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
+    let pictures: Vec<_> = comparison.judged.iter().map(first).collect();
+    let compared = PictureGrid::compare(
+        "Full, cached, difference",
+        names.clone(),
+        pictures[0].view(),
+        pictures[1].view(),
+        Amplify::Fit,
+    )?;
+    let mut all = PictureGrid::new("The same pictures by every row of the table", names);
+    for ((_, contender), pictures) in comparison.contenders.iter().zip(&pictures) {
+        all = all.row(contender.name.clone(), pictures.view())?;
+    }
+    Ok(vec![compared, all])
+}
+
+fn heat_maps(measured: &Measured) -> Vec<HeatMap> {
+    let outcome = &measured.paper;
+    let rates = &outcome.phases.first.rates;
+    let threshold = |kind: Kind| {
+        let found =
+            outcome.phases.first.thresholds.iter().find(|threshold: &&Threshold| threshold.kind == kind);
+        found.map(|threshold| threshold.value)
+    };
+    let map =
+        |kind, measure, values, threshold| HeatMap { kind, measure, scale: Scale::Log, values, threshold };
+    let trunk = measured_rows(rates.trunk().to_owned().insert_axis(Axis(1)));
+    let mut maps = vec![map(Kind::TRUNK, Measure::ChangeRate, trunk, threshold(Kind::TRUNK))];
+    maps.extend(rates.streams().iter().map(|(kind, table)| {
+        map(*kind, Measure::ChangeRate, measured_rows(table.to_owned()), threshold(*kind))
+    }));
+    let Some(table) = outcome.tables.first() else { return maps };
+    for (measure, value) in [
+        (Measure::MeanSquare, (|s: &Similarity| s.mean_square) as fn(&Similarity) -> f32),
+        (Measure::CosineDistance, |s: &Similarity| s.cosine_distance),
+    ] {
+        let kinds = std::iter::once(Kind::TRUNK).chain(rates.streams().iter().map(|(kind, _)| *kind));
+        maps.extend(
+            kinds.map(|kind| map(kind, measure, similarity(table, &outcome.similarities, kind, value), None)),
+        );
+    }
+    maps
+}
+
+/// Rates without the first and the last row, which were not measured and are 1 by convention.
+fn measured_rows(mut rates: Array2<f32>) -> Array2<f32> {
+    let last = rates.nrows().saturating_sub(1);
+    rates.row_mut(0).fill(f32::NAN);
+    rates.row_mut(last).fill(f32::NAN);
+    rates
+}
+
+/// One measure of one stream, `[steps, layers]`; the first step has none.
+fn similarity(
+    table: &DistanceTable,
+    all: &[Similarity],
+    kind: Kind,
+    value: fn(&Similarity) -> f32,
+) -> Array2<f32> {
+    let layers = table.streams().iter().filter(|(name, _)| *name == kind).count();
+    let mut values = Array2::from_elem((table.steps(), layers), f32::NAN);
+    for similarity in all {
+        let (name, layer) = table.streams()[similarity.stream];
+        if name == kind {
+            values[[similarity.step, layer as usize]] = value(similarity);
+        }
+    }
+    values
+}
+
+/// What the terminal shows at the end.
+pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> String {
+    let plan = measured.plan();
+    let gate: String = plan.gate().iter().map(|skipped| if *skipped { '#' } else { '.' }).collect();
+    format!(
+        "{}\n{}\n\nsteps  {gate}  (. computed, # skipped)\n\n{}\n{}\n\nreport {}\nplan   {}",
+        report.title,
+        report.subtitle,
+        report.table,
+        report.notes.last().map_or("", String::as_str),
+        page.display(),
+        page.with_file_name("plan.json").display(),
+    )
+}
+
+/// One JSON object with the table and where everything is.
+///
+/// # Errors
+/// When a number cannot be written as JSON.
+pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Result<String> {
+    let plan = measured.plan();
+    let own = report.table.rows.iter().find(|row| row.group == Group::Plan);
+    Ok(serde_json::to_string_pretty(&serde_json::json!({
+        "folder": folder,
+        "plan": folder.join("plan.json"),
+        "report": folder.join("report.html"),
+        "fingerprint": plan.fingerprint()?,
+        "steps": plan.steps(),
+        "skipped_steps": plan.skipped_steps(),
+        "reused_modules": plan.reused_modules(),
+        "thresholds": plan.provenance.thresholds,
+        "seconds": measured.seconds,
+        "closed_loop": {
+            "predicted_speedup": own.and_then(|row| row.predicted_speedup),
+            "measured_speedup": measured.trace.speedup(),
+            "rounds": measured.trace.rounds,
+        },
+        "passes": measured.paper.passes,
+        "front": measured.least.checked.iter().map(|point| serde_json::json!({
+            "computed_steps": point.computed, "compute_fraction": point.compute_fraction, "psnr": point.psnr,
+            "predicted_psnr": point.predicted,
+        })).collect::<Vec<_>>(),
+        "notes": report.notes,
+        "table": report.table,
+    }))?)
+}

@@ -1,0 +1,139 @@
+//! What drawing one picture takes, step by step: the closed loop of a predicted speed-up.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use burn::tensor::Tensor;
+use invardiff::Pipeline;
+use invardiff_lab::bar;
+use invardiff_plan::Schedule;
+use invardiff_runtime::{Full, Policy, Replay, Sampler, sample_with};
+
+/// Rounds at least: a median needs three.
+const FEWEST: usize = 3;
+/// Rounds at most, where they are short.
+const MOST: usize = 15;
+/// No further round begins after so many seconds.
+const SECONDS: f64 = 12.0;
+/// How far a measured speed-up may be from the predicted one before the reason is looked for.
+const MARGIN: f64 = 0.03;
+
+/// Trajectories of one picture, full and under a plan.
+pub(super) struct Trace {
+    /// Milliseconds of every step with everything computed, medians over the rounds.
+    pub(super) full: Vec<f64>,
+    /// The same under the plan.
+    pub(super) cached: Vec<f64>,
+    /// Bytes in the store after every step under the plan.
+    pub(super) bytes: Vec<f64>,
+    /// How many trajectories of each kind were run, in turns.
+    pub(super) rounds: usize,
+}
+
+impl Trace {
+    /// How many times faster the plan is. Medians of single steps, added up, hardly notice what else a machine does.
+    pub(super) fn speedup(&self) -> f64 {
+        self.full.iter().sum::<f64>() / self.cached.iter().sum::<f64>()
+    }
+
+    /// The measured speed-up beside the predicted one, and where they part, what single steps take.
+    pub(super) fn note(&self, predicted: f64, gate: &[bool]) -> String {
+        let off = self.speedup() / predicted - 1.0;
+        let apart = format!(
+            "One picture at a time, step by step in {} rounds, the plan is {:.2}x faster; {predicted:.2}x was predicted ({:+.1} %).",
+            self.rounds,
+            self.speedup(),
+            off * 100.0
+        );
+        if off.abs() <= MARGIN {
+            return apart;
+        }
+        let cached = |skipped: bool| of(&self.cached, gate, skipped);
+        format!(
+            "{apart} A step takes {:.2} ms in full, {:.2} ms where the plan computes and {:.2} ms where it skips.",
+            median(self.full.clone()),
+            cached(false),
+            cached(true)
+        )
+    }
+}
+
+/// Times every step of one picture, full and cached in turns, and notes what the store holds.
+///
+/// # Errors
+/// When the picture's condition cannot be made.
+pub(super) fn trace<const D: usize, P: Pipeline<D>>(
+    full: &P,
+    schedule: &Arc<Schedule>,
+    seed: u64,
+) -> Result<Trace> {
+    let (noise, cond) = (full.noise(&[seed]), full.condition(&[full.subject(0)])?);
+    let (mut whole, mut cached, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    let start = Instant::now();
+    let progress = bar(MOST, "timing the plan (rounds)");
+    while whole.len() < FEWEST || (whole.len() < MOST && start.elapsed().as_secs_f64() < SECONDS) {
+        whole.push(timed(full, &mut Full, &noise, &cond, |_| {}));
+        bytes.clear();
+        let mut replay = Replay::new(schedule.clone());
+        let look = |policy: &Replay| bytes.push(policy.store().bytes() as f64);
+        cached.push(timed(full, &mut replay, &noise, &cond, look));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    Ok(Trace { full: medians(&whole), cached: medians(&cached), bytes, rounds: whole.len() })
+}
+
+/// Milliseconds of every step.
+fn timed<const D: usize, P: Pipeline<D>, Q: Policy>(
+    full: &P,
+    policy: &mut Q,
+    noise: &Tensor<D>,
+    cond: &P::Cond,
+    mut look: impl FnMut(&Q),
+) -> Vec<f64> {
+    let mut times = Vec::with_capacity(full.sampler().steps());
+    let mut last = Instant::now();
+    sample_with(full.denoiser(), full.sampler(), policy, noise.clone(), cond, |policy, _, _| {
+        // The processor computes at once; other devices are waited for. An error would show up in the next reading.
+        full.device().sync().ok();
+        times.push(last.elapsed().as_secs_f64() * 1e3);
+        look(policy);
+        last = Instant::now();
+    });
+    times
+}
+
+/// The median of the computed or of the skipped steps.
+fn of(times: &[f64], gate: &[bool], skipped: bool) -> f64 {
+    median(times.iter().zip(gate).filter(|(_, gate)| **gate == skipped).map(|(ms, _)| *ms).collect())
+}
+
+/// The median of every step.
+fn medians(rounds: &[Vec<f64>]) -> Vec<f64> {
+    let steps = rounds.first().map_or(0, Vec::len);
+    (0..steps).map(|step| median(rounds.iter().map(|round| round[step]).collect())).collect()
+}
+
+/// The middle value, the later of two; 0 of nothing.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outliers_of_single_steps_change_nothing() {
+        let full = medians(&[vec![4.0, 4.0], vec![4.0, 90.0], vec![50.0, 4.0]]);
+        let cached = medians(&[vec![4.0, 0.1], vec![4.0, 0.1], vec![4.0, 30.0]]);
+        let trace = Trace { full, cached, bytes: Vec::new(), rounds: 3 };
+        assert!((trace.speedup() - 8.0 / 4.1).abs() < 1e-12);
+        let note = trace.note(2.0, &[false, true]);
+        assert!(note.contains("1.95x") && note.contains("(-2.4 %)") && !note.contains("ms"), "{note}");
+        let note = trace.note(2.2, &[false, true]);
+        assert!(note.contains("4.00 ms in full, 4.00 ms where the plan computes and 0.10 ms"), "{note}");
+    }
+}

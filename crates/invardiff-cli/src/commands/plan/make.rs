@@ -1,0 +1,133 @@
+//! `invardiff plan make`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use invardiff_lab::stdout::say;
+use invardiff_plan::{Criterion, ErrorAtlas, FrontPoint, PlannerOptions, ReuseRule, front};
+use serde_json::json;
+
+const HELP: &str = "\
+Examples:
+  invardiff plan make out/fashion/skips.atlas
+      The whole front: for every number of computed steps, the gate of least error
+  invardiff plan make out/fashion/skips.atlas --target-speedup 2.5 --out plan.json
+  invardiff plan make out/fashion/skips.atlas --compute-steps 17 --longest-run 3 --hold --out plan.json
+
+`calibrate` writes skips.atlas. Planning takes milliseconds and needs no model.
+
+--json prints one object: atlas, model, steps, window, runs, front (computed_steps, speedup, error, gate; `#` = skipped), out.";
+
+/// Make a plan of least error from what a calibration measured, without the model
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub(super) struct Args {
+    /// The atlas that `calibrate` wrote
+    #[arg(value_name = "ATLAS")]
+    atlas: PathBuf,
+    /// Compute this many steps
+    #[arg(long, value_name = "N", conflicts_with = "target_speedup", requires = "out")]
+    compute_steps: Option<usize>,
+    /// Be this many times faster
+    #[arg(long, value_name = "X", requires = "out")]
+    target_speedup: Option<f64>,
+    /// Where the plan goes (.json or .bin)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Hold the last computed value instead of extrapolating the last two
+    #[arg(long)]
+    hold: bool,
+    /// Add squared errors instead of errors: skips err in unrelated directions
+    #[arg(long)]
+    squares: bool,
+    /// Steps at the start that are computed
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    warm_up: usize,
+    /// Steps at the end that are computed
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    last: usize,
+    /// The longest run of skipped steps; the atlas's window bounds it too
+    #[arg(long, value_name = "N")]
+    longest_run: Option<usize>,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let atlas = ErrorAtlas::read(&args.atlas)?;
+    let rule = if args.hold { ReuseRule::Hold } else { ReuseRule::Extrapolate(1) };
+    let options = PlannerOptions {
+        rule,
+        criterion: if args.squares { Criterion::Squares } else { Criterion::Sum },
+        warm_up: args.warm_up,
+        last: args.last,
+        longest_run: args.longest_run.unwrap_or(usize::MAX),
+    };
+    let points = front(&atlas, &options)?;
+    if let Some(out) = &args.out {
+        let point = chosen(args, &atlas, &points)?;
+        point.plan(&atlas, rule)?.write(out)?;
+    }
+    if args.json {
+        let point = |point: &FrontPoint| {
+            json!({
+                "computed_steps": point.computed,
+                "speedup": atlas.steps() as f64 / point.computed as f64,
+                "error": point.error,
+                "gate": drawn(point),
+            })
+        };
+        let object = json!({
+            "atlas": args.atlas, "model": atlas.topology.model, "steps": atlas.steps(), "window": atlas.window,
+            "runs": atlas.runs, "front": points.iter().map(point).collect::<Vec<_>>(), "out": args.out,
+        });
+        say(format_args!("{object:#}"))?;
+    } else if let Some(out) = &args.out {
+        say(format_args!("{}", out.display()))?;
+    } else {
+        say(format_args!("computed  speed-up       error  gate (. computed, # skipped)"))?;
+        for point in &points {
+            let speedup = atlas.steps() as f64 / point.computed as f64;
+            say(format_args!(
+                "{:8}  {speedup:7.2}x  {:10.4}  {}",
+                point.computed,
+                point.error,
+                drawn(point)
+            ))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The point of the front that was asked for.
+fn chosen<'a>(args: &Args, atlas: &ErrorAtlas, points: &'a [FrontPoint]) -> Result<&'a FrontPoint> {
+    let fewest = points
+        .first()
+        .context("no gate fits these bounds; loosen --longest-run, --warm-up or --last")?
+        .computed;
+    let steps = atlas.steps();
+    let computed = match (args.compute_steps, args.target_speedup) {
+        (Some(computed), _) => computed,
+        (None, Some(speedup)) => {
+            ensure!(
+                (1.0..=steps as f64 / fewest as f64).contains(&speedup),
+                "--target-speedup is {speedup}, expected 1 to {:.2}",
+                steps as f64 / fewest as f64
+            );
+            (steps as f64 / speedup).floor() as usize
+        }
+        (None, None) => {
+            anyhow::bail!("--out needs --compute-steps or --target-speedup, to know which plan to write")
+        }
+    };
+    points
+        .iter()
+        .find(|point| point.computed == computed)
+        .with_context(|| format!("--compute-steps is {computed}, expected {fewest} to {steps}"))
+}
+
+fn drawn(point: &FrontPoint) -> String {
+    point.gate.iter().map(|skipped| if *skipped { '#' } else { '.' }).collect()
+}

@@ -1,0 +1,46 @@
+//! Arguments that several commands take, as clap reads them.
+
+use anyhow::Result;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use invardiff::{DeviceChoice, Dtype, OpenDevice, SamplerKind};
+
+/// The flag that says where to compute.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct DeviceArg {
+    /// Where to compute: auto, cpu, cuda, vulkan, wgpu, or the n-th of these as cuda:1; `invardiff devices` lists them.
+    /// auto takes a graphics card where there is one, and never a software renderer
+    #[arg(long = "device", env = "INVARDIFF_DEVICE", default_value = "auto", value_name = "DEVICE")]
+    choice: DeviceChoice,
+}
+
+impl DeviceArg {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// As [`DeviceChoice::open`].
+    pub fn open(self) -> Result<OpenDevice> {
+        self.choice.open()
+    }
+}
+
+/// Reads the name of an element type.
+pub fn dtype() -> impl TypedValueParser<Value = Dtype> {
+    let help = |dtype: Dtype| match dtype {
+        Dtype::F32 => "32 bits",
+        Dtype::F16 => "16 bits, with a small range",
+        Dtype::Bf16 => "16 bits, with the range of 32; what FLUX was trained in",
+    };
+    let values = Dtype::ALL.map(|dtype| PossibleValue::new(dtype.name()).help(help(dtype)));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<Dtype>())
+}
+
+/// Reads the name of a sampler.
+pub fn sampler() -> impl TypedValueParser<Value = SamplerKind> {
+    let help = |kind: SamplerKind| match kind {
+        SamplerKind::Ddim => "DDIM, respaced as the authors use it",
+        SamplerKind::DpmSolverPlusPlus => "DPM-Solver++ 2M",
+        SamplerKind::FlowMatchEuler => "Flow-match Euler, the sampler of FLUX",
+    };
+    let values = SamplerKind::ALL.map(|kind| PossibleValue::new(kind.name()).help(help(kind)));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<SamplerKind>())
+}

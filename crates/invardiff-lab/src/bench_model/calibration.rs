@@ -1,0 +1,88 @@
+//! What a calibration costs: calibration runs and plain ones in turns.
+
+use anyhow::Result;
+use invardiff::OpenDevice;
+use invardiff_calib::{Concurrency, RecordOptions, Run, Session, SharedDenoiser};
+use invardiff_eval::alternate;
+use invardiff_plan::Settings;
+use invardiff_runtime::{Denoiser, Full, Sampler, sample};
+
+use super::{Trial, Trials};
+
+/// A model with one run to calibrate on.
+pub(crate) struct CalibrationSubject<'a, const D: usize, M: Denoiser<D>, S> {
+    pub(crate) model: &'a M,
+    pub(crate) sampler: &'a S,
+    pub(crate) run: Run<D, M::Cond>,
+    pub(crate) settings: &'a Settings,
+    /// Whether values are measured where the model shows them on the way.
+    pub(crate) witness: bool,
+    pub(crate) device: &'a OpenDevice,
+}
+
+/// What was measured.
+#[derive(Clone, Debug)]
+pub(crate) struct CalibrationMeasured {
+    /// The trajectory alone.
+    pub(crate) plain: Trials,
+    /// Recorded, both phases, and the plan.
+    pub(crate) calibration: Trials,
+    /// The same with the similarity of consecutive steps, which the report draws.
+    pub(crate) with_similarity: Trials,
+    /// How often the model ran along the trajectory in one calibration.
+    pub(crate) passes: usize,
+}
+
+impl<const D: usize, M, S> CalibrationSubject<'_, D, M, S>
+where
+    M: SharedDenoiser<D>,
+    S: Sampler<D> + Sync,
+{
+    /// Times `rounds` runs of each kind in turns after `warm_up` rounds.
+    ///
+    /// # Errors
+    /// When the settings do not fit, or the device fails.
+    pub(crate) fn measure(
+        &self,
+        rounds: usize,
+        warm_up: usize,
+        progress: &dyn Fn(),
+    ) -> Result<CalibrationMeasured> {
+        let [mut plain, mut calibration, mut with_similarity] = [const { Vec::new() }; 3];
+        let mut passes = 0;
+        let mut run_plain = || -> Result<()> {
+            plain.push(Trial::of(self.device, || {
+                sample(self.model, self.sampler, &mut Full, self.run.noise.clone(), &self.run.cond);
+                Ok(())
+            })?);
+            progress();
+            Ok(())
+        };
+        let mut run_calibration = || -> Result<()> {
+            calibration.push(Trial::of(self.device, || self.calibrate(false).map(|found| passes = found))?);
+            progress();
+            Ok(())
+        };
+        let mut run_with_similarity = || -> Result<()> {
+            with_similarity.push(Trial::of(self.device, || self.calibrate(true).map(drop))?);
+            progress();
+            Ok(())
+        };
+        alternate(rounds, warm_up, &mut [&mut run_plain, &mut run_calibration, &mut run_with_similarity])?;
+        let counted = |trials| super::counted(warm_up, trials);
+        Ok(CalibrationMeasured {
+            plain: counted(plain)?,
+            calibration: counted(calibration)?,
+            with_similarity: counted(with_similarity)?,
+            passes,
+        })
+    }
+
+    /// One calibration on one run; how often the model ran along it.
+    fn calibrate(&self, similarity: bool) -> Result<usize> {
+        let options = RecordOptions { similarity, witness: self.witness, ..RecordOptions::default() };
+        let session = Session::new(self.model, self.sampler, std::slice::from_ref(&self.run))?;
+        let session = session.with_concurrency(Concurrency::Sequential);
+        Ok(session.two_phase(self.settings, &options)?.passes)
+    }
+}

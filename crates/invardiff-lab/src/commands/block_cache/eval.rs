@@ -1,0 +1,99 @@
+//! `invardiff block-cache eval`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use invardiff::{Pipeline, adjustment_path, read_adjustment};
+use invardiff_plan::CachePlan;
+use invardiff_report::{Group, Table};
+use invardiff_runtime::{Denoiser, ScaleShift};
+use serde_json::json;
+
+use super::{fitting, made_for};
+use crate::args::DeviceArg;
+use crate::commands::wanted::{PromptFlags, Work};
+use crate::stdout::say;
+use crate::{Contender, held_out};
+
+const HELP: &str = "\
+Examples:
+  invardiff block-cache eval plan.json
+      The vectors beside the plan against the plan without them
+  invardiff block-cache eval plan.json --adjustment other.safetensors --pictures 50 --json
+
+--json prints one object: plan, adjustment, adjusted_modules, bytes (of the vectors), table.";
+
+/// Hold a plan with adjusted reuse against the same plan without
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub(super) struct Args {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+    /// The vectors; by default scale-shift-HASH.safetensors beside the plan
+    #[arg(long, value_name = "FILE")]
+    adjustment: Option<PathBuf>,
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub; by default the
+    /// plan's model
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Held-out pictures
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pictures: u32,
+    /// Pictures are of seeds 1000000 above this one, as in `calibrate`
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    prompts: PromptFlags,
+    #[command(flatten)]
+    device: DeviceArg,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    made_for(args.model.as_deref(), &args.plan, &args.prompts).work(&args.device, args)
+}
+
+impl Work for &Args {
+    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Result<ExitCode> {
+        let plan = &fitting(full, plan, &self.plan)?;
+        let path = self.adjustment.clone().map_or_else(|| adjustment_path(&self.plan, plan), Ok)?;
+        let adjustment = read_adjustment(&path, plan, &full.denoiser().topology(), full.device())?;
+        let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
+        let table = judge(full, plan, adjustment, self.pictures as usize, self.seed)?;
+        if self.json {
+            let object = json!({
+                "plan": self.plan, "adjustment": path, "adjusted_modules": adjusted, "bytes": bytes, "table": table,
+            });
+            say(format_args!("{object:#}"))?;
+        } else {
+            say(table)?;
+            say(format_args!("{adjusted} reuses adjusted, {} of vectors", invardiff::units::bytes(bytes)))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Draws the same held-out pictures in full, by the plan with and without its adjustment, and by what needs no plan.
+///
+/// # Errors
+/// When a contender cannot run.
+pub(super) fn judge<const D: usize, P: Pipeline<D>>(
+    full: &P,
+    plan: &CachePlan,
+    adjustment: ScaleShift,
+    pictures: usize,
+    seed: u64,
+) -> Result<Table> {
+    let what = "reused modules go through trained scales and shifts";
+    let adjusted = Contender::plan(full, "adjusted", what, plan)?.adjusted(adjustment);
+    let compute = adjusted.compute_fraction;
+    let plain = Contender::plan(full, "unadjusted", "the same plan, modules held as they are", plan)?;
+    let mut contenders =
+        vec![(Group::Reference, Contender::full(full)), (Group::Plan, adjusted), (Group::Part, plain)];
+    contenders.extend(held_out::untrained(full, compute)?);
+    held_out::judge(&contenders, pictures, seed)
+}

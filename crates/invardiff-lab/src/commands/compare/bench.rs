@@ -1,0 +1,337 @@
+//! What methods are calibrated from, measured once each and only where a method asks.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use invardiff::{Pipeline, SamplerKind, adjustment_path, read_adjustment};
+use invardiff_calib::{
+    CalibError, Changes, Concurrency, Goal, LeastErrorOptions, RecordOptions, Run, Session, SkipPrices,
+    SkipStrategy,
+};
+use invardiff_plan::{
+    CachePlan, ComponentErrors, DistanceTable, ErrorAtlas, FirstBlocks, Fit, FrontPoint, GateSite,
+    Interpolation, Kind, MagCache, Magnitudes, Measurement, OutputForm, Phases, PlanFile, PlannerOptions,
+    ReuseRule, Settings, SkipRule, TaylorSeer, TeaCache, TeaCacheFit, Variant, WarmUp, fora, front,
+    random_plan, two_phase, uniform_gate,
+};
+use invardiff_runtime::{Denoiser, Sampler, ScaleShift};
+
+use super::family::{Check, Family, Part};
+use crate::Bars;
+use crate::commands::fit;
+
+/// Measurements that the user brings along.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Files {
+    /// What `fit teacache` wrote; by default it is measured
+    #[arg(long, value_name = "FILE")]
+    teacache: Option<PathBuf>,
+    /// What `fit magcache` wrote; by default it is measured
+    #[arg(long, value_name = "FILE")]
+    magcache: Option<PathBuf>,
+    /// What `fit smoothcache` wrote; by default it is measured
+    #[arg(long, value_name = "FILE")]
+    smoothcache: Option<PathBuf>,
+}
+
+/// A method at a setting, ready to draw.
+pub(super) enum Ready<P> {
+    /// Another pipeline.
+    Pipeline(P),
+    /// A plan over the bench's pipeline.
+    Plan(Box<CachePlan>),
+    /// A plan whose reused modules go through vectors that were trained for it.
+    Adjusted(Box<CachePlan>, ScaleShift),
+    /// A rule that decides while it runs.
+    Rule(SkipRule),
+}
+
+/// The authors' fast setting for a model: the step quantile, that of modules, and the warm-up.
+const fn fast(variant: Variant) -> (f64, f64, WarmUp) {
+    match variant {
+        Variant::Dit | Variant::Wan => (0.63, 0.22, WarmUp::Steps(1)),
+        Variant::Flux => (0.7, 0.68, WarmUp::Rate(0.1)),
+    }
+}
+
+/// How far back skips are priced: plans may then skip all but about an eighth of the steps.
+const WINDOW: usize = 16;
+
+/// One pipeline to calibrate methods for.
+pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
+    pipeline: &'a P,
+    session: Session<'a, D, P::Model, P::Sampler>,
+    seed: u64,
+    bars: &'a Bars,
+    files: &'a Files,
+    guided: Option<Vec<DistanceTable>>,
+    unguided: Option<Vec<DistanceTable>>,
+    prices: Option<SkipPrices<'a, D, P::Model, P::Sampler>>,
+    strategies: Vec<(usize, SkipStrategy)>,
+    changes: Option<Vec<Changes>>,
+    errors: Option<ComponentErrors>,
+}
+
+impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
+    pub(super) fn new(
+        pipeline: &'a P,
+        runs: &'a [Run<D, P::Cond>],
+        seed: u64,
+        bars: &'a Bars,
+        files: &'a Files,
+    ) -> Result<Self> {
+        let session = pipeline.session(runs)?.with_progress(bars);
+        let (guided, unguided, prices, strategies, changes, errors) =
+            (None, None, None, Vec::new(), None, None);
+        Ok(Self {
+            pipeline,
+            session,
+            seed,
+            bars,
+            files,
+            guided,
+            unguided,
+            prices,
+            strategies,
+            changes,
+            errors,
+        })
+    }
+
+    /// The pipeline, uncached.
+    pub(super) fn pipeline(&self) -> &'a P {
+        self.pipeline
+    }
+
+    /// A family at a setting.
+    pub(super) fn ready(&mut self, family: &Family, value: f64) -> Result<Ready<P>> {
+        let (topology, steps) = (self.pipeline.denoiser().topology(), self.pipeline.sampler().steps());
+        let count = value as usize;
+        let (gate, modules, _) = fast(self.pipeline.variant());
+        let plan = match family {
+            Family::FewerSteps(_) => CachePlan::empty(&topology, steps),
+            Family::Times(sampler) => return self.times(*sampler, count).map(Ready::Pipeline),
+            Family::Random => {
+                let like = CachePlan::gate_only(&topology, uniform_gate(steps, count)?);
+                random_plan(&topology, &like, self.seed)?
+            }
+            Family::Uniform => CachePlan::gate_only(&topology, uniform_gate(steps, count)?),
+            Family::Extrapolated => CachePlan::gate_only(&topology, uniform_gate(steps, count)?)
+                .with_gate_rule(GateSite::Output(OutputForm::X0), ReuseRule::Extrapolate(1)),
+            Family::Paper(check) => self.paper(*check, self.session.runs().len(), (value, modules), None)?,
+            Family::PaperPart(part) => self.part(*part, value)?,
+            Family::PaperRuns => {
+                let message = "paper-runs asks for more calibration runs than --runs";
+                let runs = self.session.runs().len();
+                ensure!(count <= runs, "{message} ({count} of {runs})");
+                self.paper(Check::Published, count, (gate, modules), None)?
+            }
+            Family::LeastError => self.least_error(count)?,
+            Family::Fora => fora(&topology, steps, count)?,
+            Family::SmoothCache => self.component_errors()?.schedule(value).to_plan(&topology)?,
+            Family::TaylorSeer(order) => {
+                TaylorSeer { interval: count, order: *order, ..TaylorSeer::default() }
+                    .plan(&topology, steps)?
+            }
+            Family::Files { paths, .. } => return self.file_plan(paths, count),
+            Family::TeaCache => {
+                let coefficients = self.teacache()?.coefficients;
+                return Ok(Ready::Rule(SkipRule::TeaCache(TeaCache { coefficients, threshold: value })));
+            }
+            Family::FirstBlocks { first, last } => {
+                let rule = FirstBlocks { first: *first, last: *last, ..FirstBlocks::first_block(value) };
+                return Ok(Ready::Rule(SkipRule::FirstBlocks(rule)));
+            }
+            Family::MagCache => {
+                let authors = MagCache::authors(self.magnitudes()?);
+                let interpolation = Interpolation::Nearest;
+                return Ok(Ready::Rule(SkipRule::MagCache(MagCache {
+                    threshold: value,
+                    interpolation,
+                    ..authors
+                })));
+            }
+        };
+        Ok(Ready::Plan(Box::new(plan)))
+    }
+
+    /// The plan of a file, with the vectors that lie beside it.
+    fn file_plan(&self, paths: &[PathBuf], place: usize) -> Result<Ready<P>> {
+        let path = paths.get(place.saturating_sub(1)).context("one file a setting")?;
+        let topology = self.pipeline.denoiser().topology();
+        let plan =
+            PlanFile::read(path)?.into_plan(Some(&topology)).with_context(|| path.display().to_string())?;
+        plan.check(&self.pipeline.execution()).with_context(|| path.display().to_string())?;
+        let vectors = adjustment_path(path, &plan)?;
+        if !vectors.exists() {
+            return Ok(Ready::Plan(Box::new(plan)));
+        }
+        let adjustment = read_adjustment(&vectors, &plan, &topology, self.pipeline.device())?;
+        Ok(Ready::Adjusted(Box::new(plan), adjustment))
+    }
+
+    /// The paper's plan from the first `runs` runs, of quantiles (step gate, modules); with `only`, other kinds are not reused.
+    fn paper(
+        &mut self,
+        check: Check,
+        runs: usize,
+        (gate_quantile, modules): (f64, f64),
+        only: Option<Kind>,
+    ) -> Result<CachePlan> {
+        let topology = self.pipeline.denoiser().topology();
+        let quantile = |stream: Kind, kind: Kind| {
+            let reused = only.is_none_or(|only| only == stream || only == kind);
+            (stream, if reused { modules } else { 0.0 })
+        };
+        let variant = match check {
+            Check::Published | Check::OnePhase | Check::Unguided => self.pipeline.variant(),
+            Check::FluxRules => Variant::Flux,
+            Check::WanRules => Variant::Wan,
+        };
+        let settings = Settings {
+            variant,
+            gate_quantile,
+            quantiles: topology.streams().into_iter().map(|(stream, kind)| quantile(stream, kind)).collect(),
+            warm_up: fast(self.pipeline.variant()).2,
+            phases: if check == Check::OnePhase { Phases::One } else { Phases::Two },
+        };
+        let tables = self.tables(check == Check::Unguided)?;
+        Ok(two_phase(&tables[..runs.min(tables.len())], &settings)?.plan(&topology)?)
+    }
+
+    fn part(&mut self, part: Part, quantile: f64) -> Result<CachePlan> {
+        let runs = self.session.runs().len();
+        match part {
+            Part::Gate => Ok(self.paper(Check::Published, runs, (quantile, 0.0), None)?.gate_alone()),
+            Part::Modules => self.paper(Check::Published, runs, (0.0, quantile), None),
+            Part::Kind(kind) => {
+                self.pipeline.denoiser().topology().require(kind)?;
+                self.paper(Check::Published, runs, (0.0, quantile), Some(kind))
+            }
+        }
+    }
+
+    /// The skip strategy of each plan of least error, by its computed steps.
+    pub(super) fn strategies(&self) -> &[(usize, SkipStrategy)] {
+        &self.strategies
+    }
+
+    /// As `calibrate` makes it, with anchors as near as its; only where so few steps are computed that this does not reach,
+    /// with all that were measured.
+    fn least_error(&mut self, computed: usize) -> Result<CachePlan> {
+        let (prices, goal) = (self.prices()?, Goal::ComputedSteps(computed));
+        let found = match prices.narrowed(LeastErrorOptions::default().window).plan(goal) {
+            Err(CalibError::Goal { .. }) => prices.plan(goal)?,
+            found => found?,
+        };
+        self.strategies.push((computed, found.strategy));
+        Ok(found.plan)
+    }
+
+    /// The solver over the steps that a plan of least error computes. Holding the clean sample over skipped steps *is* a
+    /// longer step of DDIM or flow-match Euler, and extrapolating it nearly one of DPM-Solver++ 2M; so the plan's errors are
+    /// those of the steps.
+    fn times(&mut self, sampler: SamplerKind, count: usize) -> Result<P> {
+        let rule = match sampler {
+            SamplerKind::Ddim | SamplerKind::FlowMatchEuler => ReuseRule::Hold,
+            SamplerKind::DpmSolverPlusPlus => ReuseRule::Extrapolate(1),
+        };
+        let options = PlannerOptions { rule, warm_up: 1, last: 0, ..PlannerOptions::default() };
+        let site = SkipStrategy::DEFAULT.gate_site;
+        let atlas = self.prices()?.atlas(site).context("the default strategy was priced")?;
+        let point = cheapest(atlas, &options, count)?;
+        let computed = point.gate.iter().enumerate().filter(|(_, skipped)| !**skipped);
+        self.pipeline.thinned(&computed.map(|(step, _)| step).collect::<Vec<_>>())
+    }
+
+    /// What skips cost, measured where it was not yet.
+    fn prices(&mut self) -> Result<&SkipPrices<'a, D, P::Model, P::Sampler>> {
+        if self.prices.is_none() {
+            let mut options = LeastErrorOptions::default();
+            options.window = WINDOW.min(self.session.steps());
+            self.prices = Some(self.session.price_skips(&options)?);
+        }
+        self.prices.as_ref().context("they were just measured")
+    }
+
+    /// Distances of every run, of the guided run or of its conditional half.
+    fn tables(&mut self, conditional: bool) -> Result<&[DistanceTable]> {
+        let kept = if conditional { &mut self.unguided } else { &mut self.guided };
+        if kept.is_none() {
+            let half = if conditional { self.pipeline.unguided() } else { None };
+            let pipeline = match (conditional, &half) {
+                (false, _) => self.pipeline,
+                (true, Some(half)) => half,
+                (true, None) => anyhow::bail!(
+                    "paper-unguided: the guidance of {} cannot be taken away",
+                    self.pipeline.name()
+                ),
+            };
+            let runs = pipeline.calibration_runs(self.session.runs().len(), self.seed)?;
+            let steps = pipeline.sampler().steps();
+            let own = pipeline.record_options();
+            // High quantiles compare over the whole run. A model that may not hold even that many steps of features (its usual
+            // window takes a quarter of the memory) is measured as far back as it may.
+            let all = pipeline.concurrency() == Concurrency::Parallel;
+            let module_window = if all { steps } else { steps.min(3 * own.module_window) };
+            let options = RecordOptions { module_window, trunk_window: steps, similarity: false, ..own };
+            let (tables, _) = pipeline.session(&runs)?.with_progress(self.bars).record(&options)?;
+            *kept = Some(tables);
+        }
+        Ok(kept.as_deref().unwrap_or_default())
+    }
+
+    fn teacache(&mut self) -> Result<TeaCacheFit> {
+        match &self.files.teacache {
+            Some(path) => self.file(path),
+            None => Ok(Changes::teacache(self.changes()?)?),
+        }
+    }
+
+    fn magnitudes(&mut self) -> Result<Magnitudes> {
+        match &self.files.magcache {
+            Some(path) => self.file(path),
+            None => Ok(Changes::magnitudes(self.changes()?)),
+        }
+    }
+
+    fn changes(&mut self) -> Result<&[Changes]> {
+        if self.changes.is_none() {
+            self.changes = Some(self.session.changes()?);
+        }
+        Ok(self.changes.as_deref().unwrap_or_default())
+    }
+
+    fn component_errors(&mut self) -> Result<ComponentErrors> {
+        if self.errors.is_none() {
+            let errors = if let Some(path) = &self.files.smoothcache {
+                let errors: ComponentErrors = self.file(path)?;
+                let (theirs, steps) = (errors.steps, self.pipeline.sampler().steps());
+                ensure!(theirs == steps, "{}: it is for {theirs} steps, the run has {steps}", path.display());
+                errors
+            } else {
+                self.session.component_errors(fit::lookahead(self.pipeline))?
+            };
+            self.errors = Some(errors);
+        }
+        self.errors.clone().context("it was just measured")
+    }
+
+    /// A measurement that the user brings along, of the same model.
+    fn file<T: Measurement>(&self, path: &std::path::Path) -> Result<T> {
+        let fit = Fit::<T>::read(path)?;
+        if let Some(execution) = &fit.execution {
+            let (theirs, own) = (&execution.model, self.pipeline.name());
+            ensure!(theirs == own, "{}: it was measured on {theirs}, not on {own}", path.display());
+        }
+        Ok(fit.fit)
+    }
+}
+
+/// The gate of least error that computes so many steps.
+fn cheapest(atlas: &ErrorAtlas, options: &PlannerOptions, computed: usize) -> Result<FrontPoint> {
+    let points = front(atlas, options)?;
+    let fewest = points.first().map_or(0, |point| point.computed);
+    let point = points.into_iter().find(|point| point.computed == computed);
+    point.with_context(|| format!("expected {fewest} to {} computed steps", atlas.steps()))
+}

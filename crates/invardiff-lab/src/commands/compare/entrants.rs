@@ -1,0 +1,292 @@
+//! From methods and settings to contenders, calibrated.
+
+use anyhow::{Context, Result};
+use invardiff::Pipeline;
+use invardiff_report::Study;
+use invardiff_runtime::{Denoiser, Sampler};
+
+use super::Args;
+use super::bench::{Bench, Ready};
+use super::family::{Family, sampler_name};
+use super::method::{Base, Method};
+use crate::{Bars, Contender, How};
+
+/// Lines of one panel.
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    pub(super) note: &'static str,
+    pub(super) methods: Vec<Method>,
+}
+
+/// Everything that draws, the full run first.
+pub(super) struct Entrants<P> {
+    /// Solvers with fewer steps, which every chart shows.
+    pub(super) baselines: Vec<Method>,
+    /// The rest, by panel.
+    pub(super) groups: Vec<Group>,
+    /// One a setting, in the order of the methods, after the full run.
+    pub(super) contenders: Vec<Contender<P>>,
+    /// What was found out while they were calibrated, as (what, finding).
+    pub(super) facts: Vec<(String, String)>,
+}
+
+impl<P> Entrants<P> {
+    /// All methods, in the order of their contenders.
+    pub(super) fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.baselines.iter().chain(self.groups.iter().flat_map(|group| &group.methods))
+    }
+}
+
+/// Calibrates all methods, on as many solvers as they sit on.
+pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Entrants<P>> {
+    let (baselines, groups) = lines(args, full)?;
+    let methods: Vec<&Method> =
+        baselines.iter().chain(groups.iter().flat_map(|group| &group.methods)).collect();
+    let mut bases: Vec<(Base, P)> = Vec::new();
+    for method in &methods {
+        let base = base_of(method, full);
+        if !bases.iter().any(|(known, _)| *known == base) {
+            let pipeline = match base {
+                None => full.clone(),
+                Some((sampler, steps)) => full.resampled(sampler, steps)?,
+            };
+            bases.push((base, pipeline));
+        }
+    }
+    let runs = full.calibration_runs(args.runs(full), args.seed)?;
+    let bars = Bars::default();
+    let mut benches = Vec::with_capacity(bases.len());
+    for (base, pipeline) in &bases {
+        benches.push((*base, Bench::new(pipeline, &runs, args.seed, &bars, &args.files)?));
+    }
+    let mut contenders = vec![Contender::full(full)];
+    for method in methods {
+        let base = base_of(method, full);
+        let bench = benches.iter_mut().find(|(known, _)| *known == base).map(|(_, bench)| bench);
+        let bench = bench.context("it was just made")?;
+        for value in &method.values {
+            let name = format!("{}, {}", method.name(), method.setting(*value));
+            contenders.push(contender(bench, full, method, *value).with_context(|| name.clone())?);
+        }
+    }
+    let facts = benches.iter().filter_map(|(base, bench)| stand_ins(*base, bench)).collect();
+    Ok(Entrants { baselines, groups, contenders, facts })
+}
+
+/// What the skips of plans of least error on a solver stand in for, where there are such plans.
+fn stand_ins<const D: usize, P: Pipeline<D>>(
+    base: Base,
+    bench: &Bench<'_, D, P>,
+) -> Option<(String, String)> {
+    let found: Vec<String> = bench
+        .strategies()
+        .iter()
+        .map(|(computed, strategy)| format!("{computed} steps: {strategy}"))
+        .collect();
+    let name = Method { base, family: Family::LeastError, values: Vec::new() }.name();
+    (!found.is_empty()).then(|| (format!("skips of {name} stand in for"), found.join("; ")))
+}
+
+/// What a method is calibrated on: a solver's own times are chosen among as many steps of it as the full run has.
+fn base_of<const D: usize, P: Pipeline<D>>(method: &Method, full: &P) -> Base {
+    match (method.base, &method.family) {
+        (None, Family::Times(sampler)) if sampler_name(*sampler) != full.sampler().name() => {
+            Some((*sampler, full.sampler().steps()))
+        }
+        (base, _) => base,
+    }
+}
+
+fn contender<const D: usize, P: Pipeline<D>>(
+    bench: &mut Bench<'_, D, P>,
+    full: &P,
+    method: &Method,
+    value: f64,
+) -> Result<Contender<P>> {
+    let name = format!("{}, {}", method.name(), method.setting(value));
+    let description = method.family.description();
+    if let Family::FewerSteps(sampler) = method.family {
+        let pipeline = full.resampled(sampler, value as usize)?;
+        let compute_fraction = value / full.sampler().steps() as f64;
+        return Ok(Contender { name, description, pipeline, how: How::Enabled, compute_fraction });
+    }
+    let ready = bench.ready(&method.family, value)?;
+    let base = bench.pipeline();
+    let share = base.sampler().steps() as f64 / full.sampler().steps() as f64;
+    let mut contender = match ready {
+        Ready::Pipeline(pipeline) => {
+            let compute_fraction = pipeline.sampler().steps() as f64 / full.sampler().steps() as f64;
+            return Ok(Contender { name, description, pipeline, how: How::Enabled, compute_fraction });
+        }
+        Ready::Plan(plan) => Contender::plan(base, &name, &description, &plan)?,
+        Ready::Adjusted(plan, adjustment) => {
+            Contender::plan(base, &name, &description, &plan)?.adjusted(adjustment)
+        }
+        Ready::Rule(rule) => Contender::rule(base, &name, &description, rule)?,
+    };
+    contender.compute_fraction *= share;
+    Ok(contender)
+}
+
+/// The methods asked for, or all.
+fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<Method>, Vec<Group>)> {
+    let parse = |lines: &[&str]| -> Result<Vec<Method>> {
+        lines
+            .iter()
+            .map(|line| line.parse().map_err(|error: String| anyhow::anyhow!("{line}: {error}")))
+            .collect()
+    };
+    let steps = full.sampler().steps();
+    // Shares of the full run, the same for every method whose settings are steps.
+    let shares = [0.6, 0.5, 0.38, 0.3, 0.24, 0.16];
+    let counts = shares.map(|share| computed(share, steps));
+    let mut counts = counts.to_vec();
+    counts.dedup();
+    let counts = counts.join(",");
+    let solvers: Vec<String> =
+        full.solvers().iter().map(|solver| format!("{}={counts}", Family::FewerSteps(*solver))).collect();
+    let baselines = parse(&solvers.iter().map(String::as_str).collect::<Vec<_>>())?;
+    if !args.methods.is_empty() {
+        let (own, rest): (Vec<Method>, Vec<Method>) = args
+            .methods
+            .iter()
+            .cloned()
+            .partition(|method| method.base.is_none() && matches!(method.family, Family::FewerSteps(_)));
+        let baselines = if own.is_empty() { baselines } else { own };
+        return Ok((baselines, panels("Methods asked for", &rest)));
+    }
+    let groups = if args.checks { checks(full) } else { all(&counts, full) };
+    let groups = groups.into_iter().map(|(title, note, lines)| {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        Ok(Group { title, note, methods: parse(&lines)? })
+    });
+    let mut groups = groups.collect::<Result<Vec<_>>>()?;
+    groups.extend(panels("Besides", &args.also));
+    Ok((baselines, groups))
+}
+
+/// Methods that the user names, as many a panel as a chart can show.
+fn panels(title: &'static str, methods: &[Method]) -> Vec<Group> {
+    let panel = |methods: &[Method]| Group { title, note: "", methods: methods.to_vec() };
+    methods.chunks(Study::LINES).map(panel).collect()
+}
+
+/// Computed steps at a share of all, as a setting: not fewer than a plan of least error needs.
+fn computed(share: f64, steps: usize) -> String {
+    const FEWEST: f64 = 4.0;
+    (share * steps as f64).round().max(FEWEST).to_string()
+}
+
+type Lines = (&'static str, &'static str, Vec<String>);
+
+fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
+    let of = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let stepped = |names: &[&str]| names.iter().map(|name| format!("{name}={counts}")).collect::<Vec<_>>();
+    let mut plans = stepped(&["uniform", "extrapolated", "least-error"]);
+    plans.extend(of(&["paper=0.3,0.5,0.63,0.72", "paper-modules=0.1,0.22,0.4,0.6"]));
+    let mut unmeasured = vec!["random".to_owned()];
+    unmeasured.extend(full.solvers().iter().map(|solver| format!("{}-times", Family::FewerSteps(*solver))));
+    let unmeasured: Vec<&str> = unmeasured.iter().map(String::as_str).collect();
+    let mut groups = vec![
+        (
+            "What a plan has to beat",
+            "Steps skipped at random, and each solver with fewer steps at times of its own: where a plan of least error computes, on the calibration runs.",
+            stepped(&unmeasured),
+        ),
+        ("Plans of steps", "Plans made before the run that skip steps whole, and InvarDiff's own.", plans),
+        (
+            "Plans of modules",
+            "Plans made before the run that reuse modules of every block: gates and modulations stay fresh.",
+            of(&[
+                "fora=2,3,4,6",
+                "smoothcache=0.1,0.2,0.35,0.6",
+                "taylorseer-1=2,3,4,6",
+                "taylorseer-2=2,3,4,6",
+                "taylorseer-4=2,3,4,6",
+            ]),
+        ),
+        (
+            "Deciding while they run",
+            "Policies that look at the hidden state of each picture; a decision reads one number a step from the device.",
+            of(&[
+                "teacache=0.1,0.2,0.35,0.6",
+                "first-block=0.05,0.1,0.2,0.35",
+                "dbcache-2-1=0.05,0.1,0.2,0.35",
+                "magcache=0.06,0.12,0.24,0.5",
+            ]),
+        ),
+    ];
+    if let [_, .., solver] = full.solvers() {
+        let steps = full.sampler().steps() / 2;
+        let on = |line: &str| format!("{}/{steps}+{line}", Family::FewerSteps(*solver));
+        let mut counts = [0.8, 0.64, 0.5, 0.36].map(|share| computed(share, steps)).to_vec();
+        counts.dedup();
+        let counts = counts.join(",");
+        groups.push((
+            "On top of a better solver: plans of steps",
+            "The same methods on half as many steps of the model's best solver; compute is still relative to the full run.",
+            vec![
+                on(&format!("uniform={counts}")),
+                on(&format!("extrapolated={counts}")),
+                on(&format!("least-error={counts}")),
+                on("paper=0.2,0.3,0.4,0.5"),
+                on("paper-modules=0.1,0.22,0.4,0.6"),
+            ],
+        ));
+        groups.push((
+            "On top of a better solver: plans of modules",
+            "",
+            vec![
+                on("fora=2,3"),
+                on("smoothcache=0.1,0.2,0.35,0.6"),
+                on("taylorseer-1=2,3"),
+                on("taylorseer-2=2,3"),
+            ],
+        ));
+        groups.push((
+            "On top of a better solver: deciding while they run",
+            "",
+            vec![
+                on("teacache=0.1,0.2,0.35,0.6"),
+                on("first-block=0.05,0.1,0.2,0.35"),
+                on("dbcache-2-1=0.05,0.1,0.2,0.35"),
+                on("magcache=0.06,0.12,0.24,0.5"),
+            ],
+        ));
+    }
+    groups
+}
+
+fn checks<const D: usize, P: Pipeline<D>>(full: &P) -> Vec<Lines> {
+    let sweep = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8";
+    let swept = |names: &[&str]| names.iter().map(|name| format!("{name}={sweep}")).collect::<Vec<_>>();
+    // All kinds together, then each alone, as many as a chart can show.
+    let kinds = full.denoiser().topology().kinds();
+    let kinds = std::iter::once("paper-modules".to_owned())
+        .chain(kinds.iter().map(|kind| format!("paper-{kind}")))
+        .take(Study::LINES)
+        .map(|name| format!("{name}={sweep}"))
+        .collect();
+    vec![
+        (
+            "Phases and the step threshold",
+            "The step gate's quantile swept, modules as in the fast setting: with both phases, with the first alone, and the gate alone.",
+            swept(&["paper", "paper-phase1", "paper-gate"]),
+        ),
+        (
+            "Kinds of modules",
+            "Only modules are reused, no step is skipped: all kinds, and each alone.",
+            kinds,
+        ),
+        (
+            "How it is calibrated",
+            "The published fast setting from 1 to 32 runs, and the sweep measured on the conditional half alone.",
+            vec!["paper-runs=1,2,4,8,16,32".into(), format!("paper-unguided={sweep}")],
+        ),
+        (
+            "Boundary rules",
+            "The rules of the authors' three scripts for the first and last steps, on the same measurements.",
+            swept(&["paper", "paper-flux-rules", "paper-wan-rules"]),
+        ),
+    ]
+}

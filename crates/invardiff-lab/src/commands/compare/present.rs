@@ -1,0 +1,294 @@
+//! The study from what was drawn.
+
+use anyhow::{Context, Result};
+use invardiff::{Critic, Opinion, Pipeline};
+use invardiff_eval::{Lpips, Quality, peak_rss};
+use invardiff_report::{Line, Panel, PictureGrid, Point, Scores, Study};
+use invardiff_runtime::Sampler;
+use ndarray::{Array4, Axis, Slice};
+use serde_json::json;
+
+use super::entrants::Entrants;
+use super::knee::knee;
+use super::method::Method;
+use super::{Args, HELD_OUT};
+use crate::Judged;
+
+/// Pictures of a strip.
+const COLUMNS: usize = 10;
+/// Shares of the full run's compute at which pictures are shown.
+const STRIPS: [f64; 2] = [0.5, 0.3];
+
+/// What is known besides.
+pub(super) struct Extras {
+    /// What the pictures show.
+    pub(super) names: Vec<String>,
+    /// The class that each should show.
+    pub(super) classes: Vec<Option<usize>>,
+    /// The metric, where weights were given.
+    pub(super) lpips: Option<Lpips>,
+    /// The classifier, where there is one.
+    pub(super) critic: Option<Critic>,
+}
+
+/// Puts everything together; `converged` is the second reference's name and pictures.
+pub(super) fn study<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    entrants: &Entrants<P>,
+    judged: &[Judged],
+    converged: Option<(String, Array4<f32>)>,
+    extras: &Extras,
+) -> Result<Study> {
+    let reference = judged.first().context("the full run is always drawn")?;
+    let scorer = Scorer {
+        full: &reference.pictures,
+        converged: converged.as_ref().map(|(_, pictures)| pictures),
+        extras,
+    };
+    let mut left = judged.iter().skip(1);
+    let mut line = |method: &Method| -> Result<(Line, Vec<Array4<f32>>)> {
+        let (mut points, mut pictures) = (Vec::new(), Vec::new());
+        for value in &method.values {
+            let judged = left.next().context("one result a setting")?;
+            points.push(scorer.point(method.setting(*value), judged)?);
+            pictures.push(judged.pictures.clone());
+        }
+        Ok((Line { name: method.name(), description: method.family.description(), points }, pictures))
+    };
+    let mut drawn: Vec<(Line, Vec<Array4<f32>>)> = Vec::new();
+    for method in entrants.methods() {
+        drawn.push(line(method)?);
+    }
+    let strips = strips(full, reference, converged.as_ref(), &drawn, &extras.names)?;
+    let mut facts = facts(args, full, reference, &scorer, converged.as_ref().map(|(name, _)| name.as_str()))?;
+    facts.extend(entrants.facts.iter().cloned());
+    facts.extend(knees(entrants, &drawn));
+    let mut lines = drawn.into_iter().map(|(line, _)| line);
+    let mut own = scorer.point(String::new(), reference)?;
+    own.setting = format!("{} steps", full.sampler().steps());
+    let whole = Line {
+        name: format!("{} (the full run)", full.sampler().name()),
+        description: "everything computed".into(),
+        points: vec![own],
+    };
+    let baselines = std::iter::once(whole).chain(lines.by_ref().take(entrants.baselines.len())).collect();
+    let panels = entrants
+        .groups
+        .iter()
+        .map(|group| Panel {
+            title: group.title.into(),
+            note: group.note.into(),
+            lines: lines.by_ref().take(group.methods.len()).collect(),
+        })
+        .collect();
+    Ok(Study {
+        title: format!("Methods on {}", full.name()),
+        subtitle: format!(
+            "{} steps of {} as the full run, {}, {} held-out pictures",
+            full.sampler().steps(),
+            full.sampler().name(),
+            full.guidance_scale().map_or("no guidance".into(), |scale| format!("guidance {scale}")),
+            args.pictures
+        ),
+        facts,
+        notes: notes(extras),
+        baselines,
+        panels,
+        strips,
+        provenance: json!({ "execution": full.execution(), "methods": names(entrants) }),
+    })
+}
+
+/// Compares pictures with both references.
+struct Scorer<'a> {
+    full: &'a Array4<f32>,
+    converged: Option<&'a Array4<f32>>,
+    extras: &'a Extras,
+}
+
+impl Scorer<'_> {
+    fn point(&self, setting: String, judged: &Judged) -> Result<Point> {
+        let converged = match (judged.converged, self.converged) {
+            (Some(quality), Some(pictures)) => Some(self.scores(quality, pictures, &judged.pictures)?),
+            (Some(_) | None, _) => None,
+        };
+        let opinion = self.opinion(&judged.pictures)?;
+        Ok(Point {
+            setting,
+            compute_fraction: judged.compute_fraction,
+            measured_speedup: judged.speedup,
+            cpu_speedup: judged.cpu_speedup,
+            full: self.scores(judged.quality, self.full, &judged.pictures)?,
+            converged,
+            peak_cache_bytes: judged.peak_bytes_per_picture as u64,
+            frechet: opinion.map(|opinion| opinion.frechet),
+            accuracy: opinion.and_then(|opinion| opinion.accuracy),
+        })
+    }
+
+    /// What the classifier makes of pictures; a distribution needs two.
+    fn opinion(&self, pictures: &Array4<f32>) -> Result<Option<Opinion>> {
+        let Extras { critic, classes, .. } = self.extras;
+        let critic = critic.as_ref().filter(|_| classes.len() >= 2);
+        critic.map(|critic| critic.opinion(pictures, classes).context("--classifier")).transpose()
+    }
+
+    fn scores(&self, quality: Quality, reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Scores> {
+        let Some(lpips) = &self.extras.lpips else { return Ok(Scores { quality, lpips: None }) };
+        let clamped = |x: &Array4<f32>| x.mapv(|value| value.clamp(-1.0, 1.0));
+        let distances =
+            lpips.distances(clamped(reference).view(), clamped(pictures).view()).context("--lpips")?;
+        let mean = distances.iter().sum::<f64>() / distances.len() as f64;
+        let worst = distances.into_iter().fold(0.0, f64::max);
+        Ok(Scores { quality, lpips: Some([mean, worst]) })
+    }
+}
+
+/// The same pictures by every method, at the setting whose compute is nearest to a share of the full run's.
+fn strips<const D: usize, P: Pipeline<D>>(
+    full: &P,
+    reference: &Judged,
+    converged: Option<&(String, Array4<f32>)>,
+    drawn: &[(Line, Vec<Array4<f32>>)],
+    names: &[String],
+) -> Result<Vec<PictureGrid>> {
+    /// How far from the share a setting may be, to be called equal.
+    const NEAR: f64 = 0.08;
+    if !full.shows_pictures() {
+        return Ok(Vec::new());
+    }
+    let shown = names.len().min(COLUMNS);
+    let first = |pictures: &Array4<f32>| pictures.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
+    let mut strips = Vec::new();
+    for share in STRIPS {
+        let title = format!("About {:.0} % of the full run's compute", share * 100.0);
+        let mut grid = PictureGrid::new(title, names[..shown].to_vec())
+            .row("full", first(&reference.pictures).view())?;
+        if let Some((_, pictures)) = converged {
+            grid = grid.row("converged", first(pictures).view())?;
+        }
+        let rows = grid.rows.len();
+        for (line, pictures) in drawn {
+            let near = line.points.iter().zip(pictures).map(|(point, pictures)| {
+                let off = (point.compute_fraction - share).abs();
+                (off, point, pictures)
+            });
+            let nearest = near.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(off, ..)| *off <= NEAR);
+            if let Some((_, point, pictures)) = nearest {
+                let label = format!("{} {:.0} %", line.name, point.compute_fraction * 100.0);
+                grid = grid.row(label, first(pictures).view())?;
+            }
+        }
+        if grid.rows.len() > rows {
+            strips.push(grid);
+        }
+    }
+    Ok(strips)
+}
+
+fn facts<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    reference: &Judged,
+    scorer: &Scorer<'_>,
+    converged: Option<&str>,
+) -> Result<Vec<(String, String)>> {
+    let pictures = args.seed.wrapping_add(HELD_OUT);
+    let mut facts = vec![
+        ("model".into(), full.name().to_owned()),
+        ("weights SHA-256".into(), full.weights_sha256().to_owned()),
+        (
+            "seeds".into(),
+            format!("calibration from {} ({} runs), pictures from {pictures}", args.seed, args.runs(full)),
+        ),
+        ("full run of one picture".into(), format!("{:.3} s (median)", reference.timings.median())),
+        ("converged trajectory".into(), converged.unwrap_or("not drawn").to_owned()),
+        ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
+    ];
+    if let Some(critic) = &scorer.extras.critic {
+        facts.extend(seen(critic, scorer)?);
+    }
+    if let Some(bytes) = peak_rss() {
+        facts.push(("peak resident memory".into(), format!("{} MiB", bytes >> 20)));
+    }
+    Ok(facts)
+}
+
+/// Where more compute begins to buy less, on every sweep of the step threshold.
+fn knees<P>(entrants: &Entrants<P>, drawn: &[(Line, Vec<Array4<f32>>)]) -> Vec<(String, String)> {
+    /// Settings of a sweep, at least.
+    const SWEEP: usize = 5;
+    let mut knees: Vec<(String, String)> = Vec::new();
+    for (method, (line, _)) in entrants.methods().zip(drawn) {
+        let place = |point: &Point| (point.compute_fraction, point.full.quality.psnr_mean);
+        let places: Vec<(f64, f64)> = line.points.iter().map(place).collect();
+        let swept = method.family.knob() == "step quantile" && places.len() >= SWEEP;
+        let Some(found) = knee(&places).filter(|_| swept).map(|found| &line.points[found]) else { continue };
+        let (compute, psnr) = place(found);
+        let knee = (
+            format!("knee of {}", line.name),
+            format!("{}: {:.1} % of the compute, {psnr:.2} dB", found.setting, compute * 100.0),
+        );
+        if !knees.contains(&knee) {
+            knees.push(knee);
+        }
+    }
+    knees
+}
+
+/// What the classifier is, and what it makes of pictures that no row shows.
+fn seen(critic: &Critic, scorer: &Scorer<'_>) -> Result<Vec<(String, String)>> {
+    let known = &critic.facts;
+    let share = known.accuracy * 100.0;
+    let mut facts = vec![(
+        "classifier".into(),
+        format!("of {}, right on {share:.2} % of {} test pictures", known.data, known.test_pictures),
+    )];
+    if let Some(real) = critic.real(scorer.extras.classes.len()) {
+        let name = format!("Fréchet distance of {} real pictures", real.pictures);
+        facts.push((name, format!("{:.2}", real.frechet)));
+    }
+    if let Some(opinion) = scorer.converged.map(|pictures| scorer.opinion(pictures)).transpose()?.flatten() {
+        let accuracy = opinion
+            .accuracy
+            .map_or_else(String::new, |share| format!(", {:.1} % of the class", share * 100.0));
+        facts.push((
+            "converged pictures".into(),
+            format!("Fréchet distance {:.2}{accuracy}", opinion.frechet),
+        ));
+    }
+    Ok(facts)
+}
+
+fn notes(extras: &Extras) -> Vec<String> {
+    let mut notes = vec![
+        "Every picture is drawn alone, so that policies that decide while they run decide for each picture. All rows share \
+         noise and conditions, on seeds that no calibration saw."
+            .into(),
+        "Two references, because skipping can move a picture towards the exact one: the full run is what a user would have got, the converged trajectory what its solver aims at."
+            .into(),
+        "The work of policies that decide while they run is counted by the sites that they really passed; what the trunk spends around its modules counts whole in every step."
+            .into(),
+    ];
+    if extras.critic.is_some() {
+        notes.push(format!(
+            "Class and Fréchet distance are a small classifier's, over {} pictures. The distance is far too large with few pictures, \
+             the more so below some hundreds: compare it with that of as many real pictures, under Settings, and with other rows \
+             of this page, and with nothing else. One picture is {:.1} % of the class.",
+            extras.classes.len(),
+            100.0 / extras.classes.len() as f64
+        ));
+    }
+    notes
+}
+
+fn names<P>(entrants: &Entrants<P>) -> Vec<String> {
+    entrants
+        .methods()
+        .map(|method| {
+            let values: Vec<String> = method.values.iter().map(ToString::to_string).collect();
+            format!("{}={}", method.name(), values.join(","))
+        })
+        .collect()
+}

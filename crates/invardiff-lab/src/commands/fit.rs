@@ -1,0 +1,193 @@
+//! `invardiff fit`: what other methods are calibrated from.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use invardiff::{Pipeline, SamplerKind, files};
+use invardiff_calib::Changes;
+use invardiff_plan::{CachePlan, Calibration, ComponentErrors, Fit, Magnitudes, Measurement, TeaCacheFit};
+use invardiff_runtime::Sampler;
+use serde_json::{Value, json};
+
+use super::wanted::{PromptFlags, Wanted, Work};
+use crate::Bars;
+use crate::args::DeviceArg;
+use crate::stdout::say;
+
+const HELP: &str = "\
+Examples:
+  invardiff fit teacache --out teacache.json
+  invardiff fit magcache --model emoji --num-inference-steps 28 --runs 4 --out ratios.json
+  invardiff fit smoothcache --out errors.json
+
+`compare` takes these files (--teacache, --magcache, --smoothcache) and measures what is not given. docs/rivals.md says what is
+measured and what the methods make of it.
+
+--json prints one object: method, model, num_inference_steps, runs, out, and what was found.";
+
+/// Measure what TeaCache, MagCache or SmoothCache decide by
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub struct Args {
+    /// The method
+    #[arg(value_enum, value_name = "METHOD")]
+    method: Method,
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights (.safetensors, .pt, or a folder), or the id of a
+    /// repository on a hub (owner/name)
+    #[arg(long, default_value = "fashion", value_name = "MODEL")]
+    model: String,
+    /// Steps of the sampler; by default as published: 50 for DiT, 28 for FLUX.1-dev, 4 for FLUX.1-schnell
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
+    num_inference_steps: Option<u32>,
+    /// The sampler; by default ddim for DiT and flow-match-euler for FLUX
+    #[arg(long, value_parser = crate::args::sampler())]
+    sampler: Option<SamplerKind>,
+    /// Trajectories to measure, of the classes or prompts in turn; by default 16 classes, or every prompt once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    runs: Option<u32>,
+    #[command(flatten)]
+    prompts: PromptFlags,
+    /// Guidance scale (1: none); by default the model's own
+    #[arg(long, value_name = "SCALE")]
+    guidance_scale: Option<f32>,
+    /// Seed of the first run's noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    device: DeviceArg,
+    /// Where the measurement goes
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "that is what they are called")]
+enum Method {
+    /// The polynomial from the first block's modulated input to the output
+    #[value(name = "teacache")]
+    TeaCache,
+    /// The magnitude ratios of what all blocks add
+    #[value(name = "magcache")]
+    MagCache,
+    /// The errors of standing in, a kind of module and distance
+    #[value(name = "smoothcache")]
+    SmoothCache,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the model cannot be loaded, the options do not fit it, or the file cannot be written.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    files::check_writable(&args.out)?;
+    let wanted = Wanted {
+        model: Some(&args.model),
+        sampler: args.sampler,
+        num_inference_steps: args.num_inference_steps,
+        guidance_scale: args.guidance_scale,
+        ..Wanted::of(&args.prompts)
+    };
+    wanted.work(&args.device, args)
+}
+
+impl Work for &Args {
+    fn on<const D: usize, P: Pipeline<D>>(self, pipeline: &P, _: Option<CachePlan>) -> Result<ExitCode> {
+        let count = self.runs.map_or_else(|| pipeline.usual_runs(), |runs| runs as usize);
+        let (runs, bars) = (pipeline.calibration_runs(count, self.seed)?, Bars::default());
+        let session = pipeline.session(&runs)?.with_progress(&bars);
+        let origin = pipeline.calibration_origin(count, self.seed);
+        let (found, line) = match self.method {
+            Method::TeaCache => {
+                let fit = signed(pipeline, origin, Changes::teacache(&session.changes()?)?);
+                fit.write(&self.out)?;
+                (serde_json::to_value(&fit.fit)?, teacache_line(&fit.fit))
+            }
+            Method::MagCache => {
+                let fit = signed(pipeline, origin, Changes::magnitudes(&session.changes()?));
+                fit.write(&self.out)?;
+                (serde_json::to_value(&fit.fit)?, magnitudes_line(&fit.fit))
+            }
+            Method::SmoothCache => {
+                let fit = signed(pipeline, origin, session.component_errors(lookahead(pipeline))?);
+                fit.write(&self.out)?;
+                (serde_json::to_value(&fit.fit)?, errors_line(&fit.fit))
+            }
+        };
+        report(self, pipeline, count, found, &line)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn report<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    pipeline: &P,
+    runs: usize,
+    found: Value,
+    line: &str,
+) -> Result<()> {
+    if args.json {
+        let object = json!({
+            "method": clap::ValueEnum::to_possible_value(&args.method).map(|value| value.get_name().to_owned()),
+            "model": pipeline.name(),
+            "num_inference_steps": pipeline.sampler().steps(),
+            "runs": runs,
+            "out": args.out,
+            "found": found,
+        });
+        say(format_args!("{object:#}"))?;
+    } else {
+        say(format_args!("{}: {line}", args.out.display()))?;
+    }
+    Ok(())
+}
+
+fn teacache_line(fit: &TeaCacheFit) -> String {
+    let coefficients: Vec<String> = fit.coefficients.0.iter().map(|value| format!("{value:.6}")).collect();
+    format!(
+        "coefficients {} over {} pairs, input changes {:.4} to {:.4}; it misses {:.4} of {:.4} (root mean square)",
+        coefficients.join(", "),
+        fit.pairs,
+        fit.range[0],
+        fit.range[1],
+        fit.rms_error,
+        fit.rms_change,
+    )
+}
+
+fn magnitudes_line(fit: &Magnitudes) -> String {
+    let least = fit.ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = fit.ratios.iter().copied().fold(0.0, f64::max);
+    format!("{} ratios from {least:.4} to {most:.4}", fit.ratios.len())
+}
+
+fn errors_line(fit: &ComponentErrors) -> String {
+    let mean = |row: &Vec<f64>| row.iter().sum::<f64>() / row.len().max(1) as f64;
+    let of = |rows: &Vec<Vec<f64>>| {
+        rows.iter().map(|row| format!("{:.3}", mean(row))).collect::<Vec<_>>().join(", ")
+    };
+    let kinds = fit.components.iter().map(|(kind, rows)| format!("{kind} {}", of(rows)));
+    format!("mean errors by distance: {}", kinds.collect::<Vec<_>>().join("; "))
+}
+
+/// How many steps back `SmoothCache` compares modules.
+pub(super) fn lookahead<const D: usize, P: Pipeline<D>>(pipeline: &P) -> usize {
+    ComponentErrors::LOOKAHEAD.min(pipeline.sampler().steps() - 1)
+}
+
+/// A measurement with where it comes from.
+fn signed<const D: usize, P: Pipeline<D>, T: Measurement>(
+    pipeline: &P,
+    origin: Calibration,
+    fit: T,
+) -> Fit<T> {
+    Fit {
+        tool: concat!("invardiff ", env!("CARGO_PKG_VERSION")).into(),
+        execution: Some(pipeline.execution()),
+        calibration: Some(origin),
+        fit,
+    }
+}

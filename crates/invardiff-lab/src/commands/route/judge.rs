@@ -1,0 +1,63 @@
+//! What routers are held against: themselves uncut, and as many reuses of each kind elsewhere.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use invardiff::Pipeline;
+use invardiff_plan::{CachePlan, Routers, random_pairs, uniform_pairs};
+use invardiff_report::{Group, Table};
+
+use crate::{Contender, held_out};
+
+/// What to judge on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trial {
+    /// Held-out pictures.
+    pub(super) pictures: usize,
+    /// Seed of the first one.
+    pub(super) seed: u64,
+    /// Random plans of the same compute.
+    pub(super) randoms: u64,
+}
+
+/// Draws the same held-out pictures in full, by the routers' plan, by its controls, and by the blend.
+///
+/// # Errors
+/// When routers and pipeline have different steps or sites.
+pub(super) fn judge<const D: usize, P: Pipeline<D>>(
+    full: &P,
+    routers: &Routers,
+    plan: &CachePlan,
+    trial: Trial,
+) -> Result<Table> {
+    held_out::judge(&contenders(full, routers, plan, trial)?, trial.pictures, trial.seed)
+}
+
+fn contenders<const D: usize, P: Pipeline<D>>(
+    full: &P,
+    routers: &Routers,
+    plan: &CachePlan,
+    trial: Trial,
+) -> Result<Vec<(Group, Contender<P>)>> {
+    let per_step = plan.reused_modules() as f64 / (plan.steps() / 2).max(1) as f64;
+    let what =
+        format!("every second step reuses what its router says, {per_step:.1} modules a step on average");
+    let own = Contender::plan(full, "routers", &what, plan)?;
+    let compute = own.compute_fraction;
+    let blend = Contender::blended(full, "routers, blended", Arc::new(routers.clone()));
+    let mut all = vec![(Group::Reference, Contender::full(full)), (Group::Plan, own), (Group::Part, blend)];
+    let mut other = |name: &str, what: &str, plan: &CachePlan| {
+        all.push((Group::OtherPlan, Contender::plan(full, name, what, plan)?));
+        Ok::<_, anyhow::Error>(())
+    };
+    if plan.reused_modules() > 0 {
+        let spread = "as many reuses of each kind, spread evenly over the same steps and all layers";
+        other("uniform pairs", spread, &uniform_pairs(plan)?)?;
+        for seed in 0..trial.randoms {
+            let places = "as many reuses of each kind, at random places in the same steps";
+            other(&format!("random pairs {seed}"), places, &random_pairs(plan, seed)?)?;
+        }
+    }
+    all.extend(held_out::untrained(full, compute)?);
+    Ok(all)
+}

@@ -1,0 +1,69 @@
+//! Opening a plan file, whatever its format.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use invardiff_plan::{AuthorBook, BookVersion, CachePlan, Execution, PlanFile, Topology};
+
+/// A plan file that was read, with its path for messages.
+#[derive(Clone, Debug)]
+pub struct Source {
+    path: PathBuf,
+    file: PlanFile,
+}
+
+impl Source {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// As [`PlanFile::read`]; the file is named.
+    pub fn read(path: &Path) -> Result<Self> {
+        Ok(Self { path: path.to_owned(), file: PlanFile::read(path)? })
+    }
+
+    /// The path as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file is.
+    pub fn file(&self) -> &PlanFile {
+        &self.file
+    }
+
+    /// The run that the plan says it was made for.
+    pub fn execution(&self) -> Option<&Execution> {
+        match &self.file {
+            PlanFile::Json(plan) | PlanFile::Binary(plan) => plan.provenance.execution.as_ref(),
+            PlanFile::Book(..) | PlanFile::SmoothCache(_) | PlanFile::StepMask(_) => None,
+        }
+    }
+
+    /// The plan; formats that do not say which sites there are take them from `topology`.
+    ///
+    /// # Errors
+    /// As [`PlanFile::into_plan`]; the file is named.
+    pub fn plan(&self, topology: Option<&Topology>) -> Result<CachePlan> {
+        self.file.clone().into_plan(topology).with_context(|| self.path.display().to_string())
+    }
+
+    /// The format in words.
+    pub fn format(&self) -> String {
+        match &self.file {
+            PlanFile::Json(_) => "invardiff JSON".into(),
+            PlanFile::Binary(_) => "invardiff binary".into(),
+            PlanFile::Book(book, _) => {
+                format!("{} book of the InvarDiff authors, version {}", book.layout().name(), version(book))
+            }
+            PlanFile::SmoothCache(_) => "SmoothCache schedule".into(),
+            PlanFile::StepMask(_) => "step mask".into(),
+        }
+    }
+}
+
+const fn version(book: &AuthorBook) -> u8 {
+    match book.version() {
+        BookVersion::V1 => 1,
+        BookVersion::V2 => 2,
+    }
+}

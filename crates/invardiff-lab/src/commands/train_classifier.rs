@@ -1,0 +1,216 @@
+//! `invardiff train-classifier`: the small classifier by which `compare` sees what pictures show.
+
+mod idx;
+mod training;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use invardiff::critic::classifier;
+use invardiff::{Critic, CriticFacts, RealPictures, files};
+use invardiff_eval::{Classifier, Gaussian};
+use invardiff_plan::Draws;
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use serde_json::json;
+
+use crate::args::DeviceArg;
+use crate::bar;
+use crate::stdout::say;
+use idx::Labelled;
+use training::{Epoch, Recipe, train};
+
+const HELP: &str = "\
+Examples:
+  invardiff train-classifier --data fashion-mnist --out classifier.safetensors
+      On the four IDX files of Fashion-MNIST (t10k-*, train-*; as they are, or with .gz) in a folder
+  invardiff compare --classifier classifier.safetensors
+      Class accuracy and Fréchet distance of every row by it
+
+--json prints one object: data, pictures, test accuracy, losses, the Fréchet distances of real pictures.";
+
+/// Train the small classifier by which `compare` sees what pictures show
+///
+/// Reads the training and test pictures of a folder, trains on the first, and measures on the second; the file holds the
+/// network, the test accuracy, and the mean and covariance of the test pictures' features.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub struct Args {
+    /// The folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The data's name and licence, for the file and for reports
+    #[arg(long, default_value = "Fashion-MNIST (MIT)", value_name = "TEXT")]
+    data_name: String,
+    /// How often every training picture is seen
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    epochs: u32,
+    /// Pictures of an update
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: u32,
+    /// Learning rate of AdamW at the start; it falls to 0 as a cosine
+    #[arg(long, default_value_t = 2e-3, value_name = "RATE")]
+    learning_rate: f64,
+    /// Do not mirror pictures (for data in which left and right differ)
+    #[arg(long)]
+    no_mirror: bool,
+    /// Train nothing: measure the network of this file on the data again
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["epochs", "batch", "learning_rate"])]
+    measure: Option<PathBuf>,
+    /// Seed of the start and of the order of pictures
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    device: DeviceArg,
+    /// The file to write
+    #[arg(long, default_value = "classifier.safetensors", value_name = "FILE")]
+    out: PathBuf,
+    /// Print one JSON object instead of the lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// Numbers of real pictures whose distance is measured.
+const COUNTS: [usize; 6] = [20, 50, 100, 200, 500, 1000];
+/// Draws of each number.
+const DRAWS: u64 = 20;
+
+/// Runs the command.
+///
+/// # Errors
+/// When the data cannot be read, do not fit together, or the file cannot be written.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    files::check_writable(&args.out)?;
+    ensure!(
+        args.learning_rate.is_finite() && args.learning_rate > 0.0,
+        "--learning-rate is {}, expected a number above 0",
+        args.learning_rate
+    );
+    let read = |name| Labelled::read(&args.data, name).context("--data");
+    let (training, test) = (read("train")?, read("t10k")?);
+    let shape = training.shape()?;
+    ensure!(
+        test.pictures.dim().1 == training.pictures.dim().1 && test.classes() <= shape.classes,
+        "--data: the test pictures are of another size, or of classes that the training pictures lack"
+    );
+    let recipe = Recipe {
+        epochs: args.epochs as usize,
+        batch: args.batch as usize,
+        learning_rate: args.learning_rate,
+        mirror: !args.no_mirror,
+        seed: args.seed,
+    };
+    let device = args.device.open()?;
+    let (network, epochs, words) = if let Some(path) = &args.measure {
+        let known = Critic::read(path, &device).context("--measure")?;
+        ensure!(
+            known.facts.shape == shape,
+            "--measure {}: it is of {:?}, the data are of {shape:?}",
+            path.display(),
+            known.facts.shape
+        );
+        (known.classifier, Vec::new(), known.facts.recipe)
+    } else {
+        let progress = bar(recipe.updates(training.len()), "training (updates)");
+        let (parameters, epochs) = train(shape, &training, &recipe, &device, &|| progress.inc(1))?;
+        progress.finish_and_clear();
+        (classifier(shape, parameters, &device)?, epochs, recipe.to_string())
+    };
+    let mut critic = judge(args, network, (&training, &test))?;
+    critic.facts.recipe = words;
+    critic.write(&args.out)?;
+    report(args, &critic, &epochs)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures a trained network on the test pictures.
+fn judge(args: &Args, classifier: Classifier, (training, test): (&Labelled, &Labelled)) -> Result<Critic> {
+    let (shape, mirror) = (classifier.shape(), !args.no_mirror);
+    let seen = classifier.see(test.scaled(0..test.len()).view())?;
+    let right = seen.classes.iter().zip(&test.labels).filter(|(found, label)| found == label).count();
+    let both = |data: &Labelled, count: usize| features(&classifier, data, count, mirror);
+    let reference = Gaussian::of(both(test, test.len())?.view())?;
+    // Enough training pictures for the largest draws; their features are needed once each.
+    let some = training.len().min(20 * COUNTS[COUNTS.len() - 1]);
+    let known = both(training, some)?;
+    let real = real_pictures(known.view(), &training.labels[..some], shape.classes, args.seed, &reference)?;
+    let facts = CriticFacts {
+        shape,
+        data: args.data_name.clone(),
+        training_pictures: training.len(),
+        test_pictures: test.len(),
+        accuracy: right as f64 / test.len() as f64,
+        mirrored: mirror,
+        real,
+        recipe: String::new(),
+    };
+    Ok(Critic { classifier, reference, facts })
+}
+
+/// Features of the first `count` pictures, and where pictures are mirrored, of their mirror images after them.
+fn features(classifier: &Classifier, data: &Labelled, count: usize, mirror: bool) -> Result<Array2<f32>> {
+    let mut pictures = data.scaled(0..count);
+    let plain = classifier.see(pictures.view())?.features;
+    if !mirror {
+        return Ok(plain);
+    }
+    pictures.invert_axis(Axis(3));
+    Ok(concatenate(Axis(0), &[plain.view(), classifier.see(pictures.view())?.features.view()])?)
+}
+
+/// The mean Fréchet distance of draws of training pictures, all classes in turn. Where there are more features than labels,
+/// the rest are those of the mirror images, and a drawn picture is mirrored or not by chance.
+fn real_pictures(
+    features: ArrayView2<'_, f32>,
+    labels: &[usize],
+    classes: usize,
+    seed: u64,
+    reference: &Gaussian,
+) -> Result<Vec<RealPictures>> {
+    let of =
+        |class| labels.iter().enumerate().filter(move |(_, label)| **label == class).map(|(place, _)| place);
+    let by_class: Vec<Vec<usize>> =
+        (0..classes).map(|class| of(class).collect()).filter(|places: &Vec<_>| !places.is_empty()).collect();
+    let mut found = Vec::new();
+    for pictures in COUNTS.into_iter().filter(|count| 2 * count <= labels.len()) {
+        let mut sum = 0.0;
+        for draw in 0..DRAWS {
+            let mut draws = Draws::of_part(seed, draw);
+            let rows: Vec<usize> = (0..pictures)
+                .map(|picture| {
+                    let places = &by_class[picture % by_class.len()];
+                    let images = features.nrows() / labels.len();
+                    places[draws.below(places.len())] + labels.len() * draws.below(images)
+                })
+                .collect();
+            let drawn: Array2<f32> = features.select(Axis(0), &rows);
+            sum += Gaussian::of(drawn.view())?.frechet(reference)?;
+        }
+        found.push(RealPictures { pictures, frechet: sum / DRAWS as f64 });
+    }
+    Ok(found)
+}
+
+fn report(args: &Args, critic: &Critic, epochs: &[Epoch]) -> Result<()> {
+    let facts = &critic.facts;
+    if args.json {
+        let losses: Vec<f64> = epochs.iter().map(|epoch| epoch.loss).collect();
+        let object = json!({ "out": args.out, "facts": facts, "losses": losses });
+        say(format_args!("{object:#}"))?;
+        return Ok(());
+    }
+    for (number, epoch) in (1..).zip(epochs) {
+        say(format_args!("epoch {number}: loss {:.4}, {:.1} s", epoch.loss, epoch.seconds))?;
+    }
+    say(format_args!("{}", facts.recipe))?;
+    say(format_args!(
+        "finds the class of {:.2} % of {} test pictures",
+        facts.accuracy * 100.0,
+        facts.test_pictures
+    ))?;
+    for real in &facts.real {
+        say(format_args!("Fréchet distance of {} real pictures: {:.3}", real.pictures, real.frechet))?;
+    }
+    say(format_args!("{}", args.out.display()))?;
+    Ok(())
+}

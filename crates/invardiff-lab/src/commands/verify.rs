@@ -1,0 +1,173 @@
+//! `invardiff verify`: what must hold on this machine, with this model, checked.
+
+mod checks;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use invardiff::{Pipeline, SamplerKind};
+use invardiff_plan::CachePlan;
+use invardiff_runtime::Sampler;
+use serde_json::{Value, json};
+
+use super::labels;
+use super::wanted::{Chosen, PromptFlags, Use, Wanted};
+use crate::args::DeviceArg;
+use crate::stdout::say;
+use checks::{Bench, Check};
+
+const HELP: &str = "\
+Examples:
+  invardiff verify
+  invardiff verify --model emoji --num-inference-steps 50
+  invardiff verify --plan out/fashion/plan.json
+  invardiff verify --model DiT-XL-2-256x256.pt --num-inference-steps 6 --class-labels 207 --json
+
+Checks: an empty plan is bit-identical to the uncached run; two runs are bit-identical; a calibration sees the uncached run
+and leaves the random state untouched; the most bytes that the cache held are those of the schedule (with a negative prompt
+at most those); two threads with two
+plans at once draw what they draw alone. Samples are compared by SHA-256, of which the lines show the first 12 digits.
+
+Without --plan the plans are evenly skipped steps, a random plan of skips and reused modules, and evenly skipped steps whose
+output is extrapolated. The exit code is 1 where a check fails.
+
+--json prints one object: model, weights_sha256, sampler, num_inference_steps, guidance_scale, dtype, class_labels or prompts, seed,
+plan, passed, failed, and checks (name, ok, expected, found).";
+
+/// Check on this machine that runs repeat bit for bit and that caching keeps its promises
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub struct Args {
+    /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub (owner/name); by
+    /// default the plan's model, or fashion
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// The plan to check with (any format that `plan show` reads); without one three are made up
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Steps of the sampler; by default the plan's, or 20 for DiT and as published for FLUX
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
+    num_inference_steps: Option<u32>,
+    /// Classes to draw: numbers, ranges (0-9), the model's class names
+    #[arg(long, default_value = "0,1", value_name = "LABELS")]
+    class_labels: String,
+    /// Guidance scale (1: none); by default the plan's, or the model's own
+    #[arg(long, value_name = "SCALE")]
+    guidance_scale: Option<f32>,
+    /// The sampler; by default the plan's, or ddim for DiT and flow-match-euler for FLUX
+    #[arg(long, value_parser = crate::args::sampler())]
+    sampler: Option<SamplerKind>,
+    /// Seed of the first picture's noise
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    seed: u64,
+    /// Check with a plan that was made for another model, time grid or guidance
+    #[arg(long, requires = "plan")]
+    force: bool,
+    #[command(flatten)]
+    prompts: PromptFlags,
+    #[command(flatten)]
+    device: DeviceArg,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a flag, the plan or the model does not fit. A check that fails is exit code 1.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let wanted = Wanted {
+        model: args.model.as_deref(),
+        plan: args.plan.as_deref(),
+        sampler: args.sampler,
+        num_inference_steps: args.num_inference_steps,
+        usual_steps: 20,
+        guidance_scale: args.guidance_scale,
+        ..Wanted::of(&args.prompts)
+    };
+    let device = args.device.open()?;
+    let choice = wanted.choose()?;
+    match choice.model {
+        Chosen::Embedded(_) | Chosen::Dit(_) => {
+            let (full, plan) = choice.classes(&wanted, &device)?;
+            let labels = labels::parse(&args.class_labels, full.model().config())?;
+            check(args, &full, plan, &labels, json!({"class_labels": labels}))
+        }
+        Chosen::Flux(_) => {
+            let prompts = args.prompts.prompts(&USUAL)?;
+            let (full, plan) =
+                choice.prompts(&wanted, &prompts, Use::Draw { batch: prompts.len() }, &device)?;
+            let subjects = full.prompts().to_vec();
+            check(args, &full, plan, &subjects, json!({"prompts": prompts}))
+        }
+    }
+}
+
+/// Prompts where none are given.
+const USUAL: [&str; 1] = ["a red panda in the snow"];
+
+/// Does the checks on a pipeline; `asked` says what it draws.
+fn check<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    plan: Option<CachePlan>,
+    subjects: &[P::Subject],
+    asked: Value,
+) -> Result<ExitCode> {
+    let steps = full.sampler().steps();
+    ensure!(steps >= 4, "the run has {steps} steps; there is nothing to check below 4");
+    if let (Some(plan), Some(path), false) = (&plan, &args.plan, args.force) {
+        plan.check(&full.execution()).with_context(|| format!("--plan {}", path.display()))?;
+    }
+    let last = args
+        .seed
+        .checked_add(subjects.len() as u64)
+        .context("--seed is too large: picture n takes seed + n")?;
+    let bench = Bench { full, subjects, seeds: &(args.seed..last).collect::<Vec<_>>() };
+    let checks = bench.run(plan, |check| if args.json { Ok(()) } else { say(check) })?;
+    let failed = checks.iter().filter(|check| !check.ok).count();
+    if args.json {
+        let mut object = json!({
+            "model": full.name(),
+            "weights_sha256": full.weights_sha256(),
+            "sampler": full.sampler().name(),
+            "num_inference_steps": steps,
+            "guidance_scale": full.guidance_scale(),
+            "dtype": full.dtype().name(),
+            "seed": args.seed,
+            "plan": args.plan.as_ref().map(|path| path.display().to_string()),
+            "passed": checks.len() - failed,
+            "failed": failed,
+            "checks": checks,
+        });
+        if let (Value::Object(object), Value::Object(asked)) = (&mut object, asked) {
+            object.extend(asked);
+        }
+        say(format_args!("{object:#}"))?;
+    } else {
+        say(format_args!("{}: {} of {} checks passed", full.name(), checks.len() - failed, checks.len()))?;
+    }
+    Ok(exit_code(&checks))
+}
+
+fn exit_code(checks: &[Check]) -> ExitCode {
+    if checks.iter().all(|check| check.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failed_check_is_seen_in_its_line_and_in_the_exit_code() {
+        let good = Check::equal("two runs", "0a1b".repeat(16), "0a1b".repeat(16));
+        let bad = Check::equal("two runs", "0a1b".repeat(16), "0a1c".repeat(16));
+        assert!(good.to_string().starts_with("ok    two runs"), "{good}");
+        assert!(bad.to_string().starts_with("FAIL  two runs"), "{bad}");
+        assert!(bad.to_string().ends_with("0a1b0a1b0a1b != 0a1c0a1c0a1c"), "{bad}");
+        assert_eq!(exit_code(std::slice::from_ref(&good)), ExitCode::SUCCESS);
+        assert_eq!(exit_code(&[good, bad]), ExitCode::FAILURE);
+    }
+}

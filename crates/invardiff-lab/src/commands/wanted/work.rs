@@ -1,0 +1,51 @@
+//! Opening a pipeline for whatever a command does with one.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use burn::tensor::Device;
+use invardiff::Pipeline;
+use invardiff_plan::CachePlan;
+
+use super::{Choice, Chosen, Use, Wanted};
+use crate::args::DeviceArg;
+
+/// What a command does with a pipeline, whatever that draws.
+pub trait Work {
+    /// Works on the uncached pipeline; `plan` is the one that was asked for, laid over its model.
+    ///
+    /// # Errors
+    /// The command's own.
+    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Result<ExitCode>;
+}
+
+impl Wanted<'_> {
+    /// Finds the model, opens its pipeline and does the work on it.
+    ///
+    /// # Errors
+    /// When the model or the device cannot be opened, a flag does not fit them, or the work fails.
+    pub fn work(&self, device: &DeviceArg, work: impl Work) -> Result<ExitCode> {
+        let (choice, device) = (self.choose()?, device.open()?);
+        choice.work(self, &device, work)
+    }
+}
+
+impl Choice {
+    /// Opens the model's pipeline, with memory for a calibration, and does the work on it.
+    ///
+    /// # Errors
+    /// When the model cannot be opened, a flag does not fit it, or the work fails.
+    pub fn work(&self, wanted: &Wanted<'_>, device: &Device, work: impl Work) -> Result<ExitCode> {
+        match self.model {
+            Chosen::Embedded(_) | Chosen::Dit(_) => {
+                let (full, plan) = self.classes(wanted, device)?;
+                work.on(&full, plan)
+            }
+            Chosen::Flux(_) => {
+                let prompts = wanted.prompts.prompts(&[])?;
+                let (full, plan) = self.prompts(wanted, &prompts, Use::Calibrate, device)?;
+                work.on(&full, plan)
+            }
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Contenders for the same pictures, judged by what they cost and what they change.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Tensor;
+use invardiff::{Pipeline, SamplerKind, on_processor};
+use invardiff_calib::Mix;
+use invardiff_eval::{Quality, Timings, alternate, psnr_each};
+use invardiff_plan::{CachePlan, Cost, Routers, SkipRule, Storage};
+use invardiff_runtime::{
+    Bypass, Denoiser, Event, Guard, Guarded, Meter, Observed, Replay, Sampler, ScaleShift,
+};
+use ndarray::{Array4, Axis, concatenate};
+
+/// One way to draw the pictures: a plan over the full run's sampler, or another sampler.
+#[derive(Clone, Debug)]
+pub struct Contender<P> {
+    /// A short name.
+    pub name: String,
+    /// What it does, in a sentence.
+    pub description: String,
+    /// The pipeline, with its plan enabled.
+    pub pipeline: P,
+    /// What decides while it draws.
+    pub how: How,
+    /// FLOPs relative to the full run, as predicted; of a rule, as if it skipped nothing.
+    pub compute_fraction: f64,
+}
+
+/// What decides over a contender's modules.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// The plan that is enabled in the pipeline, or nothing.
+    Enabled,
+    /// That plan, its reused modules sent through vectors that were trained for it.
+    Adjusted(Arc<ScaleShift>),
+    /// Routers that blend what is computed with what was kept a step before; nothing is saved.
+    Blended(Arc<Routers>),
+    /// A check while sampling.
+    Guarded(Arc<Guard>),
+    /// A rule that looks at the hidden state, a picture at a time.
+    Rule(SkipRule),
+}
+
+impl<P> Contender<P> {
+    /// The full run.
+    pub fn full<const D: usize>(full: &P) -> Self
+    where
+        P: Pipeline<D>,
+    {
+        let steps = full.sampler().steps();
+        Self {
+            name: "full".into(),
+            description: format!("everything computed, {steps} steps of {}", full.sampler().name()),
+            pipeline: full.clone(),
+            how: How::Enabled,
+            compute_fraction: 1.0,
+        }
+    }
+
+    /// A plan on top of the full run's sampler.
+    ///
+    /// # Errors
+    /// When the plan does not fit.
+    pub fn plan<const D: usize>(full: &P, name: &str, description: &str, plan: &CachePlan) -> Result<Self>
+    where
+        P: Pipeline<D>,
+    {
+        let mut pipeline = full.clone();
+        pipeline.force_cache(plan)?;
+        let compute_fraction = Cost::of(plan, &full.denoiser().topology())?.compute_fraction();
+        Ok(Self {
+            name: name.into(),
+            description: description.into(),
+            pipeline,
+            how: How::Enabled,
+            compute_fraction,
+        })
+    }
+
+    /// Fewer steps of a sampler, as near to `compute_fraction` of the full run as whole steps allow.
+    ///
+    /// # Errors
+    /// When the sampler cannot have so few steps.
+    pub fn fewer_steps<const D: usize>(full: &P, sampler: SamplerKind, compute_fraction: f64) -> Result<Self>
+    where
+        P: Pipeline<D>,
+    {
+        let of = full.sampler().steps();
+        let steps = ((compute_fraction * of as f64).round() as usize).clamp(1, of);
+        let pipeline = full.resampled(sampler, steps)?;
+        let name = pipeline.sampler().name();
+        Ok(Self {
+            name: format!("{name} {steps}"),
+            description: format!("no plan: {steps} steps of {name} instead of {of}"),
+            pipeline,
+            how: How::Enabled,
+            compute_fraction: steps as f64 / of as f64,
+        })
+    }
+
+    /// A guarded gate on top of the full run's sampler. What it computes is known afterwards.
+    pub fn guarded<const D: usize>(full: &P, name: &str, description: &str, guard: Guard) -> Self
+    where
+        P: Pipeline<D>,
+    {
+        let computed = guard.gate.iter().filter(|skipped| !**skipped).count();
+        Self {
+            name: name.into(),
+            description: description.into(),
+            pipeline: full.clone(),
+            compute_fraction: computed as f64 / guard.gate.len() as f64,
+            how: How::Guarded(Arc::new(guard)),
+        }
+    }
+
+    /// A rule that decides while the full run's sampler runs. What it computes is known afterwards.
+    ///
+    /// # Errors
+    /// When the rule's settings are out of range, or the sampler draws noise.
+    pub fn rule<const D: usize>(full: &P, name: &str, description: &str, rule: SkipRule) -> Result<Self>
+    where
+        P: Pipeline<D>,
+    {
+        full.sampler().deterministic()?;
+        rule.decide(full.sampler().steps())?;
+        Ok(Self {
+            name: name.into(),
+            description: description.into(),
+            pipeline: full.clone(),
+            how: How::Rule(rule),
+            compute_fraction: 1.0,
+        })
+    }
+
+    /// The full run, blended by routers with what was kept a step before, as in their training.
+    pub fn blended<const D: usize>(full: &P, name: &str, routers: Arc<Routers>) -> Self
+    where
+        P: Pipeline<D>,
+    {
+        let description = "everything computed, and blended by uncut weights as in training".into();
+        Self { name: name.into(), description, how: How::Blended(routers), ..Self::full(full) }
+    }
+
+    /// The same plan, its reused modules sent through vectors that were trained for it.
+    #[must_use]
+    pub fn adjusted(self, adjustment: ScaleShift) -> Self {
+        Self { how: How::Adjusted(Arc::new(adjustment)), ..self }
+    }
+
+    /// The same contender, keeping features in another precision.
+    pub fn storing<const D: usize>(mut self, storage: Storage) -> Self
+    where
+        P: Pipeline<D>,
+    {
+        let stored = self.pipeline.schedule().map(|schedule| Arc::new((**schedule).clone().storing(storage)));
+        self.pipeline.set_schedule(stored);
+        self
+    }
+
+    fn draw<const D: usize>(&self, subjects: &[P::Subject], seeds: &[u64]) -> Result<Batch<D>>
+    where
+        P: Pipeline<D>,
+    {
+        let (pipeline, compute) = (&self.pipeline, self.compute_fraction);
+        match &self.how {
+            How::Enabled => {
+                let (samples, bytes) = pipeline.generate_measured(subjects, seeds)?;
+                Ok(Batch { samples, bytes, compute })
+            }
+            How::Adjusted(adjustment) => {
+                let schedule =
+                    pipeline.schedule().context("vectors belong to a plan, and none is enabled")?;
+                let mut policy = Replay::with_adjustment(schedule.clone(), adjustment.clone());
+                let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
+                Ok(Batch { samples, bytes: policy.store().peak_bytes(), compute })
+            }
+            How::Blended(routers) => {
+                let mut policy = Mix::soft(routers, pipeline.device())?;
+                let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
+                Ok(Batch { samples, bytes: 0, compute })
+            }
+            How::Guarded(guard) => {
+                let mut policy = Guarded::new(guard);
+                let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
+                let more = policy.spent() as f64 / pipeline.sampler().steps() as f64;
+                Ok(Batch { samples, bytes: policy.peak_bytes(), compute: compute + more })
+            }
+            How::Rule(rule) => Self::draw_each(pipeline, rule, subjects, seeds)
+                .map(|batch| Batch { compute: batch.compute * compute, ..batch }),
+        }
+    }
+
+    /// Each picture under a rule of its own; the compute is the share of the run that was computed.
+    fn draw_each<const D: usize>(
+        pipeline: &P,
+        rule: &SkipRule,
+        subjects: &[P::Subject],
+        seeds: &[u64],
+    ) -> Result<Batch<D>>
+    where
+        P: Pipeline<D>,
+    {
+        let (steps, topology) = (pipeline.sampler().steps(), pipeline.denoiser().topology());
+        let (mut samples, mut peak, mut compute) = (Vec::new(), 0, 0.0);
+        for (subject, seed) in subjects.iter().zip(seeds) {
+            let mut meter = Meter::new(&topology);
+            let look = |step, site, event: Event<'_>| meter.look(step, site, &event);
+            let mut policy = Observed::new(Bypass::new(rule, steps)?, look);
+            let one = std::slice::from_ref(subject);
+            samples.push(pipeline.generate_under(&mut policy, one, &[*seed], &mut || {})?);
+            peak = peak.max(policy.inner.peak_bytes());
+            compute += meter.compute_fraction(steps);
+        }
+        let count = samples.len().max(1);
+        Ok(Batch { samples: Tensor::cat(samples, 0), bytes: peak * count, compute: compute / count as f64 })
+    }
+}
+
+/// One batch as it was drawn.
+struct Batch<const D: usize> {
+    samples: Tensor<D>,
+    /// The most bytes that were kept.
+    bytes: usize,
+    /// FLOPs relative to the full run.
+    compute: f64,
+}
+
+/// What became of a contender.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Its pictures, `[pictures, channels, height, width]`, in `-1 ..= 1`.
+    pub pictures: Array4<f32>,
+    /// How near they are to the full run's; SSIM is NaN for pictures of fewer than 11 rows or columns.
+    pub quality: Quality,
+    /// How near they are to the converged pictures, where these were drawn.
+    pub converged: Option<Quality>,
+    /// Seconds of each batch.
+    pub timings: Timings,
+    /// The median over batches of (seconds of the full run / seconds of this one), in the same round.
+    pub speedup: f64,
+    /// The same in CPU time, where the processor computes: on a shared machine it repeats better.
+    pub cpu_speedup: Option<f64>,
+    /// The most bytes that the cache of a batch held, divided by its pictures.
+    pub peak_bytes_per_picture: usize,
+    /// FLOPs relative to the full run: as predicted, or what a guard or a rule really spent.
+    pub compute_fraction: f64,
+}
+
+/// The pictures to draw: one subject and one seed each, a batch at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Pictures<'a, S> {
+    /// What each picture shows.
+    pub subjects: &'a [S],
+    /// The seed of each picture's noise.
+    pub seeds: &'a [u64],
+    /// Pictures drawn at once; the number of pictures is a multiple of it.
+    pub batch: usize,
+}
+
+impl<S> Pictures<'_, S> {
+    fn batches(&self) -> Result<Vec<(&[S], &[u64])>> {
+        ensure!(
+            self.batch > 0
+                && self.subjects.len().is_multiple_of(self.batch)
+                && self.subjects.len() == self.seeds.len(),
+            "{} pictures and {} seeds in batches of {}",
+            self.subjects.len(),
+            self.seeds.len(),
+            self.batch
+        );
+        Ok(self.subjects.chunks(self.batch).zip(self.seeds.chunks(self.batch)).collect())
+    }
+}
+
+/// Rows and columns of SSIM's window (11 x 11, sigma 1.5).
+const SSIM_WINDOW: usize = 11;
+
+/// Draws `wanted` by one pipeline: `[pictures, channels, height, width]` in `-1 ..= 1`. `progress` is called after every
+/// batch.
+///
+/// # Errors
+/// When the pipeline cannot draw them; when the number of pictures is no multiple of the batch.
+pub fn draw<const D: usize, P: Pipeline<D>>(
+    pipeline: &P,
+    wanted: &Pictures<'_, P::Subject>,
+    progress: &dyn Fn(),
+) -> Result<Array4<f32>> {
+    let batches = wanted.batches()?.into_iter().map(|(subjects, seeds)| {
+        let pictures = pipeline.pictures(pipeline.generate(subjects, seeds)?)?;
+        progress();
+        Ok(pictures)
+    });
+    stack(&batches.collect::<Result<Vec<_>>>()?)
+}
+
+/// Draws `wanted` by every contender, batch by batch in turns in one process, and compares with the first, which is the
+/// full run, and with `converged` where it is given. PSNR and SSIM are of pictures clamped to their range and scaled to
+/// `0 ..= 1`, not rounded to bytes. Decoding latents is not timed.
+///
+/// # Errors
+/// When a contender cannot run; when the number of pictures is no multiple of the batch.
+pub fn compare<const D: usize, P: Pipeline<D>>(
+    contenders: &[Contender<P>],
+    wanted: &Pictures<'_, P::Subject>,
+    converged: Option<&Array4<f32>>,
+    progress: &dyn Fn(),
+) -> Result<Vec<Judged>> {
+    let batches = wanted.batches()?;
+    let mut drawn: Vec<(Vec<Tensor<D>>, usize, f64)> =
+        contenders.iter().map(|_| (Vec::new(), 0, 0.0)).collect();
+    let mut runs: Vec<_> = contenders
+        .iter()
+        .zip(&mut drawn)
+        .map(|(contender, (samples, peak, compute))| {
+            let mut left = batches.iter();
+            move || -> Result<()> {
+                let (subjects, seeds) = left.next().context("one batch a round")?;
+                let batch = contender.draw(subjects, seeds)?;
+                contender.pipeline.device().sync()?;
+                samples.push(batch.samples);
+                *peak = (*peak).max(batch.bytes);
+                *compute += batch.compute;
+                progress();
+                Ok(())
+            }
+        })
+        .collect();
+    let mut subjects: Vec<_> =
+        runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, anyhow::Error>).collect();
+    let timings = alternate(batches.len(), 0, &mut subjects)?;
+    let mut pictures = Vec::with_capacity(contenders.len());
+    for (contender, (samples, peak, compute)) in contenders.iter().zip(drawn) {
+        let batches = samples.into_iter().map(|batch| contender.pipeline.pictures(batch));
+        let mean = compute / batches.len() as f64;
+        pictures.push((stack(&batches.collect::<Result<Vec<_>>>()?)?, peak, mean));
+    }
+    let full = pictures.first().map(|(full, ..)| unit(full)).context("no contender")?;
+    let by_processor = contenders.iter().all(|contender| on_processor(contender.pipeline.device()));
+    let converged = converged.map(unit);
+    pictures
+        .into_iter()
+        .zip(&timings)
+        .map(|((pictures, peak, compute_fraction), own)| {
+            let scaled = unit(&pictures);
+            Ok(Judged {
+                quality: quality(&full, &scaled)?,
+                converged: converged.as_ref().map(|converged| quality(converged, &scaled)).transpose()?,
+                pictures,
+                timings: own.clone(),
+                speedup: own.speedup_over(&timings[0]),
+                cpu_speedup: by_processor.then(|| own.cpu_speedup_over(&timings[0])),
+                peak_bytes_per_picture: peak / wanted.batch,
+                compute_fraction,
+            })
+        })
+        .collect()
+}
+
+fn stack(batches: &[Array4<f32>]) -> Result<Array4<f32>> {
+    Ok(concatenate(Axis(0), &batches.iter().map(|batch| batch.view()).collect::<Vec<_>>())?)
+}
+
+/// PSNR and SSIM; pictures smaller than SSIM's window have no SSIM.
+fn quality(reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Quality> {
+    let (rows, columns) = (reference.len_of(Axis(2)), reference.len_of(Axis(3)));
+    if rows.min(columns) >= SSIM_WINDOW {
+        return Ok(Quality::between(reference.view(), pictures.view())?);
+    }
+    let psnr = psnr_each(reference.view(), pictures.view())?;
+    Ok(Quality::of(&psnr, &vec![f64::NAN; psnr.len()])?)
+}
+
+/// Values of `-1 ..= 1` scaled to `0 ..= 1` and clamped.
+fn unit(x: &Array4<f32>) -> Array4<f32> {
+    x.mapv(|value| f32::midpoint(value, 1.0).clamp(0.0, 1.0))
+}

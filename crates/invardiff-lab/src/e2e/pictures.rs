@@ -1,0 +1,125 @@
+//! The same pictures on both devices, and what a device must keep to itself.
+
+use anyhow::{Context, Result, anyhow};
+use invardiff::{ClassToImage, Pipeline, to_array};
+use invardiff_eval::psnr_each;
+use invardiff_plan::{CachePlan, uniform_gate};
+use invardiff_runtime::Denoiser;
+use ndarray::Array4;
+
+use super::Pair;
+use super::calibration::Plans;
+use super::check::{Check, Checks};
+
+/// The least PSNR of a picture to the processor's, in dB.
+const DECIBELS: f64 = 50.0;
+
+/// Draws the pictures of a comparison.
+pub(super) struct Draw<'a> {
+    pair: &'a Pair<'a>,
+    labels: Vec<usize>,
+    seeds: Vec<u64>,
+}
+
+impl<'a> Draw<'a> {
+    /// Pictures from other noise than the calibration's.
+    pub(super) fn new(pair: &'a Pair<'a>) -> Self {
+        let count = pair.amounts.pictures;
+        let first = pair.amounts.seed.wrapping_add(1_000_000);
+        let seeds = (0..count as u64).map(|index| first.wrapping_add(index)).collect();
+        Self { pair, labels: pair.classes(count), seeds }
+    }
+
+    /// Compares pictures without a plan and under the plans of both devices, then what the device does alone.
+    ///
+    /// # Errors
+    /// When a check cannot be shown.
+    pub(super) fn compare(&self, plans: &Plans, checks: &mut Checks<'_>) -> Result<()> {
+        let (processor, device) = (&self.pair.processor, &self.pair.device);
+        checks.run("pictures, everything computed", || self.apart(None))?;
+        checks.run("pictures under the processor's plan", || self.apart(Some(&plans.processor)))?;
+        checks.run("pictures under the device's plan", || self.apart(Some(&plans.device)))?;
+        checks.run("two runs are equal", || {
+            let [one, other] = [self.pictures(device, None)?, self.pictures(device, None)?];
+            Ok(Check::equal(largest(&one, &other), 0.0, "largest difference"))
+        })?;
+        checks.run("an empty plan changes nothing", || {
+            let empty = CachePlan::empty(&processor.denoiser().topology(), self.pair.steps());
+            let [full, cached] = [self.pictures(device, None)?, self.pictures(device, Some(&empty))?];
+            Ok(Check::equal(largest(&full, &cached), 0.0, "largest difference"))
+        })?;
+        checks.run("peak cache bytes as scheduled", || {
+            let schedule = plans.processor.schedule(&device.denoiser().topology())?;
+            let expected = schedule.peak_bytes(self.labels.len(), device.dtype().size());
+            let (_, found) = self.under(device, Some(&plans.processor))?;
+            Ok(Check::equal(found as f64, expected as f64, "bytes"))
+        })?;
+        checks.run("two plans at once, each as alone", || self.at_once(&plans.processor))
+    }
+
+    /// How near the device's pictures are to the processor's; a plan goes through a file.
+    fn apart(&self, plan: Option<&CachePlan>) -> Result<Check> {
+        let plan = plan.map(through_file).transpose()?;
+        let [expected, found] =
+            [&self.pair.processor, &self.pair.device].map(|on| self.pictures(on, plan.as_ref()));
+        let [low, high] = self.pair.processor.model().config().pixel_range.unwrap_or([-1.0, 1.0]);
+        let unit = |x: Array4<f32>| x.mapv(|value| ((value - low) / (high - low)).clamp(0.0, 1.0));
+        let (expected, found) = (expected?, found?);
+        let finite = found.iter().all(|value| value.is_finite());
+        let decibels = psnr_each(unit(expected).view(), unit(found).view())?;
+        let worst = decibels.into_iter().fold(f64::INFINITY, f64::min);
+        Ok(Check::at_least(if finite { worst } else { f64::NAN }, DECIBELS, "dB"))
+    }
+
+    /// Two plans on two threads, each drawing what it draws alone.
+    fn at_once(&self, plan: &CachePlan) -> Result<Check> {
+        let steps = self.pair.steps();
+        let device = &self.pair.device;
+        let gate = uniform_gate(steps, steps.div_ceil(2))?;
+        let other = CachePlan::gate_only(&device.denoiser().topology(), gate);
+        let alone = [self.pictures(device, Some(plan))?, self.pictures(device, Some(&other))?];
+        let together = std::thread::scope(|scope| {
+            let threads = [plan, &other].map(|plan| scope.spawn(|| self.pictures(device, Some(plan))));
+            threads.map(|thread| thread.join().map_err(|_| anyhow!("a thread panicked")).flatten())
+        });
+        let mut apart = 0.0_f64;
+        for (alone, together) in alone.iter().zip(together) {
+            apart = apart.max(largest(alone, &together?));
+        }
+        Ok(Check::equal(apart, 0.0, "largest difference"))
+    }
+
+    fn pictures(&self, on: &ClassToImage, plan: Option<&CachePlan>) -> Result<Array4<f32>> {
+        Ok(self.under(on, plan)?.0)
+    }
+
+    /// The pictures, and the most bytes that the cache held.
+    fn under(&self, on: &ClassToImage, plan: Option<&CachePlan>) -> Result<(Array4<f32>, usize)> {
+        let mut pipeline = on.clone();
+        match plan {
+            // A plan that was made for a run says so, and is held to it; those made here say nothing.
+            Some(plan) if plan.provenance.execution.is_some() => pipeline.enable_cache(plan)?,
+            Some(plan) => drop(pipeline.force_cache(plan)?),
+            None => {}
+        }
+        let (pictures, bytes) = pipeline.generate_measured(&self.labels, &self.seeds)?;
+        Ok((to_array(pictures)?, bytes))
+    }
+}
+
+/// The plan as another machine would have it.
+fn through_file(plan: &CachePlan) -> Result<CachePlan> {
+    let folder = tempfile::tempdir().context("a folder for the plan")?;
+    let path = folder.path().join("plan.json");
+    plan.write(&path)?;
+    Ok(CachePlan::read(&path)?)
+}
+
+/// The largest absolute difference; infinite where one value is no number.
+fn largest(a: &Array4<f32>, b: &Array4<f32>) -> f64 {
+    let apart = |(a, b): (&f32, &f32)| {
+        let apart = f64::from((a - b).abs());
+        if apart.is_nan() { f64::INFINITY } else { apart }
+    };
+    a.iter().zip(b).map(apart).fold(0.0, f64::max)
+}

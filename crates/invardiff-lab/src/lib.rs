@@ -1,0 +1,22 @@
+//! Experiments and checks of InvarDiff: what compares, trains and measures, and what the program's commands for it do.
+//!
+//! - [`compare()`] draws pictures by several contenders and judges them against the full run;
+//! - [`commands`] holds comparisons of methods, fits, trained methods, parity, end-to-end checks and measurements, each with
+//!   its command's arguments.
+
+pub mod args;
+mod bench_model;
+pub mod commands;
+mod compare;
+mod e2e;
+#[cfg(feature = "autodiff")]
+mod examples;
+pub mod held_out;
+mod parity;
+mod progress;
+pub mod stdout;
+
+pub use compare::{Contender, How, Judged, Pictures, compare, draw};
+#[cfg(feature = "autodiff")]
+pub use examples::ExampleSet;
+pub use progress::{Bars, bar};

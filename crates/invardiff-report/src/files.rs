@@ -1,0 +1,69 @@
+//! Files of a report: written beside and renamed; pictures as PNG.
+
+use std::fs::File;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::{DynamicImage, ImageFormat};
+use invardiff_eval::EvalError;
+
+/// Writes `name` in `folder` whole or not at all: the bytes go to a file beside it, which then takes its name.
+pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, EvalError> {
+    let path = folder.join(name);
+    let beside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&beside, &path));
+    match written {
+        Ok(()) => Ok(path),
+        Err(source) => {
+            // The failure is what the user must hear of; a leftover beside it has a name that says what it is.
+            drop(std::fs::remove_file(&beside));
+            Err(EvalError::Write { path, source })
+        }
+    }
+}
+
+/// A picture as PNG.
+pub(super) fn png(picture: &DynamicImage, what: &str) -> Result<Vec<u8>, EvalError> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .map_err(|error| EvalError::Encode { what: what.to_owned(), detail: error.to_string() })?;
+    Ok(bytes.into_inner())
+}
+
+/// A picture as an address that holds it, for a page that needs no other file.
+pub(super) fn data_address(picture: &DynamicImage, what: &str) -> Result<String, EvalError> {
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png(picture, what)?)))
+}
+
+/// A name as part of a file name: letters, digits, `-` and `_`.
+pub(super) fn slug(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_nothing_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("taken")).unwrap();
+        let error = write(folder.path(), "taken", b"x").unwrap_err();
+        assert!(error.to_string().contains("taken"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        write(folder.path(), "fresh", b"one").unwrap();
+        let path = write(folder.path(), "fresh", b"two").unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn slugs_stay_in_their_folder() {
+        assert_eq!(slug("../context_attn:2"), "___context_attn_2");
+    }
+}

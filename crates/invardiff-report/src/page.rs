@@ -1,0 +1,105 @@
+//! `report.html`: one page that needs nothing else.
+
+mod sections;
+
+pub(super) use sections::{figure, pictures};
+
+use invardiff_eval::EvalError;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::svg;
+use super::{Drawings, Highlight, Report};
+
+/// Layout and type of the page.
+const STYLE: &str = include_str!("page.css");
+
+/// The browser itself refuses whatever would come from outside.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
+/// A part of the page: the anchor, the heading and what is below it.
+pub(super) struct Section {
+    pub(super) anchor: String,
+    pub(super) heading: String,
+    pub(super) body: Markup,
+}
+
+impl Section {
+    pub(super) fn new(anchor: &str, heading: &str, body: Markup) -> Self {
+        Self { anchor: anchor.to_owned(), heading: heading.to_owned(), body }
+    }
+}
+
+pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalError> {
+    let sections = [
+        sections::results(report, drawings),
+        sections::training(drawings),
+        sections::plan(report, drawings),
+        sections::picture_section(report, drawings)?,
+        sections::change(report, drawings),
+        sections::cost(drawings),
+        sections::settings(report),
+        Some(sections::files(report, drawings)),
+    ];
+    let sections: Vec<Section> = sections.into_iter().flatten().collect();
+    let Report { title, subtitle, highlights, notes, .. } = report;
+    Ok(shell(title, &head(title, subtitle, highlights, notes, &sections), &sections))
+}
+
+/// The page around its head and sections.
+pub(super) fn shell(title: &str, head: &Markup, sections: &[Section]) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { (PreEscaped(STYLE)) (PreEscaped(svg::STYLE)) }
+            }
+            body {
+                header { (head) }
+                main {
+                    @for section in sections {
+                        section id=(section.anchor) aria-labelledby=(format!("{}-heading", section.anchor)) {
+                            h2 id=(format!("{}-heading", section.anchor)) { (section.heading) }
+                            (section.body)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The title, what to read first, what to know, and the way to the sections.
+pub(super) fn head(
+    title: &str,
+    subtitle: &str,
+    highlights: &[Highlight],
+    notes: &[String],
+    sections: &[Section],
+) -> Markup {
+    html! {
+        h1 { (title) }
+        @if !subtitle.is_empty() { p.subtitle { (subtitle) } }
+        @if !highlights.is_empty() {
+            dl.highlights {
+                @for highlight in highlights {
+                    div {
+                        dt { (highlight.label) }
+                        dd.value { (highlight.value) }
+                        @if !highlight.detail.is_empty() { dd.detail { (highlight.detail) } }
+                    }
+                }
+            }
+        }
+        @if !notes.is_empty() {
+            aside.notes aria-label="Notes" { ul { @for note in notes { li { (note) } } } }
+        }
+        nav aria-label="Sections" {
+            @for section in sections { a href=(format!("#{}", section.anchor)) { (section.heading) } }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The parts of the page, from top to bottom.
+
+use invardiff_eval::EvalError;
+use maud::{Markup, html};
+
+use super::Section;
+use crate::heat_map::display_name;
+use crate::svg::Figure;
+use crate::{Drawings, HeatMap, Measure, PictureGrid, Report, Row, Table};
+
+/// Pixels of all pictures in the page; more are shrunk, so that the page stays below 3 MB.
+const PIXELS: f64 = 500_000.0;
+
+/// A figure with a sentence below it, and its file's name.
+pub(crate) fn figure(figure: &Figure, class: &str, caption: &str) -> Markup {
+    html! {
+        figure class=(class) {
+            div.scroll tabindex="0" role="group" aria-label="Figure, scrolls sideways" { (figure.inline()) }
+            @if !caption.is_empty() { figcaption { (caption) } }
+        }
+    }
+}
+
+pub(super) fn results(report: &Report, drawings: &Drawings) -> Option<Section> {
+    if report.table.rows.is_empty() {
+        return None;
+    }
+    let body = html! {
+        p {
+            "Every row starts from the same noise and conditions; PSNR and SSIM are between its pictures and those of full \
+             computation. Compute and the predicted speed-up come from the cost model, the measured speed-up from \
+             alternating runs in one process (median)."
+        }
+        div.scroll tabindex="0" role="group" aria-label="Comparison" { (table(&report.table)) }
+        @if let Some(tradeoff) = &drawings.tradeoff {
+            (figure(tradeoff, "wide", "Points are means over pictures, the thin lines reach down to the worst picture. \
+                What equals full computation is not drawn."))
+        }
+    };
+    Some(Section::new("results", "Results", body))
+}
+
+fn table(table: &Table) -> Markup {
+    let (cpu, converged) = (table.knows_cpu(), table.knows_converged());
+    let columns = table.headings().len();
+    html! {
+        table.results {
+            thead {
+                tr {
+                    th rowspan="2" scope="col" { "Sampling" }
+                    th rowspan="2" scope="col" { "Compute" }
+                    th colspan=(if cpu { 3 } else { 2 }) scope="colgroup" { "Speed-up" }
+                    th colspan="2" scope="colgroup" { "PSNR, dB" }
+                    th colspan="2" scope="colgroup" { "SSIM" }
+                    @if converged { th colspan="2" scope="colgroup" { "PSNR to converged, dB" } }
+                    th rowspan="2" scope="col" { "Peak cache" }
+                }
+                tr {
+                    @for name in ["predicted", "measured"] { th scope="col" { (name) } }
+                    @if cpu { th scope="col" { "CPU time" } }
+                    @for name in ["mean", "worst", "mean", "worst"] { th scope="col" { (name) } }
+                    @if converged { @for name in ["mean", "worst"] { th scope="col" { (name) } } }
+                }
+            }
+            @for (group, rows) in table.groups() {
+                tbody class=(if group == crate::Group::Plan { "ours" } else { "" }) {
+                    tr.group { th colspan=(columns) scope="rowgroup" { (group.title()) } }
+                    @for row in rows { (table_row(row, table)) }
+                }
+            }
+        }
+    }
+}
+
+fn table_row(row: &Row, table: &Table) -> Markup {
+    let mut cells = row.cells(table).into_iter();
+    let compute = cells.next().unwrap_or_default();
+    let part = format!("--part: {:.1}%", (row.compute_fraction * 100.0).clamp(0.0, 100.0));
+    html! {
+        tr {
+            th scope="row" {
+                (row.name)
+                @if !row.description.is_empty() { span.description { (row.description) } }
+            }
+            td { span.bar style=(part) aria-hidden="true" {} (compute) }
+            @for cell in cells { td { (cell) } }
+        }
+    }
+}
+
+pub(super) fn training(drawings: &Drawings) -> Option<Section> {
+    if drawings.training.is_empty() {
+        return None;
+    }
+    let body = html! { div.panels { @for chart in &drawings.training { (figure(chart, "panel", "")) } } };
+    Some(Section::new("training", "Training", body))
+}
+
+pub(super) fn plan(report: &Report, drawings: &Drawings) -> Option<Section> {
+    let picture = report.plan.as_ref().zip(drawings.plan.as_ref());
+    if picture.is_none() && report.thresholds.is_empty() {
+        return None;
+    }
+    let body = html! {
+        @if let Some((plan, drawing)) = picture { (figure(drawing, "wide", &format!("{}.", plan.summary()))) }
+        @if !report.thresholds.is_empty() {
+            div.scroll tabindex="0" role="group" aria-label="Thresholds" {
+                table.thresholds {
+                    caption { "Thresholds: what is below is reused" }
+                    thead { tr { @for name in ["Kind", "Quantile", "Change rate"] { th scope="col" { (name) } } } }
+                    tbody {
+                        @for threshold in &report.thresholds {
+                            tr {
+                                th scope="row" { (display_name(threshold.kind)) }
+                                td { (threshold.quantile) }
+                                td { (format!("{:.4}", threshold.value)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Some(Section::new("plan", "The plan", body))
+}
+
+pub(super) fn picture_section(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
+    if report.grids.is_empty() {
+        return Ok(None);
+    }
+    let body = pictures(&report.grids, &drawings.grids, PIXELS)?;
+    Ok(Some(Section::new("pictures", "Pictures", body)))
+}
+
+/// Grids of pictures, shrunk together to at most `most` pixels; each names its file.
+pub(crate) fn pictures(grids: &[PictureGrid], files: &[String], most: f64) -> Result<Markup, EvalError> {
+    let pixels: f64 = grids.iter().map(PictureGrid::pixels).sum();
+    let shrink = (pixels / most).sqrt().max(1.0);
+    let mut tables = Vec::new();
+    for (grid, file) in grids.iter().zip(files) {
+        tables.push(picture_table(grid, &grid.addresses(shrink)?, shrink, file));
+    }
+    Ok(html! { @for table in tables { (table) } })
+}
+
+fn picture_table(grid: &PictureGrid, addresses: &[Vec<String>], shrink: f64, file: &str) -> Markup {
+    let side = grid.rows[0].pictures[0].width();
+    let columns = grid.rows[0].pictures.len() as u32;
+    let shown =
+        if side < 96 { side * 84_u32.div_ceil(side) } else { side.min((840 / columns).clamp(96, 240)) };
+    let column =
+        |number: usize| grid.columns.get(number).map_or_else(|| format!("picture {number}"), Clone::clone);
+    html! {
+        figure.pictures {
+            figcaption {
+                strong { (grid.title) } " " (grid.caption)
+                @if shrink > 1.0 { " Shown at reduced size; " (file) " has every pixel." }
+            }
+            div.scroll tabindex="0" role="group" aria-label=(grid.title) {
+                table style=(format!("--side: {shown}px")) {
+                    @if !grid.columns.is_empty() {
+                        thead { tr { td {} @for name in &grid.columns { th scope="col" { (name) } } } }
+                    }
+                    tbody {
+                        @for (row, addresses) in grid.rows.iter().zip(addresses) {
+                            tr {
+                                th scope="row" { (row.label) }
+                                @for (number, address) in addresses.iter().enumerate() {
+                                    td {
+                                        img class=(if side < 96 { "small" } else { "" })
+                                            alt=(format!("{}, {}", row.label, column(number))) src=(address);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn change(report: &Report, drawings: &Drawings) -> Option<Section> {
+    if report.heat_maps.is_empty() {
+        return None;
+    }
+    let of = |measure| {
+        let pairs = report.heat_maps.iter().zip(&drawings.heat_maps);
+        let mut pairs: Vec<(&HeatMap, &Figure)> = pairs.filter(|(map, _)| map.measure == measure).collect();
+        // What has one layer is low and stands last, so that the rows of panels stay even.
+        pairs.sort_by_key(|(map, _)| map.values.ncols() == 1);
+        pairs.into_iter().map(|(_, figure)| figure)
+    };
+    let body = html! {
+        p { "Every cell is one module at one step of full computation; hatched cells were not measured. The panels of one \
+             measure share their colours." }
+        @for measure in Measure::ALL {
+            @if of(measure).next().is_some() {
+                h3 { (capital(measure.title())) }
+                p { (measure.explanation()) }
+                div.panels { @for drawing in of(measure) { (figure(drawing, "panel", "")) } }
+            }
+        }
+    };
+    Some(Section::new("change", "How features change", body))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+pub(super) fn cost(drawings: &Drawings) -> Option<Section> {
+    let charts: Vec<&Figure> = [&drawings.latency, &drawings.cache_bytes].into_iter().flatten().collect();
+    if charts.is_empty() {
+        return None;
+    }
+    let body = html! { div.panels { @for chart in charts { (figure(chart, "panel", "")) } } };
+    Some(Section::new("cost", "Time and memory", body))
+}
+
+pub(super) fn settings(report: &Report) -> Option<Section> {
+    if report.facts.is_empty() {
+        return None;
+    }
+    let body = html! {
+        dl.facts { @for (name, value) in &report.facts { div { dt { (name) } dd { (value) } } } }
+    };
+    Some(Section::new("settings", "Settings", body))
+}
+
+pub(super) fn files(report: &Report, drawings: &Drawings) -> Section {
+    let figures = drawings.figures().map(|figure| figure.file.clone());
+    let tables = if report.table.rows.is_empty() { vec![] } else { vec!["table.md", "table.csv"] };
+    let names = std::iter::once("report.json").chain(tables).map(str::to_owned);
+    let names: Vec<String> = names.chain(figures).chain(drawings.grids.iter().cloned()).collect();
+    let body = html! {
+        p { "The numbers and figures of this page, beside it in the same folder. The page needs none of them." }
+        ul.files { @for name in names { li { a href=(name) { (name) } } } }
+        p.maker { "Written by invardiff-report " (env!("CARGO_PKG_VERSION")) "." }
+    };
+    Section::new("files", "Files", body)
+}

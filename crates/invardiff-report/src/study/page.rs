@@ -1,0 +1,96 @@
+//! `study.html`: one page that needs nothing else.
+
+use invardiff_eval::EvalError;
+use maud::{Markup, html};
+
+use super::table::{columns, name};
+use super::{Drawings, Line, Study};
+use crate::page::{Section, figure, head, pictures, shell};
+
+/// Pixels of all pictures in the page; more are shrunk.
+const PIXELS: f64 = 500_000.0;
+
+pub(super) fn page(study: &Study, drawings: &Drawings) -> Result<Markup, EvalError> {
+    let mut sections = vec![without(study)];
+    for (number, (panel, charts)) in study.panels.iter().zip(&drawings.charts).enumerate() {
+        let body = html! {
+            @if !panel.note.is_empty() { p { (panel.note) } }
+            div.panels { @for chart in charts { (figure(chart, "panel", "")) } }
+            (table(study, &panel.lines, &panel.title))
+        };
+        sections.push(Section {
+            anchor: format!("panel-{}", number + 1),
+            heading: panel.title.clone(),
+            body,
+        });
+    }
+    if !study.strips.is_empty() {
+        let body = pictures(&study.strips, &drawings.strips, PIXELS)?;
+        sections.push(Section {
+            anchor: "pictures".into(),
+            heading: "Pictures at equal compute".into(),
+            body,
+        });
+    }
+    sections.push(settings(study));
+    sections.push(files(drawings));
+    Ok(shell(&study.title, &head(&study.title, &study.subtitle, &[], &study.notes, &sections), &sections))
+}
+
+fn without(study: &Study) -> Section {
+    let body = html! {
+        p {
+            "Every row starts from the same noise and conditions. PSNR and SSIM are between its pictures and those of the full \
+             run; the converged trajectory has so many steps that more change nothing. Compute and the predicted speed-up \
+             come from the sites that were computed, the measured speed-up from alternating runs in one process (median)."
+        }
+        (table(study, &study.baselines, "Without caching"))
+    };
+    Section { anchor: "without".into(), heading: "Without caching".into(), body }
+}
+
+fn table(study: &Study, lines: &[Line], label: &str) -> Markup {
+    let columns = columns(study);
+    html! {
+        div.scroll tabindex="0" role="group" aria-label=(label) {
+            table.results {
+                thead { tr {
+                    th scope="col" { "Sampling" }
+                    @for column in &columns { th scope="col" { (column.heading) } }
+                } }
+                @for line in lines {
+                    tbody {
+                        @if !line.description.is_empty() {
+                            tr.group { th colspan=(columns.len() + 1) scope="rowgroup" { (line.name) ": " (line.description) } }
+                        }
+                        @for point in &line.points {
+                            tr {
+                                th scope="row" { (name(line, point)) }
+                                @for column in &columns { td { (column.cell(point)) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn settings(study: &Study) -> Section {
+    let body = html! {
+        dl.facts { @for (name, value) in &study.facts { div { dt { (name) } dd { (value) } } } }
+    };
+    Section { anchor: "settings".into(), heading: "Settings".into(), body }
+}
+
+fn files(drawings: &Drawings) -> Section {
+    let charts = drawings.charts.iter().flatten().map(|figure| figure.file.as_str());
+    let tables = ["study.json", "points.csv", "points.md"].into_iter();
+    let names: Vec<&str> = tables.chain(charts).chain(drawings.strips.iter().map(String::as_str)).collect();
+    let body = html! {
+        p { "The numbers and figures of this page, beside it in the same folder. The page needs none of them." }
+        ul.files { @for name in names { li { a href=(name) { (name) } } } }
+        p.maker { "Written by invardiff-report " (env!("CARGO_PKG_VERSION")) "." }
+    };
+    Section { anchor: "files".into(), heading: "Files".into(), body }
+}

@@ -1,0 +1,89 @@
+//! The small trained models that are part of the library.
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use invardiff_models::{Dit, DitConfig};
+
+use crate::{Critic, Dtype, NamedDit};
+
+/// A small trained model that is part of the library, so that everything can be tried without a file or a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Embedded {
+    /// 28x28 grey pictures of clothes in 10 classes (Fashion-MNIST).
+    Fashion,
+    /// 32x32 colour emoji in 8 classes.
+    Emoji,
+}
+
+impl Embedded {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Fashion, Self::Emoji];
+
+    /// The embedded model of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|embedded| embedded.name() == name)
+    }
+
+    /// The name that `--model` takes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fashion => "fashion",
+            Self::Emoji => "emoji",
+        }
+    }
+
+    const fn weights(self) -> &'static [u8] {
+        match self {
+            Self::Fashion => include_bytes!("../assets/fashion/model.safetensors"),
+            Self::Emoji => include_bytes!("../assets/emoji/model.safetensors"),
+        }
+    }
+
+    const fn config(self) -> &'static str {
+        match self {
+            Self::Fashion => include_str!("../assets/fashion/config.json"),
+            Self::Emoji => include_str!("../assets/emoji/config.json"),
+        }
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// When it cannot be read, which a test rules out.
+    pub fn dit_config(self) -> Result<DitConfig> {
+        DitConfig::from_json(self.config()).context("embedded config.json")
+    }
+
+    /// The classifier of the model's pictures, where one was trained.
+    ///
+    /// # Errors
+    /// When it cannot be read, which a test rules out.
+    pub fn critic(self, device: &Device) -> Result<Option<Critic>> {
+        match self {
+            Self::Fashion => {
+                let bytes = include_bytes!("../assets/fashion/classifier.safetensors");
+                Critic::parse(bytes, "embedded classifier".into(), device).map(Some)
+            }
+            Self::Emoji => Ok(None),
+        }
+    }
+
+    /// Loads the model in f32.
+    ///
+    /// # Errors
+    /// When the weights do not fit the configuration, which a test rules out.
+    pub fn load(self, device: &Device) -> Result<NamedDit> {
+        self.load_as(Dtype::F32, device)
+    }
+
+    /// Loads the model in any type of the device.
+    ///
+    /// # Errors
+    /// As [`Embedded::load`].
+    pub fn load_as(self, dtype: Dtype, device: &Device) -> Result<NamedDit> {
+        let config = self.dit_config()?;
+        let loaded = Dit::from_bytes_as(self.weights(), &config, dtype.burn(), device);
+        let loaded = loaded.context("embedded weights")?;
+        Ok(NamedDit { name: self.name().to_owned(), loaded, autoencoder: None })
+    }
+}
