@@ -37,7 +37,8 @@ pub(crate) fn benches(criterion: &mut Criterion) {
 
 /// One forward of a DiT of `depth` blocks on latents of `side`.
 fn forward(value: usize, side: usize, depth: usize, batch: usize) -> Size {
-    let config = DitConfig::new(side, 2, 4, HIDDEN, depth, HEADS);
+    let config =
+        DitConfig { input_size: side, hidden_size: HIDDEN, depth, num_heads: HEADS, ..DitConfig::default() };
     let dit = Subject::random("growth", &config).dit;
     let noise = GaussianNoise::seeded(1).draw([batch, 4, side, side], &Device::flex());
     let class = dit.labels(&vec![3; batch], &Device::flex()).expect("a class of the model");
@@ -48,7 +49,8 @@ fn forward(value: usize, side: usize, depth: usize, batch: usize) -> Size {
 
 /// A guided trajectory of a DiT of one block.
 fn trajectory(steps: usize) -> Size {
-    let subject = Subject::random("growth", &DitConfig::new(32, 2, 4, HIDDEN, 1, HEADS));
+    let config = DitConfig { hidden_size: HIDDEN, depth: 1, num_heads: HEADS, ..DitConfig::default() };
+    let subject = Subject::random("growth", &config);
     let (model, sampler) = (subject.guided(), subject.sampler(steps));
     let (noise, class) = (subject.noise(), subject.guided_class());
     let flops = steps as f64 * model.topology().full_flops();

@@ -22,12 +22,13 @@ impl Subject {
 
     /// As wide and with as many tokens as DiT-S/2 at 256x256 (384, 256), but 4 blocks.
     pub(crate) fn small() -> Self {
-        Self::random("384x4", &DitConfig::new(32, 2, 4, 384, 4, 6))
+        Self::random("384x4", &DitConfig { hidden_size: 384, depth: 4, num_heads: 6, ..DitConfig::default() })
     }
 
     /// One block of `hidden` channels on the 256 tokens of a 256x256 picture.
     pub(crate) fn block(hidden: usize, heads: usize) -> Self {
-        Self::random("block", &DitConfig::new(32, 2, 4, hidden, 1, heads))
+        let config = DitConfig { hidden_size: hidden, depth: 1, num_heads: heads, ..DitConfig::default() };
+        Self::random("block", &config)
     }
 
     /// A model of any size.

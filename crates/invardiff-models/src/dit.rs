@@ -10,55 +10,53 @@ mod named;
 mod random;
 mod topology;
 
-pub use block::{Attention, DitBlock, Mlp, Norm};
-pub use config::{ConfigError, DitConfig, NoiseName, Numerics};
-pub use embed::{PatchEmbed, TimestepEmbedder};
+pub use block::{Attention, DitBlock};
+pub use config::{DitConfig, NoiseName};
+pub use embed::PatchEmbed;
 pub use head::FinalLayer;
 pub use labels::LabelError;
 
-pub(crate) use block::{chunks, gelu_tanh, modulate, project};
-pub(crate) use build::Weights;
-pub(crate) use config::require;
-pub(crate) use embed::{FREQUENCY_CHANNELS, frequencies, position_table};
+pub(crate) use embed::position_table;
 pub(crate) use named::heads_of_width;
-pub(crate) use random::uniform;
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::silu;
 use burn::tensor::{DType, Int, Tensor};
 use invardiff_runtime::{Block, Denoiser, Executor, Passage, Site, Topology};
 
+use crate::nn::TimestepEmbedder;
+
 /// A class-conditional diffusion transformer.
 ///
 /// Made by [`Dit::load`], [`Dit::from_bytes`] or [`Dit::random`].
 #[derive(Module, Debug)]
 pub struct Dit {
-    /// Patches to tokens.
+    /// Embeds patches as tokens.
     pub x_embedder: PatchEmbed,
-    /// Positions, `[1, tokens, dim]`.
+    /// Position embeddings, `[1, tokens, dim]`.
     pub pos_embed: Param<Tensor<3>>,
-    /// Timesteps to vectors.
+    /// Embeds timesteps.
     pub t_embedder: TimestepEmbedder,
-    /// One row a class, the null class last: `[num_classes + 1, dim]`.
+    /// One row per class, the null class last: `[num_classes + 1, dim]`.
     pub y_embedder: Param<Tensor<2>>,
-    /// The blocks.
+    /// The transformer blocks.
     pub blocks: Vec<DitBlock>,
-    /// Tokens to patches.
+    /// From tokens back to patches, outside the trunk.
     pub final_layer: FinalLayer,
     #[module(skip)]
     config: DitConfig,
 }
 
 impl Dit {
-    /// The raw output: the prediction, and with learned sigma as many channels again for the variance.
+    /// The raw output: the prediction, followed by as many channels for the variance if the model has learned sigma.
     ///
-    /// The trunk (patch embedding and blocks) is one site around those of the blocks. When it is recalled, the current
-    /// sample is not looked at and only the final layer runs, with the step's own conditioning.
+    /// The trunk (patch embedding and blocks) is itself a site that contains the sites of the blocks. When it is recalled,
+    /// `x` is ignored and only the final layer runs, with the conditioning of the current step.
     ///
     /// # Shapes
     /// - `x`: `[batch, in_channels, input_size, input_size]`
     /// - `t`: `[batch]`, training timesteps
-    /// - `y`: `[batch]`, class indices, `num_classes` for none ([`Dit::labels`] checks them)
+    /// - `y`: `[batch]`, class indices, or `num_classes` for the null class ([`Dit::labels`] checks them)
     /// - result: `[batch, out_channels, input_size, input_size]`
     pub fn forward<E: Executor>(
         &self,
@@ -73,7 +71,8 @@ impl Dit {
             let count = self.blocks.len();
             [(0..).zip(&self.blocks).fold(x, |x, (layer, block)| {
                 let place = Block { index: layer as usize, count };
-                match exec.before_block(place, || [x.clone()], || block.enter(x.clone(), c.clone())) {
+                match exec.before_block(place, || [x.clone()], || block.modulated_input(x.clone(), c.clone()))
+                {
                     Passage::Compute => block.forward(exec, layer, x, c.clone()),
                     Passage::Skip => x,
                     Passage::Replace([x]) => x,
@@ -83,7 +82,7 @@ impl Dit {
         self.final_layer.forward(x, c)
     }
 
-    /// The rows of the class table.
+    /// Looks up class embeddings.
     ///
     /// # Shapes
     /// - `y`: `[batch]`
@@ -92,19 +91,19 @@ impl Dit {
         self.y_embedder.val().select(0, y)
     }
 
-    /// Sizes and training.
+    /// The model's sizes and training settings.
     pub fn config(&self) -> &DitConfig {
         &self.config
     }
 
-    /// Element type of the weights.
+    /// The element type of the weights.
     pub fn dtype(&self) -> DType {
         self.y_embedder.dtype()
     }
 }
 
 impl Denoiser<4> for Dit {
-    /// Class indices of the batch.
+    /// Class indices, one per sample of the batch.
     type Cond = Tensor<1, Int>;
 
     fn topology(&self) -> Topology {

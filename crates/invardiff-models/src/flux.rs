@@ -30,32 +30,32 @@ use burn::tensor::activation::silu;
 use burn::tensor::{DType, Tensor};
 use invardiff_runtime::{Block, Denoiser, Executor, Passage, Site, Topology};
 
-use crate::dit::{TimestepEmbedder, project};
+use crate::nn::{TimestepEmbedder, project};
 
-/// What the model multiplies times and guidance scales with before it embeds them.
+/// The factor that times and guidance scales are multiplied with before they are embedded.
 const TIME_FACTOR: f32 = 1000.0;
 
 /// A FLUX transformer over packed latents.
 ///
-/// Made by [`Flux::load`], [`Flux::from_bytes`] or [`Flux::random`], for pictures of the default [`Canvas`];
-/// [`Flux::with_canvas`] changes that.
+/// Made by [`Flux::load`], [`Flux::from_bytes`] or [`Flux::random`], for images of the default [`Canvas`];
+/// [`Flux::with_canvas`] sets another size.
 #[derive(Module, Debug)]
 pub struct Flux {
-    /// Packed latents to tokens.
+    /// From packed latents to tokens.
     pub img_in: Linear,
-    /// Prompt embeddings to tokens.
+    /// From prompt embeddings to tokens.
     pub txt_in: Linear,
-    /// Times to vectors.
+    /// Embeds times.
     pub time_in: TimestepEmbedder,
-    /// Guidance scales to vectors, where the model is told them.
+    /// Embeds guidance scales, in models that take one.
     pub guidance_in: Option<TimestepEmbedder>,
-    /// The pooled prompt to a vector.
+    /// Embeds the pooled prompt.
     pub vector_in: MlpEmbedder,
-    /// The blocks with two streams.
+    /// The double-stream blocks: image and prompt have their own weights.
     pub double_blocks: Vec<DoubleBlock>,
-    /// The blocks with one stream, after them.
+    /// The single-stream blocks, which follow.
     pub single_blocks: Vec<SingleBlock>,
-    /// Tokens to packed latents.
+    /// From tokens to packed latents, outside the trunk.
     pub output: OutputLayer,
     #[module(skip)]
     config: FluxConfig,
@@ -66,9 +66,9 @@ pub struct Flux {
 impl Flux {
     /// The predicted velocity.
     ///
-    /// The trunk (both input maps and all blocks) is one site around those of the blocks; its value is the picture's tokens
-    /// alone. When it is recalled, the current latents are not looked at and only the output layer runs, with the step's
-    /// own conditioning.
+    /// The trunk (both input layers and all blocks) is itself a site that contains the sites of the blocks; its value is
+    /// the tokens of the image. When it is recalled, `x` is ignored and only the output layer runs, with the conditioning of
+    /// the current step.
     ///
     /// # Shapes
     /// - `x`, result: `[batch, image_tokens, in_channels]`
@@ -89,7 +89,7 @@ impl Flux {
             let [img, txt] = (0..).zip(&self.double_blocks).fold(streams, |[img, txt], (layer, block)| {
                 let place = Block { index: layer as usize, count };
                 let hidden = || [img.clone(), txt.clone()];
-                match exec.before_block(place, hidden, || block.enter(img.clone(), c.clone())) {
+                match exec.before_block(place, hidden, || block.modulated_input(img.clone(), c.clone())) {
                     Passage::Compute => block.forward(exec, layer, [img, txt], c.clone(), &cond.rope),
                     Passage::Skip => [img, txt],
                     Passage::Replace(streams) => streams,
@@ -103,19 +103,19 @@ impl Flux {
                     [(text_tokens, image_tokens), (0, text_tokens)]
                         .map(|(from, n)| x.clone().narrow(1, from, n))
                 };
-                match exec.before_block(place, hidden, || block.enter(x.clone(), c.clone())) {
+                match exec.before_block(place, hidden, || block.modulated_input(x.clone(), c.clone())) {
                     Passage::Compute => block.forward(exec, layer, x, c.clone(), &cond.rope),
                     Passage::Skip => x,
                     Passage::Replace([img, txt]) => Tensor::cat(vec![txt, img], 1),
                 }
             });
-            // The product is a tensor of its own: kept, a mere view would keep the prompt's tokens as well.
+            // The product is a new tensor: a view that is kept would keep the prompt's tokens in memory as well.
             [joint.narrow(1, text_tokens, image_tokens) * 1.0]
         });
         self.output.forward(img, c)
     }
 
-    /// The conditioning of the blocks before its SiLU: time, guidance and pooled prompt.
+    /// The conditioning of the blocks before its SiLU: the sum of time, guidance and pooled prompt.
     ///
     /// # Shapes
     /// - `t`: `[batch]`, sigma in `[0, 1]`
@@ -129,13 +129,13 @@ impl Flux {
         time + self.vector_in.forward(cond.pooled.clone())
     }
 
-    /// The same weights for pictures and prompts of another size.
+    /// The same weights for images and prompts of another size.
     pub fn with_canvas(mut self, canvas: Canvas) -> Self {
         self.canvas = canvas;
         self
     }
 
-    /// The size of the pictures and prompts.
+    /// The size of images and prompts.
     pub fn canvas(&self) -> Canvas {
         self.canvas
     }
@@ -145,7 +145,7 @@ impl Flux {
         &self.config
     }
 
-    /// Element type of the weights.
+    /// The element type of the weights.
     pub fn dtype(&self) -> DType {
         self.img_in.weight.dtype()
     }
@@ -167,13 +167,5 @@ impl Denoiser<3> for Flux {
         let ([batch, ..], dtype) = (x.dims(), x.dtype());
         let t = Tensor::full([batch], t, (&x.device(), DType::F32));
         self.forward(exec, x.cast(self.dtype()), t, cond).cast(dtype)
-    }
-}
-
-/// In f16, the hidden state held to the finite numbers, as the reference does; in other types, the same.
-pub(crate) fn within_range(x: Tensor<3>) -> Tensor<3> {
-    match x.dtype() {
-        DType::F16 => x.clamp(-65504.0, 65504.0),
-        _ => x,
     }
 }

@@ -1,41 +1,41 @@
-//! Parity with a dump: which module is the first to differ.
+//! Comparing every module with stored values.
 
 use std::collections::HashMap;
 
 use burn::tensor::{DType, Tensor};
 use invardiff_runtime::{Executor, Feature, Site};
 
-/// How far a computed value is from its expected one.
+/// The difference between a computed value and its expected one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// Where.
+    /// The site of the value.
     pub site: Site,
-    /// Which of the site's tensors, from 0.
+    /// Index of the tensor within the site.
     pub stream: usize,
-    /// Largest absolute difference; infinite where the shapes differ.
+    /// Largest absolute difference; infinite if the shapes differ.
     pub max_abs: f32,
     /// Largest absolute expected value.
     pub largest: f32,
 }
 
-/// The executor of one step that compares every site with a dump and goes on **with the dump**: an error does not spread,
-/// so every module is judged alone. A site without a dump is computed and left alone.
+/// The executor of one step that compares every site with stored values and continues **with the stored values**: errors do
+/// not spread, so every module is judged alone. Sites without stored values are computed normally.
 ///
-/// Reads values back at every site: for tests, not for sampling.
+/// Reads values back to the host at every site: for tests, not for sampling.
 #[derive(Debug, Default)]
 pub struct Golden {
     expected: HashMap<Site, Vec<Tensor<3>>>,
-    /// What was compared so far, in order.
+    /// The differences so far, in order of execution.
     pub differences: Vec<Difference>,
 }
 
 impl Golden {
-    /// Compares with nothing yet.
+    /// Without expected values.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Expects these tensors at `site`.
+    /// Adds the tensors that are expected at `site`.
     pub fn expect(mut self, site: Site, tensors: Vec<Tensor<3>>) -> Self {
         self.expected.insert(site, tensors);
         self

@@ -1,65 +1,102 @@
-//! Seeded random weights, for benches and tests.
+//! Random weights, for benches and tests.
 
 use std::convert::Infallible;
 
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 
-use crate::dit::{Weights, uniform};
+use crate::ConfigError;
+use crate::nn::{Build, Init, Sizes, Weights};
 
-/// Uniform values that keep activations at a scale of about one: variance `1 / fan_in` for matrices and convolutions, 0.01
-/// for biases and, about one, for the scales of norms.
-pub(crate) struct Random<'a> {
-    pub(crate) seed: u64,
-    pub(crate) dtype: DType,
-    pub(crate) device: &'a Device,
-    /// Whether a weight of this name is the scale of a norm.
-    pub(crate) is_norm: &'a dyn Fn(&str) -> bool,
-}
-
-impl Weights for Random<'_> {
-    type Error = Infallible;
-
-    fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, Infallible> {
-        let (deviation, mean) = spread(&shape, (self.is_norm)(key));
-        let values = uniform(self.seed, key, shape.iter().product(), deviation);
-        let values: Vec<f32> = values.map(|value| mean + value).collect();
-        let data = TensorData::new(values, shape).convert_dtype(self.dtype);
-        Ok(Tensor::from_data(data, (self.device, self.dtype)))
-    }
-}
-
-/// The same spread, drawn by the device's own generator.
-pub(crate) struct Drawn<'a> {
-    pub(crate) dtype: DType,
-    pub(crate) device: &'a Device,
-    /// Whether a weight of this name is the scale of a norm.
-    pub(crate) is_norm: &'a dyn Fn(&str) -> bool,
-}
-
-impl Weights for Drawn<'_> {
-    type Error = Infallible;
-
-    fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, Infallible> {
-        let (deviation, mean) = spread(&shape, (self.is_norm)(key));
-        Ok((uniform_on_device(shape, deviation, self.device) + mean).cast(self.dtype))
-    }
-}
-
-/// Standard deviation and mean of a weight.
-fn spread(shape: &[usize], is_norm: bool) -> (f32, f32) {
-    let fan_in: usize = shape[1..].iter().product();
-    match shape.len() {
-        1 => (0.1, if is_norm { 1.0 } else { 0.0 }),
-        _ => ((fan_in as f32).sqrt().recip(), 0.0),
-    }
-}
-
-/// Uniform values about zero from the device's own generator, f32.
-pub(crate) fn uniform_on_device<const D: usize>(
-    shape: [usize; D],
-    deviation: f32,
+/// A model with seeded random weights, rounded to `dtype`: the same on every machine for the same seed.
+pub(crate) fn seeded<M: Build>(
+    config: &M::Config,
+    seed: u64,
+    dtype: DType,
     device: &Device,
-) -> Tensor<D> {
-    let reach = f64::from(3f32.sqrt() * deviation);
-    Tensor::random(shape, Distribution::Uniform(-reach, reach), (device, DType::F32))
+) -> Result<M, ConfigError> {
+    config.validate()?;
+    let init = |key: &str, shape: &[usize]| M::init(config, key, shape);
+    let Ok(model) = M::build(config, &mut Seeded { seed, dtype, device, init: &init }, device);
+    Ok(model)
+}
+
+/// [`seeded`] with the device's own generator, which is fast at any size. Another device, program or thread draws other
+/// values from the same seed.
+pub(crate) fn on_device<M: Build>(
+    config: &M::Config,
+    seed: u64,
+    dtype: DType,
+    device: &Device,
+) -> Result<M, ConfigError> {
+    config.validate()?;
+    device.seed(seed);
+    let init = |key: &str, shape: &[usize]| M::init(config, key, shape);
+    let Ok(model) = M::build(config, &mut OnDevice { dtype, device, init: &init }, device);
+    Ok(model)
+}
+
+/// Weights that depend on the seed and their names alone.
+struct Seeded<'a> {
+    seed: u64,
+    dtype: DType,
+    device: &'a Device,
+    init: &'a dyn Fn(&str, &[usize]) -> Init,
+}
+
+impl Weights for Seeded<'_> {
+    type Error = Infallible;
+
+    fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, Infallible> {
+        let values = match (self.init)(key, &shape) {
+            Init::Values(values) => values,
+            Init::Uniform { mean, deviation } => {
+                let values = uniform(self.seed, key, shape.iter().product(), deviation);
+                values.map(|value| mean + value).collect()
+            }
+        };
+        Ok(given(values, shape, self.dtype, self.device))
+    }
+}
+
+/// Weights of the device's own generator.
+struct OnDevice<'a> {
+    dtype: DType,
+    device: &'a Device,
+    init: &'a dyn Fn(&str, &[usize]) -> Init,
+}
+
+impl Weights for OnDevice<'_> {
+    type Error = Infallible;
+
+    fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, Infallible> {
+        Ok(match (self.init)(key, &shape) {
+            Init::Values(values) => given(values, shape, self.dtype, self.device),
+            Init::Uniform { mean, deviation } => {
+                let bound = f64::from(3f32.sqrt() * deviation);
+                let uniform = Distribution::Uniform(-bound, bound);
+                let values = Tensor::<D>::random(shape, uniform, (self.device, DType::F32));
+                (values + mean).cast(self.dtype)
+            }
+        })
+    }
+}
+
+fn given<const D: usize>(values: Vec<f32>, shape: [usize; D], dtype: DType, device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape).convert_dtype(dtype), (device, dtype))
+}
+
+/// `count` uniform values about zero that depend on the seed and the weight's name alone.
+fn uniform(seed: u64, key: &str, count: usize, deviation: f32) -> impl Iterator<Item = f32> {
+    let width = 12f32.sqrt() * deviation;
+    let start = key.bytes().fold(mix(seed), |state, byte| mix(state ^ u64::from(byte)));
+    (0..count as u64)
+        .map(move |i| ((mix(start.wrapping_add(i)) >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * width)
+}
+
+/// The output function of SplitMix64 (Steele, Lea and Flood 2014) at a counter.
+fn mix(counter: u64) -> u64 {
+    let z = counter.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

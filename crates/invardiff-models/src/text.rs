@@ -1,7 +1,7 @@
-//! Text encoders: prompts to what FLUX is conditioned on.
+//! The text encoders of FLUX and their tokenizers.
 //!
-//! [`T5Encoder`] gives a vector for each token of a prompt, [`ClipText`] one for the whole of it; [`T5Tokenizer`] and
-//! [`ClipTokenizer`] make the tokens. None of them is cached, so none takes an executor.
+//! [`T5Encoder`] returns one vector per token of a prompt, [`ClipText`] one vector per prompt; [`T5Tokenizer`] and
+//! [`ClipTokenizer`] make the tokens. They run once per image, so nothing is cached and they take no executor.
 //!
 //! ```no_run
 //! use burn::tensor::{DType, Device};

@@ -1,8 +1,7 @@
-//! The autoencoder of latent diffusion (Rombach et al. 2022): latents to pictures and back.
+//! The autoencoder of latent diffusion (Rombach et al. 2022): latents to images and back.
 //!
-//! Diffusion runs on latents that a pipeline has scaled; [`AutoencoderKl::unscale`] comes before [`AutoencoderKl::decode`],
-//! [`AutoencoderKl::scale`] after [`AutoencoderKl::encode`]. Large pictures are decoded in tiles,
-//! [`AutoencoderKl::decode_tiled`].
+//! Diffusion runs on scaled latents: call [`AutoencoderKl::unscale`] before [`AutoencoderKl::decode`] and
+//! [`AutoencoderKl::scale`] after [`AutoencoderKl::encode`]. [`AutoencoderKl::decode_tiled`] decodes large images in tiles.
 
 mod attention;
 mod build;
@@ -29,29 +28,29 @@ use burn::tensor::{DType, Tensor};
 /// Made by [`AutoencoderKl::load`], [`AutoencoderKl::from_bytes`] or [`AutoencoderKl::random`].
 #[derive(Module, Debug)]
 pub struct AutoencoderKl {
-    /// Pictures to latents.
+    /// From images to latents.
     pub encoder: Encoder,
-    /// A linear map of each latent pixel after the encoder, where the model has one.
+    /// A 1 x 1 convolution after the encoder, in models that have one.
     pub quant_conv: Option<Conv>,
-    /// A linear map of each latent pixel before the decoder, where the model has one.
+    /// A 1 x 1 convolution before the decoder, in models that have one.
     pub post_quant_conv: Option<Conv>,
-    /// Latents to pictures.
+    /// From latents to images.
     pub decoder: Decoder,
     #[module(skip)]
     config: VaeConfig,
 }
 
-/// The distribution of a picture's latents, each value normal on its own.
+/// The distribution of an image's latents: independent normal values.
 #[derive(Clone, Debug)]
 pub struct LatentDistribution {
     /// The means, `[batch, latent_channels, rows, columns]`.
     pub mean: Tensor<4>,
-    /// The logarithms of the variances, held between -30 and 20.
+    /// The logarithms of the variances, clamped to `[-30, 20]`.
     pub log_variance: Tensor<4>,
 }
 
 impl AutoencoderKl {
-    /// Latents to pictures, at once. Peak memory grows with the picture: at the published sizes in f32, 0.9 GiB beside the
+    /// Decodes latents without tiling. Peak memory grows with the image: at the published sizes in f32, 0.9 GiB beside the
     /// weights for 512 x 512 and 3.5 GiB for 1024 x 1024.
     ///
     /// # Shapes
@@ -61,7 +60,7 @@ impl AutoencoderKl {
         self.decode_with(z, |_, _| {})
     }
 
-    /// [`AutoencoderKl::decode`], showing what each stage of the decoder made.
+    /// [`AutoencoderKl::decode`] that also calls `see` with the output of each stage of the decoder.
     pub fn decode_with(&self, z: Tensor<4>, see: impl FnMut(DecoderStage, &Tensor<4>)) -> Tensor<4> {
         let dtype = z.dtype();
         let z = z.cast(self.dtype());
@@ -72,7 +71,7 @@ impl AutoencoderKl {
         self.decoder.forward(z, see).cast(dtype)
     }
 
-    /// Pictures to the distributions of their latents.
+    /// Encodes images as distributions of latents.
     ///
     /// # Shapes
     /// - `x`: `[batch, channels, height, width]` with values in `[-1, 1]`; height and width multiples of the factor
@@ -89,12 +88,12 @@ impl AutoencoderKl {
         LatentDistribution { mean: half(0), log_variance: half(channels).clamp(-30.0, 20.0) }
     }
 
-    /// Latents as diffusion has them, from those of [`AutoencoderKl::encode`]: `(z - shift) * scaling`.
+    /// From latents of [`AutoencoderKl::encode`] to those of diffusion: `(z - shift) * scaling`.
     pub fn scale(&self, z: Tensor<4>) -> Tensor<4> {
         (z - self.config.shift_factor) * self.config.scaling_factor
     }
 
-    /// Latents for [`AutoencoderKl::decode`], from those that diffusion has: `z / scaling + shift`.
+    /// From latents of diffusion to those of [`AutoencoderKl::decode`]: `z / scaling + shift`.
     pub fn unscale(&self, z: Tensor<4>) -> Tensor<4> {
         z / self.config.scaling_factor + self.config.shift_factor
     }
@@ -104,7 +103,7 @@ impl AutoencoderKl {
         &self.config
     }
 
-    /// Element type of the weights.
+    /// The element type of the weights.
     pub fn dtype(&self) -> DType {
         self.decoder.conv_in.weight.dtype()
     }

@@ -82,7 +82,7 @@ impl ClassToImage {
         ensure!(scale.is_finite(), "--guidance-scale is {scale}, expected a finite number");
         // The authors guide three of the four latent channels; models of pixels are guided whole.
         let channels = (config.pixel_range.is_none() && config.in_channels == 4).then_some(3);
-        let dit = model.loaded.dit.clone();
+        let dit = model.loaded.model.clone();
         let (denoiser, guidance_scale) = if scale == 1.0 {
             (GuidedDit::Plain(dit), None)
         } else {
@@ -138,7 +138,7 @@ impl Pipeline<4> for ClassToImage {
     }
 
     fn dtype(&self) -> Dtype {
-        Dtype::of(self.model.loaded.dit.dtype())
+        Dtype::of(self.model.loaded.model.dtype())
     }
 
     fn variant(&self) -> Variant {
@@ -160,7 +160,7 @@ impl Pipeline<4> for ClassToImage {
     }
 
     fn unguided(&self) -> Option<Self> {
-        let denoiser = GuidedDit::Plain(self.model.loaded.dit.clone());
+        let denoiser = GuidedDit::Plain(self.model.loaded.model.clone());
         Some(Self { denoiser, guidance_scale: None, schedule: None, ..self.clone() })
     }
 
@@ -215,7 +215,7 @@ impl Pipeline<4> for ClassToImage {
     }
 
     fn condition(&self, labels: &[usize]) -> Result<Tensor<1, Int>> {
-        let dit = &self.model.loaded.dit;
+        let dit = &self.model.loaded.model;
         let wanted = dit.labels(labels, &self.device).context("--class-labels")?;
         Ok(match self.denoiser {
             GuidedDit::Plain(_) => wanted,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use invardiff_models::{Architecture, AutoencoderKl, Dit, DitConfig, LoadOptions, LoadedDit};
+use invardiff_models::{Architecture, AutoencoderKl, Dit, DitConfig, LoadOptions, Loaded};
 
 #[cfg(feature = "embedded")]
 use crate::Embedded;
@@ -14,7 +14,7 @@ pub struct NamedDit {
     /// `fashion`, `emoji`, or the published name of the size (`dit-xl-2-256`).
     pub name: String,
     /// The model and where its weights came from.
-    pub loaded: LoadedDit,
+    pub loaded: Loaded<Dit>,
     /// What makes pictures of its samples, where these are latents and it is there.
     pub autoencoder: Option<AutoencoderKl>,
 }
@@ -39,9 +39,9 @@ impl NamedDit {
     /// When the parts are not those of a DiT, or it cannot be loaded.
     pub fn load(parts: &Pretrained, dtype: Dtype, device: &Device) -> Result<Self> {
         parts.expect(Architecture::Dit)?;
-        let options = LoadOptions { dtype: dtype.burn(), loras: parts.loras.clone() };
+        let options = LoadOptions::default().with_dtype(dtype.burn()).with_loras(parts.loras.clone());
         let loaded = Dit::load_with(&parts.transformer, &options, device)?;
-        let predicts = loaded.dit.config().prediction_type;
+        let predicts = loaded.model.config().prediction_type;
         match parts.scheduler {
             None => {}
             Some(SchedulerConfig::Ddim(said)) => ensure!(
@@ -54,7 +54,7 @@ impl NamedDit {
                 parts.name
             ),
         }
-        let config = loaded.dit.config();
+        let config = loaded.model.config();
         let path = parts.autoencoder.as_deref().filter(|_| config.pixel_range.is_none());
         let autoencoder = path.map(|path| decode::load(path, config.in_channels, device)).transpose()?;
         Ok(Self { name: config.name(), loaded, autoencoder })
@@ -62,7 +62,7 @@ impl NamedDit {
 
     /// The configuration.
     pub fn config(&self) -> &DitConfig {
-        self.loaded.dit.config()
+        self.loaded.model.config()
     }
 
     /// The name of a class, or its number where the model names none.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::{Concurrency, RecordOptions};
-use invardiff_models::{AutoencoderKl, Canvas, Flux, LoadedFlux};
+use invardiff_models::{AutoencoderKl, Canvas, Flux, Loaded};
 use invardiff_plan::{Execution, Schedule, Variant};
 use invardiff_runtime::{Denoiser, FlowMatchEuler, Sampler, TwoPassCond, TwoPassGuidance};
 use ndarray::Array4;
@@ -91,7 +91,7 @@ impl TextToImage {
 
     fn assemble(
         prepared: &PreparedFlux<'_>,
-        loaded: LoadedFlux,
+        loaded: Loaded<Flux>,
         autoencoder: Option<AutoencoderKl>,
         mut prompts: Vec<Prompt>,
         device: &Device,
@@ -99,7 +99,7 @@ impl TextToImage {
         let settled = prepared.settled;
         // The negative prompt is encoded with the others, as the last one.
         let negative = settled.true_cfg_scale.and_then(|_| prompts.pop());
-        let flux = loaded.flux.with_canvas(settled.canvas);
+        let flux = loaded.model.with_canvas(settled.canvas);
         Self {
             name: flux.config().name(),
             weights_sha256: loaded.sha256,

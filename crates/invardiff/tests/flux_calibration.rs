@@ -56,7 +56,7 @@ impl Fixture {
         let side = |index: usize| self.manifest["image_tokens"][index].as_u64().unwrap() as usize;
         let text_tokens = self.number("text_tokens") as usize;
         let canvas = Canvas { rows: side(0), columns: side(1), text_tokens };
-        Flux::load(weights, &Device::flex()).unwrap().flux.with_canvas(canvas)
+        Flux::load(weights, &Device::flex()).unwrap().model.with_canvas(canvas)
     }
 
     /// The condition of prompt `row`.

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn config() -> DitConfig {
-        let mut config = DitConfig::new(8, 2, 3, 64, 2, 4);
+        let mut config = DitConfig { in_channels: 3, input_size: 8, ..DitConfig::default() };
         config.num_classes = 4;
         config.class_names = ["coat", "t-shirt", "fruit/veg", "bag"].map(str::to_owned).to_vec();
         config

@@ -28,7 +28,7 @@ const STREAMS: [Kind; 2] = [Kind::MSA, Kind::MLP];
 pub(super) fn check(folder: &Folder, all: &[PathBuf], device: &Device, checks: &mut Checks) -> Result<()> {
     let arrays = folder.arrays("calibration.safetensors")?;
     let weights = weights(folder, all)?;
-    let dit = Dit::load(&weights, device).context("the weights")?.dit;
+    let dit = Dit::load(&weights, device).context("the weights")?.model;
     let steps = folder.manifest().get("steps")?.count()?;
     let sampler = respaced(&dit, steps).context("the sampler")?;
     let runs = folder.manifest().get("runs")?.items()?;

@@ -29,7 +29,7 @@ pub(super) fn check(folder: &Folder, device: &Device, checks: &mut Checks) -> Re
         forward::check(folder, &loaded, &folder.arrays(FORWARD)?, device, checks)?;
     }
     if folder.has(DDIM) {
-        trajectories(folder, &loaded.dit, device, checks)?;
+        trajectories(folder, &loaded.model, device, checks)?;
     }
     Ok(())
 }

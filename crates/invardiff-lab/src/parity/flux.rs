@@ -116,7 +116,7 @@ fn load(folder: &Folder, path: &Path, device: &Device) -> Result<Flux> {
         "image_tokens: expected 1 to 256 rows and columns"
     );
     let text_tokens = manifest.get("text_tokens")?.count()?;
-    let flux = Flux::load(path, device).context("the weights")?.flux;
+    let flux = Flux::load(path, device).context("the weights")?.model;
     Ok(flux.with_canvas(Canvas { rows, columns, text_tokens }))
 }
 

@@ -1,63 +1,40 @@
-//! A DiT from named weights, whatever they come from.
+//! Builds a DiT from named weights.
 
 use burn::module::Param;
-use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use super::Dit;
-use super::block::{Attention, DitBlock, Mlp, Norm};
-use super::config::{DitConfig, Numerics};
-use super::embed::{FREQUENCY_CHANNELS, PatchEmbed, TimestepEmbedder, frequencies};
+use super::block::{Attention, DitBlock};
+use super::config::DitConfig;
+use super::embed::{PatchEmbed, position_table};
 use super::head::FinalLayer;
+use crate::ConfigError;
+use crate::nn::{Build, Init, Mlp, Norm, Numerics, Sizes, TimestepEmbedder, Weights};
 
-/// Gives weights by name. Names and shapes are those of the original DiT's state dict; they are spelled once, in
-/// [`Dit::build`], which serves for checking a file, reading it and drawing random weights.
-pub(crate) trait Weights {
-    /// Why a weight cannot be given.
-    type Error;
-
-    /// The weight of this name and shape.
-    fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, Self::Error>;
-
-    /// The linear map of this name, its weight kept in PyTorch's order and seen transposed.
-    fn linear(&mut self, key: &str, d_input: usize, d_output: usize) -> Result<Linear, Self::Error> {
-        let weight = self.tensor(&format!("{key}.weight"), [d_output, d_input])?;
-        self.linear_of(key, weight)
+impl Sizes for DitConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        Self::validate(self)
     }
 
-    /// The linear map of this name without bias, its weight kept in PyTorch's order and seen transposed.
-    fn matrix(&mut self, key: &str, d_input: usize, d_output: usize) -> Result<Linear, Self::Error> {
-        let weight = self.tensor::<2>(&format!("{key}.weight"), [d_output, d_input])?;
-        Ok(Linear { weight: Param::from_tensor(weight.transpose()), bias: None })
-    }
-
-    /// The linear map of this name with a weight `[d_output, d_input]`.
-    fn linear_of(&mut self, key: &str, weight: Tensor<2>) -> Result<Linear, Self::Error> {
-        let [d_output, _] = weight.dims();
-        let bias = self.tensor(&format!("{key}.bias"), [d_output])?;
-        Ok(Linear { weight: Param::from_tensor(weight.transpose()), bias: Some(Param::from_tensor(bias)) })
+    fn name(&self) -> String {
+        Self::name(self)
     }
 }
 
-impl Dit {
-    /// Builds the model of a valid configuration.
-    pub(crate) fn build<W: Weights>(
-        config: &DitConfig,
-        weights: &mut W,
-        device: &Device,
-    ) -> Result<Self, W::Error> {
+impl Build for Dit {
+    type Config = DitConfig;
+
+    /// Names are those of the original DiT's state dict.
+    fn build<W: Weights>(config: &DitConfig, weights: &mut W, device: &Device) -> Result<Self, W::Error> {
         let (dim, p) = (config.hidden_size, config.patch_size);
         let numerics = config.numerics.unwrap_or_default();
         let patch = weights.tensor("x_embedder.proj.weight", [dim, config.in_channels, p, p])?;
         let patch = patch.reshape([dim, config.patch_elements()]);
+        let timestep = ["t_embedder.mlp.0", "t_embedder.mlp.2"];
         Ok(Self {
             x_embedder: PatchEmbed { proj: weights.linear_of("x_embedder.proj", patch)?, patch_size: p },
             pos_embed: Param::from_tensor(weights.tensor("pos_embed", [1, config.tokens(), dim])?),
-            t_embedder: TimestepEmbedder {
-                fc1: weights.linear("t_embedder.mlp.0", FREQUENCY_CHANNELS, dim)?,
-                fc2: weights.linear("t_embedder.mlp.2", dim, dim)?,
-                frequencies: frequencies(numerics, device),
-            },
+            t_embedder: TimestepEmbedder::build(weights, timestep, dim, numerics, device)?,
             y_embedder: Param::from_tensor(
                 weights.tensor("y_embedder.embedding_table.weight", [config.num_classes + 1, dim])?,
             ),
@@ -73,6 +50,14 @@ impl Dit {
             config: config.clone(),
         })
     }
+
+    fn init(config: &DitConfig, key: &str, shape: &[usize]) -> Init {
+        match key {
+            "pos_embed" => Init::Values(position_table(config)),
+            "y_embedder.embedding_table.weight" => Init::Uniform { mean: 0.0, deviation: 1.0 },
+            _ => Init::usual(shape, false),
+        }
+    }
 }
 
 fn block<W: Weights>(
@@ -81,7 +66,7 @@ fn block<W: Weights>(
     weights: &mut W,
     device: &Device,
 ) -> Result<DitBlock, W::Error> {
-    let (dim, wide) = (config.hidden_size, config.mlp_hidden());
+    let (dim, hidden) = (config.hidden_size, config.mlp_hidden());
     let name = |part: &str| format!("blocks.{layer}.{part}");
     let second_epsilon = match config.numerics.unwrap_or_default() {
         Numerics::Original => 1e-6,
@@ -96,8 +81,8 @@ fn block<W: Weights>(
         },
         norm2: Norm::new(dim, second_epsilon, device),
         mlp: Mlp {
-            fc1: weights.linear(&name("mlp.fc1"), dim, wide)?,
-            fc2: weights.linear(&name("mlp.fc2"), wide, dim)?,
+            fc1: weights.linear(&name("mlp.fc1"), dim, hidden)?,
+            fc2: weights.linear(&name("mlp.fc2"), hidden, dim)?,
         },
         modulation: weights.linear(&name("adaLN_modulation.1"), dim, 6 * dim)?,
     })

@@ -1,22 +1,13 @@
-//! The sizes of a DiT and what it was trained to do.
+//! The sizes and training settings of a DiT.
 
 use invardiff_plan::OutputForm;
 use invardiff_runtime::{BetaSchedule, NoiseSchedule, RuntimeError};
 use serde::{Deserialize, Serialize};
 
-/// Which of the two published implementations the numbers follow. They differ in two places and agree in everything
-/// else.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Numerics {
-    /// As the DiT authors: frequencies `10000^(-i/half)`, both norms of a block with epsilon 1e-6. Weights were trained so.
-    #[default]
-    Original,
-    /// As the diffusers library: frequencies `10000^(-i/(half-1))`, the second norm of a block with epsilon 1e-5.
-    Diffusers,
-}
+use crate::config::{ConfigError, require};
+use crate::nn::Numerics;
 
-/// The names that model files have for what the output means.
+/// The names that model files use for the kind of output.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "OutputForm", rename_all = "snake_case")]
 enum PredictionType {
@@ -27,7 +18,7 @@ enum PredictionType {
     Velocity,
 }
 
-/// The names that model files have for the noise schedule of the training.
+/// The noise schedule of the training, by the name that model files use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseName {
@@ -36,15 +27,27 @@ pub enum NoiseName {
     Linear,
 }
 
-/// A diffusion transformer (Peebles and Xie 2022, section 3.2): its sizes, and what it was trained to do.
+/// The sizes and training settings of a diffusion transformer (Peebles and Xie 2022, section 3.2).
 ///
-/// Reads the `config.json` of this project and the `config` object of a fixture's manifest; keys that it does not know
-/// are ignored.
+/// Deserialises from this project's `config.json` and from the `config` object of a fixture's manifest; unknown keys are
+/// ignored. [`DitConfig::named`] has the published sizes, and a struct literal gives any other:
+///
+/// ```
+/// use burn::tensor::Device;
+/// use invardiff_models::{Dit, DitConfig};
+/// use invardiff_runtime::Denoiser;
+///
+/// let config = DitConfig { input_size: 8, hidden_size: 64, depth: 2, num_heads: 4, ..DitConfig::default() };
+/// assert_eq!(config.name(), "dit-2x64-p2-8x8x4");
+/// let dit = Dit::random(&config, 0, &Device::flex())?;
+/// assert_eq!(dit.topology().sites.len(), 4, "attention and feed-forward of two blocks");
+/// # Ok::<(), invardiff_models::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DitConfig {
-    /// Rows and columns of the sample (of the latents, for a model with an autoencoder).
+    /// Rows and columns of the sample; of the latents, for a model with an autoencoder.
     pub input_size: usize,
-    /// Rows and columns of one patch.
+    /// Rows and columns of a patch.
     pub patch_size: usize,
     /// Channels of the sample.
     pub in_channels: usize,
@@ -52,36 +55,36 @@ pub struct DitConfig {
     pub hidden_size: usize,
     /// Number of blocks.
     pub depth: usize,
-    /// Attention heads of a block.
+    /// Attention heads per block.
     pub num_heads: usize,
-    /// Width of the feed-forward, as a multiple of `hidden_size`.
+    /// Hidden width of the feed-forward, as a multiple of `hidden_size`.
     #[serde(default = "four")]
     pub mlp_ratio: f64,
-    /// Classes; the index `num_classes` is the null class of guidance.
+    /// Number of classes; the index `num_classes` is the null class of guidance.
     #[serde(default = "imagenet")]
     pub num_classes: usize,
-    /// Whether a second half of output channels predicts the variance.
+    /// Whether the second half of the output channels predicts the variance.
     #[serde(default = "yes")]
     pub learn_sigma: bool,
-    /// Whose numbers to follow; by default what the names of the weights say.
+    /// Which implementation the numbers follow; by default the one that the names of the weights belong to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numerics: Option<Numerics>,
-    /// What the output means: `epsilon` (the default), `v_prediction` or `sample` in a file.
+    /// The kind of output: `epsilon` (the default), `v_prediction` or `sample` in a file.
     #[serde(default = "epsilon", with = "PredictionType")]
     pub prediction_type: OutputForm,
     /// The noise schedule of the training.
     #[serde(default)]
     pub beta_schedule: NoiseName,
-    /// Timesteps of the training.
+    /// Number of timesteps of the training.
     #[serde(default = "thousand")]
     pub num_train_timesteps: usize,
-    /// Names of the classes, or empty.
+    /// Names of the classes; empty if unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
-    /// The guidance scale that suits the model, where its authors name one.
+    /// The guidance scale that the model's authors recommend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance_scale: Option<f32>,
-    /// Range of the sample's values where the sample is a picture; absent for latents.
+    /// Range of the sample's values if the sample is an image; `None` for latents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_range: Option<[f32; 2]>,
 }
@@ -106,74 +109,16 @@ fn yes() -> bool {
     true
 }
 
-/// What is wrong with a configuration.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A field with a value that the model cannot have.
-    #[error("'{field}' is {value}, expected {expected}")]
-    Field {
-        /// The field's name.
-        field: &'static str,
-        /// The value found.
-        value: String,
-        /// The allowed values in words.
-        expected: String,
-    },
-    /// Text that is no configuration: of which model, and why.
-    #[error("no {0}")]
-    Json(String),
-    /// A name that is none of the published sizes.
-    #[error("'{name}' is no published size; there are {known}")]
-    Name {
-        /// The name as given.
-        name: String,
-        /// All names, comma separated.
-        known: String,
-    },
-}
-
-impl ConfigError {
-    pub(crate) fn no_dit(error: serde_json::Error) -> Self {
-        Self::Json(format!("DiT configuration: {error}"))
-    }
-
-    /// Parses a configuration of `what`; the error names the key.
-    pub(crate) fn parse<C: serde::de::DeserializeOwned>(
-        what: &str,
-        value: Result<serde_json::Value, serde_json::Error>,
-    ) -> Result<C, Self> {
-        let no = |detail: String| Self::Json(format!("{what} configuration: {detail}"));
-        let value = value.map_err(|error| no(error.to_string()))?;
-        serde_path_to_error::deserialize(value).map_err(|error| match error.path().iter().next() {
-            Some(_) => no(error.to_string()),
-            None => no(error.into_inner().to_string()),
-        })
-    }
-
-    pub(crate) fn no_flux(error: serde_json::Error) -> Self {
-        Self::Json(format!("FLUX configuration: {error}"))
-    }
-}
-
-impl DitConfig {
-    /// A DiT of these sizes, with the rest as DiT's authors have it: feed-forward four times as wide, 1000 classes,
-    /// learned sigma.
-    pub fn new(
-        input_size: usize,
-        patch_size: usize,
-        in_channels: usize,
-        hidden_size: usize,
-        depth: usize,
-        num_heads: usize,
-    ) -> Self {
+impl Default for DitConfig {
+    /// DiT-XL/2 at 256 x 256 pixels: the usual start of a struct literal that names the sizes that differ.
+    fn default() -> Self {
         Self {
-            input_size,
-            patch_size,
-            in_channels,
-            hidden_size,
-            depth,
-            num_heads,
+            input_size: 32,
+            patch_size: 2,
+            in_channels: 4,
+            hidden_size: 1152,
+            depth: 28,
+            num_heads: 16,
             mlp_ratio: four(),
             num_classes: imagenet(),
             learn_sigma: yes(),
@@ -186,7 +131,9 @@ impl DitConfig {
             pixel_range: None,
         }
     }
+}
 
+impl DitConfig {
     /// The configuration in a JSON text, checked.
     ///
     /// # Errors
@@ -197,7 +144,7 @@ impl DitConfig {
         Ok(config)
     }
 
-    /// Refuses sizes that do not fit together.
+    /// Checks that the sizes fit together.
     ///
     /// # Errors
     /// [`ConfigError::Field`] with the field, its value and what is allowed.
@@ -237,7 +184,7 @@ impl DitConfig {
     /// The noise schedule of the training.
     ///
     /// # Errors
-    /// [`RuntimeError::Range`] without timesteps.
+    /// [`RuntimeError::Range`] when there are no timesteps.
     pub fn noise_schedule(&self) -> Result<NoiseSchedule, RuntimeError> {
         let betas = match self.beta_schedule {
             NoiseName::Linear => BetaSchedule::DIT,
@@ -245,22 +192,22 @@ impl DitConfig {
         NoiseSchedule::new(betas, self.num_train_timesteps)
     }
 
-    /// Channels of the raw output: twice the input's with learned sigma.
+    /// Channels of the raw output: twice `in_channels` with learned sigma.
     pub fn out_channels(&self) -> usize {
         if self.learn_sigma { 2 * self.in_channels } else { self.in_channels }
     }
 
-    /// Patches along one side.
+    /// Patches along one side of the sample.
     pub fn grid(&self) -> usize {
         self.input_size / self.patch_size
     }
 
-    /// Tokens of one sample.
+    /// Tokens per sample.
     pub fn tokens(&self) -> usize {
         self.grid() * self.grid()
     }
 
-    /// Width of the feed-forward.
+    /// Hidden width of the feed-forward.
     pub fn mlp_hidden(&self) -> usize {
         (self.hidden_size as f64 * self.mlp_ratio) as usize
     }
@@ -269,17 +216,4 @@ impl DitConfig {
     pub fn patch_elements(&self) -> usize {
         self.in_channels * self.patch_size * self.patch_size
     }
-}
-
-/// Refuses a field's value.
-pub(crate) fn require(
-    holds: bool,
-    field: &'static str,
-    value: &dyn std::fmt::Display,
-    expected: impl FnOnce() -> String,
-) -> Result<(), ConfigError> {
-    if holds {
-        return Ok(());
-    }
-    Err(ConfigError::Field { field, value: value.to_string(), expected: expected() })
 }

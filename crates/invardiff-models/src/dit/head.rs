@@ -1,12 +1,12 @@
-//! The final layer, outside the trunk.
+//! The final layer, which is outside the trunk.
 
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use super::block::{Norm, chunks, modulate, project};
+use crate::nn::{Norm, chunks, modulate, project};
 
-/// Norm, modulation by the step's own conditioning, and the map from a token to its patch.
+/// Norm, modulation by the conditioning of the current step, and the projection from tokens to patches.
 #[derive(Module, Debug)]
 pub struct FinalLayer {
     /// The norm.

@@ -1,21 +1,21 @@
-//! Class labels that a model has.
+//! Class labels, checked against the model.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::Dit;
 
-/// A class that the model does not have.
+/// A class label out of the model's range.
 #[derive(Debug, thiserror::Error)]
 #[error("class label {label} is out of range: the model has classes 0 to {}, and {classes} for none", classes - 1)]
 pub struct LabelError {
     /// The label as given.
     pub label: usize,
-    /// How many classes there are.
+    /// The number of classes.
     pub classes: usize,
 }
 
 impl Dit {
-    /// The labels as a tensor, each one checked.
+    /// The labels as a tensor `[batch]`, each one checked.
     ///
     /// # Errors
     /// [`LabelError`] names the first label above `num_classes`.
@@ -28,7 +28,7 @@ impl Dit {
         Ok(Tensor::from_data(TensorData::new(values, [labels.len()]), device))
     }
 
-    /// The null class, once for each of `batch` rows.
+    /// The null class repeated `batch` times, `[batch]`.
     pub fn null_labels(&self, batch: usize, device: &Device) -> Tensor<1, Int> {
         let values = vec![self.config().num_classes as u32; batch];
         Tensor::from_data(TensorData::new(values, [batch]), device)

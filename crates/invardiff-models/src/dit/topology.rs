@@ -3,16 +3,16 @@
 use invardiff_runtime::{Kind, Site, SiteSpec, StreamSpec, Topology};
 
 use super::config::DitConfig;
-use super::embed::FREQUENCY_CHANNELS;
+use crate::nn::FREQUENCY_CHANNELS;
 
-/// FLOPs of a linear map (2 x multiply-accumulate).
+/// FLOPs of a linear layer (2 x multiply-accumulate).
 fn linear(rows: usize, d_input: usize, d_output: usize) -> f64 {
     2.0 * rows as f64 * d_input as f64 * d_output as f64
 }
 
 impl DitConfig {
-    /// The sites of one forward with shapes and FLOPs of one picture. Norms, softmax and other pointwise work count
-    /// nothing.
+    /// The sites of one forward, with shapes and FLOPs for one sample. Norms, softmax and other pointwise operations are
+    /// not counted.
     pub fn topology(&self) -> Topology {
         let (tokens, dim) = (self.tokens(), self.hidden_size);
         let scores_and_values = 2.0 * linear(tokens, tokens, dim);

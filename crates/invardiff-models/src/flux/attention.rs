@@ -1,4 +1,4 @@
-//! Queries, keys and values, and the attention over them.
+//! Attention with normalised, rotated queries and keys.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -7,7 +7,7 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Tensor};
 
 use super::rope::Rope;
-use crate::dit::project;
+use crate::nn::project;
 
 /// Root-mean-square norm over the channels of a head (Zhang and Sennrich 2019), epsilon 1e-6.
 #[derive(Module, Debug)]
@@ -17,11 +17,11 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// In f32, whatever the weights.
+    /// Computes in f32, whatever the type of the weights.
     ///
     /// # Shapes
     /// - `x`: `[batch, heads, tokens, head_dim]`
-    /// - result: the same, f32
+    /// - result: the same shape, f32
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = x.cast(DType::F32);
         let mean = x.clone().square().mean_dim(3);
@@ -29,10 +29,10 @@ impl RmsNorm {
     }
 }
 
-/// Queries, keys and values of one stream, queries and keys normalised.
+/// Projects one stream to queries, keys and values, and normalises queries and keys.
 #[derive(Module, Debug)]
 pub struct Qkv {
-    /// All three in one map.
+    /// Queries, keys and values in one linear layer.
     pub linear: Linear,
     /// The norm of the queries.
     pub query_norm: RmsNorm,
@@ -43,7 +43,7 @@ pub struct Qkv {
 }
 
 impl Qkv {
-    /// Queries and keys in f32, values in the type of `x`.
+    /// Returns queries and keys in f32, values in the type of `x`.
     ///
     /// # Shapes
     /// - `x`: `[batch, tokens, dim]`
@@ -58,11 +58,11 @@ impl Qkv {
     }
 }
 
-/// Turns queries and keys by their positions and mixes the values.
+/// Attention over all tokens, after rotating queries and keys by their positions.
 ///
 /// # Shapes
 /// - `q`, `k`, `v`: `[batch, heads, tokens, head_dim]`
-/// - result: `[batch, tokens, heads * head_dim]`, of the type of `v`
+/// - result: `[batch, tokens, heads * head_dim]`, in the type of `v`
 pub(crate) fn mix([q, k, v]: [Tensor<4>; 3], rope: &Rope) -> Tensor<3> {
     let [batch, heads, tokens, head_dim] = v.dims();
     let [q, k] = [q, k].map(|x| rope.apply(x).cast(v.dtype()));

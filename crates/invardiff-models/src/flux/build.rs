@@ -1,4 +1,4 @@
-//! A FLUX transformer from named weights, whatever they come from.
+//! Builds a FLUX transformer from named weights.
 
 use burn::module::Param;
 use burn::tensor::Device;
@@ -11,16 +11,25 @@ use super::double::{DoubleBlock, DoubleStream};
 use super::embed::MlpEmbedder;
 use super::head::OutputLayer;
 use super::single::SingleBlock;
-use crate::dit::{FREQUENCY_CHANNELS, Mlp, Norm, Numerics, TimestepEmbedder, Weights, frequencies};
+use crate::ConfigError;
+use crate::nn::{Build, Init, Mlp, Norm, Numerics, Sizes, TimestepEmbedder, Weights};
 
-impl Flux {
-    /// Builds the model of a valid configuration. Names are those of the original state dict, where a single-stream block
-    /// holds `linear1` and `linear2` as `qkv`, `mlp_in` and `attn_out`, `mlp_out`, `out.bias`.
-    pub(crate) fn build<W: Weights>(
-        config: &FluxConfig,
-        weights: &mut W,
-        device: &Device,
-    ) -> Result<Self, W::Error> {
+impl Sizes for FluxConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        Self::validate(self)
+    }
+
+    fn name(&self) -> String {
+        Self::name(self)
+    }
+}
+
+impl Build for Flux {
+    type Config = FluxConfig;
+
+    /// Names are those of the original state dict, except that a single-stream block has `linear1` split into `qkv` and
+    /// `mlp_in`, and `linear2` into `attn_out`, `mlp_out` and `out.bias`.
+    fn build<W: Weights>(config: &FluxConfig, weights: &mut W, device: &Device) -> Result<Self, W::Error> {
         let dim = config.hidden_size();
         let parts = Parts { config, device };
         let guidance_in =
@@ -49,9 +58,13 @@ impl Flux {
             canvas: Canvas::default(),
         })
     }
+
+    fn init(_: &FluxConfig, key: &str, shape: &[usize]) -> Init {
+        Init::usual(shape, key.ends_with("_norm.scale"))
+    }
 }
 
-/// What the parts of one model have in common.
+/// What all parts of a model are built with.
 struct Parts<'a> {
     config: &'a FluxConfig,
     device: &'a Device,
@@ -63,12 +76,9 @@ impl Parts<'_> {
     }
 
     fn timesteps<W: Weights>(&self, weights: &mut W, key: &str) -> Result<TimestepEmbedder, W::Error> {
-        let dim = self.config.hidden_size();
-        Ok(TimestepEmbedder {
-            fc1: weights.linear(&format!("{key}.in_layer"), FREQUENCY_CHANNELS, dim)?,
-            fc2: weights.linear(&format!("{key}.out_layer"), dim, dim)?,
-            frequencies: frequencies(Numerics::Original, self.device),
-        })
+        let names = [format!("{key}.in_layer"), format!("{key}.out_layer")];
+        let names = [names[0].as_str(), names[1].as_str()];
+        TimestepEmbedder::build(weights, names, self.config.hidden_size(), Numerics::Original, self.device)
     }
 
     fn double<W: Weights>(&self, weights: &mut W, layer: usize) -> Result<DoubleBlock, W::Error> {
@@ -77,7 +87,7 @@ impl Parts<'_> {
     }
 
     fn stream<W: Weights>(&self, weights: &mut W, key: &str) -> Result<DoubleStream, W::Error> {
-        let (dim, wide) = (self.config.hidden_size(), self.config.mlp_hidden());
+        let (dim, hidden) = (self.config.hidden_size(), self.config.mlp_hidden());
         Ok(DoubleStream {
             modulation: weights.linear(&format!("{key}_mod.lin"), dim, 6 * dim)?,
             norm1: self.norm(),
@@ -85,22 +95,22 @@ impl Parts<'_> {
             proj: weights.linear(&format!("{key}_attn.proj"), dim, dim)?,
             norm2: self.norm(),
             mlp: Mlp {
-                fc1: weights.linear(&format!("{key}_mlp.0"), dim, wide)?,
-                fc2: weights.linear(&format!("{key}_mlp.2"), wide, dim)?,
+                fc1: weights.linear(&format!("{key}_mlp.0"), dim, hidden)?,
+                fc2: weights.linear(&format!("{key}_mlp.2"), hidden, dim)?,
             },
         })
     }
 
     fn single<W: Weights>(&self, weights: &mut W, layer: usize) -> Result<SingleBlock, W::Error> {
-        let (dim, wide) = (self.config.hidden_size(), self.config.mlp_hidden());
+        let (dim, hidden) = (self.config.hidden_size(), self.config.mlp_hidden());
         let name = |part: &str| format!("single_blocks.{layer}.{part}");
         Ok(SingleBlock {
             modulation: weights.linear(&name("modulation.lin"), dim, 3 * dim)?,
             norm: self.norm(),
             qkv: self.qkv(weights, &name("qkv"), &name("norm"))?,
             attn_out: weights.matrix(&name("attn_out"), dim, dim)?,
-            mlp_in: weights.linear(&name("mlp_in"), dim, wide)?,
-            mlp_out: weights.matrix(&name("mlp_out"), wide, dim)?,
+            mlp_in: weights.linear(&name("mlp_in"), dim, hidden)?,
+            mlp_out: weights.matrix(&name("mlp_out"), hidden, dim)?,
             bias: Param::from_tensor(weights.tensor(&name("out.bias"), [dim])?),
         })
     }

@@ -1,11 +1,11 @@
-//! How large the picture and the prompt are, in tokens.
+//! The size of an image and its prompt, in tokens.
 
-use crate::dit::{ConfigError, require};
+use crate::config::{ConfigError, require};
 
 /// Pixels along one side of a packed latent token: the autoencoder divides by 8, packing by 2.
 pub(crate) const PIXELS: usize = 16;
 
-/// The tokens of one picture and its prompt. FLUX runs at any size; its costs and positions depend on it.
+/// The size of an image and its prompt, in tokens. FLUX runs at any size; costs and positions depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Canvas {
     /// Rows of packed latent tokens.
@@ -24,10 +24,10 @@ impl Default for Canvas {
 }
 
 impl Canvas {
-    /// The canvas of a picture in pixels.
+    /// The canvas of an image given in pixels.
     ///
     /// # Errors
-    /// [`ConfigError::Field`] when a side is no multiple of 16 up to 16384, or there are more than 4096 prompt tokens.
+    /// [`ConfigError::Field`] when a side is not a multiple of 16 from 16 to 16384, or there are more than 4096 prompt tokens.
     pub fn from_pixels(height: usize, width: usize, text_tokens: usize) -> Result<Self, ConfigError> {
         for (field, value) in [("height", height), ("width", width)] {
             let fits = (1..=16_384).contains(&value) && value.is_multiple_of(PIXELS);
@@ -37,12 +37,12 @@ impl Canvas {
         Ok(Self { rows: height / PIXELS, columns: width / PIXELS, text_tokens })
     }
 
-    /// Packed latent tokens of the picture.
+    /// Packed latent tokens of the image.
     pub fn image_tokens(&self) -> usize {
         self.rows * self.columns
     }
 
-    /// Positions of all tokens, text first: the text at the origin, the picture at (0, row, column).
+    /// Positions of all tokens, prompt first: prompt tokens at the origin, image tokens at (0, row, column).
     pub fn positions(&self) -> Vec<[f32; 3]> {
         let text = std::iter::repeat_n([0.0; 3], self.text_tokens);
         let image = (0..self.rows).flat_map(|row| {
@@ -52,14 +52,14 @@ impl Canvas {
         text.chain(image).collect()
     }
 
-    /// The picture's side in pixels where it is square (`height x width` otherwise), and the prompt's tokens where they are
-    /// not 512: `1024`, `768x1360`, `1024-t256`.
+    /// The image size in pixels (one number if it is square, otherwise `height x width`), and the number of prompt tokens
+    /// unless it is 512: `1024`, `768x1360`, `1024-t256`.
     pub(crate) fn name(&self) -> String {
         let (height, width) = (self.rows * PIXELS, self.columns * PIXELS);
-        let picture = if height == width { height.to_string() } else { format!("{height}x{width}") };
+        let image = if height == width { height.to_string() } else { format!("{height}x{width}") };
         match self.text_tokens {
-            512 => picture,
-            tokens => format!("{picture}-t{tokens}"),
+            512 => image,
+            tokens => format!("{image}-t{tokens}"),
         }
     }
 }

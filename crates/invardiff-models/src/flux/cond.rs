@@ -1,11 +1,11 @@
-//! What a prediction is conditioned on.
+//! The conditions of a prediction.
 
 use burn::tensor::{DType, Tensor, TensorData};
 
 use super::Flux;
 use super::rope::Rope;
 
-/// The prompt, the guidance scale and the positions of all tokens. Made by [`Flux::cond`] for the model's canvas.
+/// A batch of prompts with guidance scales and the positions of all tokens. Made by [`Flux::cond`] for the model's canvas.
 #[derive(Clone, Debug)]
 pub struct FluxCond {
     pub(crate) text: Tensor<3>,
@@ -14,46 +14,47 @@ pub struct FluxCond {
     pub(crate) rope: Rope,
 }
 
-/// A condition that does not fit the model.
+/// Why a condition does not fit the model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CondError {
-    /// An embedding of the wrong shape.
+    /// An embedding has the wrong shape.
     #[error("the {what} have shape {found:?}, expected {expected}")]
     Shape {
         /// Which embeddings.
         what: &'static str,
         /// Their shape.
         found: Vec<usize>,
-        /// The shape that the model and its canvas need.
+        /// The expected shape.
         expected: String,
     },
-    /// A guidance scale where there should be none, or none where there should be one.
+    /// A guidance scale is missing, or given to a model that takes none.
     #[error("{model} {needs}")]
     Guidance {
         /// The model's name.
         model: String,
-        /// What it needs.
+        /// What it expects.
         needs: String,
     },
 }
 
 impl FluxCond {
-    /// The positions of all tokens, the prompt's first.
+    /// The rotary tables for all tokens, those of the prompt first.
     pub fn rope(&self) -> &Rope {
         &self.rope
     }
 }
 
 impl Flux {
-    /// The condition of a batch. A model without guidance embedding is given no scale, one with it is given one.
+    /// The condition of a batch. `guidance` is the guidance scale of a model that embeds one, and `None` for other models.
     ///
     /// # Shapes
-    /// - `text`: `[batch, text_tokens, joint_attention_dim]`, the prompt's tokens (T5)
-    /// - `pooled`: `[batch, pooled_projection_dim]`, the pooled prompt (CLIP)
+    /// - `text`: `[batch, text_tokens, joint_attention_dim]`, the prompt's token embeddings (T5)
+    /// - `pooled`: `[batch, pooled_projection_dim]`, the pooled prompt embedding (CLIP)
     ///
     /// # Errors
-    /// [`CondError::Shape`] when an embedding does not fit the model or its canvas, [`CondError::Guidance`].
+    /// [`CondError::Shape`] when an embedding does not fit the model or its canvas, [`CondError::Guidance`] when the guidance
+    /// scale is missing or not expected.
     pub fn cond(
         &self,
         text: Tensor<3>,
@@ -64,10 +65,10 @@ impl Flux {
         self.cond_by_row(text, pooled, guidance.map(|scale| vec![scale; batch]).as_deref())
     }
 
-    /// [`Flux::cond`] with a guidance scale for each row of the batch.
+    /// [`Flux::cond`] with one guidance scale per row of the batch.
     ///
     /// # Errors
-    /// As [`Flux::cond`]; also when there are more or fewer scales than rows.
+    /// As [`Flux::cond`]; also when scales and rows differ in number.
     pub fn cond_by_row(
         &self,
         text: Tensor<3>,

@@ -2,16 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dit::{ConfigError, require};
+use crate::config::{ConfigError, require};
 
-/// Width of a feed-forward's middle, in units of the width of a token; the same in every FLUX.
+/// Hidden width of the feed-forward, as a multiple of the token width; the same in every FLUX.
 pub(crate) const MLP_RATIO: usize = 4;
 
-/// A FLUX transformer (Black Forest Labs 2024): double-stream blocks, in which text and picture have their own weights and
-/// attend jointly, then single-stream blocks over both.
+/// The sizes of a FLUX transformer (Black Forest Labs 2024): double-stream blocks, in which prompt and image have their own
+/// weights and attend jointly, then single-stream blocks over both.
 ///
-/// Reads and writes the `config.json` of diffusers' `FluxTransformer2DModel`; fields that are absent have diffusers'
-/// defaults (the sizes of FLUX.1-schnell), keys that it does not know are ignored.
+/// Reads and writes the `config.json` of diffusers' `FluxTransformer2DModel`; absent fields have diffusers' defaults (the
+/// sizes of FLUX.1-schnell), unknown keys are ignored.
+///
+/// ```
+/// use invardiff_models::{Canvas, FluxConfig};
+///
+/// let config = FluxConfig::named("flux1-dev")?;
+/// assert_eq!((config.num_layers, config.num_single_layers, config.hidden_size()), (19, 38, 3072));
+/// let canvas = Canvas::from_pixels(768, 1360, 512)?;
+/// assert_eq!(config.topology(canvas).model, "flux1-dev-768x1360-projected");
+/// # Ok::<(), invardiff_models::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Document", try_from = "Document")]
 pub struct FluxConfig {
@@ -23,15 +33,15 @@ pub struct FluxConfig {
     pub num_single_layers: usize,
     /// Channels of one attention head.
     pub attention_head_dim: usize,
-    /// Attention heads of a block.
+    /// Attention heads per block.
     pub num_attention_heads: usize,
-    /// Channels of a prompt token (T5).
+    /// Channels of a prompt token embedding (T5).
     pub joint_attention_dim: usize,
-    /// Channels of the pooled prompt (CLIP).
+    /// Channels of the pooled prompt embedding (CLIP).
     pub pooled_projection_dim: usize,
-    /// Whether the model is told the guidance scale: dev is, schnell is not.
+    /// Whether the model embeds the guidance scale: dev does, schnell does not.
     pub guidance_embeds: bool,
-    /// Channels of a head that each axis of a position turns: index, row, column.
+    /// Channels of a head that are rotated by each axis of a position: index, row, column.
     pub axes_dims_rope: [usize; 3],
 }
 
@@ -49,7 +59,7 @@ impl FluxConfig {
         serde_json::from_value::<Document>(value).map_err(ConfigError::no_flux)?.convert()
     }
 
-    /// Refuses sizes that do not fit together.
+    /// Checks that the sizes fit together.
     ///
     /// # Errors
     /// [`ConfigError::Field`] with the field, its value and what is allowed.
@@ -82,7 +92,7 @@ impl FluxConfig {
         self.num_attention_heads * self.attention_head_dim
     }
 
-    /// Width of a feed-forward's middle.
+    /// Hidden width of the feed-forward.
     pub fn mlp_hidden(&self) -> usize {
         MLP_RATIO * self.hidden_size()
     }

@@ -7,28 +7,27 @@ use invardiff_runtime::{Executor, Kind, Site};
 
 use super::attention::{Qkv, mix};
 use super::rope::Rope;
-use super::within_range;
-use crate::dit::{Mlp, Norm, chunks, modulate, project};
+use crate::nn::{Mlp, Norm, chunks, modulate, project, within_range};
 
-/// One block in which picture and prompt have their own weights and attend jointly.
+/// One block in which image and prompt have their own weights and attend jointly.
 #[derive(Module, Debug)]
 pub struct DoubleBlock {
-    /// The picture's weights.
+    /// The weights of the image stream.
     pub img: DoubleStream,
-    /// The prompt's weights.
+    /// The weights of the prompt stream.
     pub txt: DoubleStream,
 }
 
-/// What one stream of a double-stream block has of its own.
+/// The weights of one stream of a double-stream block.
 #[derive(Module, Debug)]
 pub struct DoubleStream {
-    /// From the conditioning to the six modulations of the stream.
+    /// From the conditioning to the stream's six modulations.
     pub modulation: Linear,
     /// The norm before attention.
     pub norm1: Norm,
     /// Queries, keys and values.
     pub qkv: Qkv,
-    /// The output map of attention.
+    /// The output projection of attention.
     pub proj: Linear,
     /// The norm before the feed-forward.
     pub norm2: Norm,
@@ -37,14 +36,14 @@ pub struct DoubleStream {
 }
 
 impl DoubleBlock {
-    /// Joint attention is one site with two tensors, picture and prompt: they cannot be reused apart. It and the two
-    /// feed-forwards are taken before their gates; gates and modulations are fresh at every step.
+    /// Runs the block. Joint attention is one site with two tensors, image and prompt, so that both are reused together.
+    /// Attention and the two feed-forwards are taken before their gates; gates and modulations are computed at every step.
     ///
     /// # Shapes
     /// - `img`, result: `[batch, image_tokens, dim]`
     /// - `txt`, result: `[batch, text_tokens, dim]`
     /// - `c`: `[batch, dim]`, the conditioning after its SiLU
-    /// - `rope`: of the prompt's tokens, then the picture's
+    /// - `rope`: for the tokens of the prompt, then of the image
     pub fn forward<E: Executor>(
         &self,
         exec: &mut E,
@@ -73,17 +72,17 @@ impl DoubleBlock {
         [img + ff * img_gate2, within_range(txt + context_ff * txt_gate2)]
     }
 
-    /// What the attention of this block sees of the picture: its tokens after norm and modulation.
+    /// The input of this block's attention for the image: its tokens after norm and modulation.
     ///
     /// # Shapes
     /// - `img`, result: `[batch, image_tokens, dim]`
     /// - `c`: `[batch, dim]`, the conditioning after its SiLU
-    pub fn enter(&self, img: Tensor<3>, c: Tensor<2>) -> Tensor<3> {
+    pub fn modulated_input(&self, img: Tensor<3>, c: Tensor<2>) -> Tensor<3> {
         let [shift, scale, ..]: [_; 6] = chunks(self.img.modulation.forward(c));
         modulate(self.img.norm1.forward(img), shift, scale)
     }
 
-    /// Attention over the tokens of both streams, the prompt's first.
+    /// Attention over the tokens of both streams, prompt first.
     ///
     /// # Shapes
     /// - `img`, first result: `[batch, image_tokens, dim]`

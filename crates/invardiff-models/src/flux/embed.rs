@@ -1,16 +1,16 @@
-//! Embeddings of vectors.
+//! Embedding of the pooled prompt.
 
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 
-/// Two linear maps with a SiLU between: embeds the pooled prompt.
+/// Two linear layers with a SiLU between them: embeds the pooled prompt.
 #[derive(Module, Debug)]
 pub struct MlpEmbedder {
-    /// The first linear map.
+    /// The first linear layer.
     pub fc1: Linear,
-    /// The second linear map.
+    /// The second linear layer.
     pub fc2: Linear,
 }
 

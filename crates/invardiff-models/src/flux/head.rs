@@ -1,19 +1,19 @@
-//! The output layer, outside the trunk.
+//! The output layer, which is outside the trunk.
 
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use crate::dit::{Norm, chunks, modulate, project};
+use crate::nn::{Norm, chunks, modulate, project};
 
-/// Norm, modulation by the step's own conditioning, and the map back to latent channels.
+/// Norm, modulation by the conditioning of the current step, and the projection to latent channels.
 #[derive(Module, Debug)]
 pub struct OutputLayer {
     /// The norm.
     pub norm: Norm,
     /// From the conditioning to shift and scale.
     pub modulation: Linear,
-    /// To the latent channels.
+    /// From a token to latent channels.
     pub linear: Linear,
 }
 

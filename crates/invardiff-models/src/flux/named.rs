@@ -1,15 +1,15 @@
 //! The published models by name.
 
 use super::config::FluxConfig;
-use crate::dit::ConfigError;
+use crate::ConfigError;
 
 const PUBLISHED: [(&str, bool); 2] = [("flux1-dev", true), ("flux1-schnell", false)];
 
 impl FluxConfig {
-    /// A published model: `flux1-dev` or `flux1-schnell`. They differ in the guidance embedding alone.
+    /// A published model: `flux1-dev` or `flux1-schnell`. Only the guidance embedding differs.
     ///
     /// # Errors
-    /// [`ConfigError::Name`] lists the names that there are.
+    /// [`ConfigError::Name`] lists the known names.
     pub fn named(name: &str) -> Result<Self, ConfigError> {
         let found = PUBLISHED.iter().find(|(known, _)| *known == name);
         found.map(|(_, guidance)| Self::published(*guidance)).ok_or_else(|| ConfigError::Name {
@@ -23,8 +23,8 @@ impl FluxConfig {
         PUBLISHED.map(|(name, _)| name.to_owned()).into()
     }
 
-    /// The model's name: a published one where the sizes are, otherwise one that spells the sizes, such as `flux-2+3x48`
-    /// (double blocks + single blocks x width).
+    /// The model's name: the published name if the sizes are published ones, otherwise one that spells the sizes, such as
+    /// `flux-2+3x48` (double blocks + single blocks x width).
     pub fn name(&self) -> String {
         let published = PUBLISHED.iter().find(|(_, guidance)| *self == Self::published(*guidance));
         published.map_or_else(

@@ -1,15 +1,14 @@
-//! Seeded random weights, for benches and tests.
+//! Random models, for benches and tests.
 
 use burn::tensor::{DType, Device};
 
 use super::Flux;
 use super::config::FluxConfig;
-use crate::dit::ConfigError;
-use crate::random::{Drawn, Random};
+use crate::{ConfigError, random};
 
 impl Flux {
-    /// A FLUX transformer with random f32 weights, the same on every machine for the same seed. Activations keep a scale of
-    /// about one.
+    /// A FLUX transformer with seeded random f32 weights, the same on every machine for the same seed. Activations keep a
+    /// scale of about one.
     ///
     /// # Errors
     /// [`ConfigError::Field`] when the sizes do not fit together.
@@ -27,14 +26,11 @@ impl Flux {
         dtype: DType,
         device: &Device,
     ) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let mut weights = Random { seed, dtype, device, is_norm: &is_norm };
-        let Ok(flux) = Self::build(config, &mut weights, device);
-        Ok(flux)
+        random::seeded(config, seed, dtype, device)
     }
 
-    /// [`Flux::random_as`] with the weights drawn on the device, which is quick at any size. They are those of the device's
-    /// own generator: another device, another program or another thread draws others from the same seed.
+    /// [`Flux::random_as`] with the device's own generator, which is fast at any size. Another device, program or thread
+    /// draws other values from the same seed.
     ///
     /// # Errors
     /// As [`Flux::random`].
@@ -44,13 +40,6 @@ impl Flux {
         dtype: DType,
         device: &Device,
     ) -> Result<Self, ConfigError> {
-        config.validate()?;
-        device.seed(seed);
-        let Ok(flux) = Self::build(config, &mut Drawn { dtype, device, is_norm: &is_norm }, device);
-        Ok(flux)
+        random::on_device(config, seed, dtype, device)
     }
-}
-
-fn is_norm(key: &str) -> bool {
-    key.ends_with("_norm.scale")
 }

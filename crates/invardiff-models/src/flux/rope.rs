@@ -4,14 +4,13 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 const THETA: f64 = 10_000.0;
 
-/// Turns pairs of neighbouring channels of a head by angles that depend on the token's position (Su et al. 2021). The
-/// channels are shared out among the axes of a position; within an axis of `d` channels pair `i` turns by
-/// `position / 10000^(2 i / d)`.
+/// Rotates pairs of neighbouring channels of a head by angles that depend on the token's position (Su et al. 2021). Each axis
+/// of a position has its own channels; of an axis with `d` channels, pair `i` is rotated by `position / 10000^(2 i / d)`.
 #[derive(Clone, Debug)]
 pub struct Rope {
-    /// Cosines, for both channels of a pair: `[1, 1, tokens, head_dim / 2, 2]`.
+    /// Cosines, once for each channel of a pair: `[1, 1, tokens, head_dim / 2, 2]`.
     cos: Tensor<5>,
-    /// What the other channel of the pair is multiplied with: minus the sine, the sine.
+    /// The factors of the pair's other channel: minus the sine, then the sine.
     sin: Tensor<5>,
 }
 
@@ -49,7 +48,7 @@ impl Rope {
         })
     }
 
-    /// The heads, turned.
+    /// Rotates queries or keys.
     ///
     /// # Shapes
     /// - `x`, result: `[batch, heads, tokens, head_dim]`, f32

@@ -10,40 +10,40 @@ use invardiff_runtime::{Executor, Kind, Site};
 
 use super::attention::{Qkv, mix};
 use super::rope::Rope;
-use super::within_range;
-use crate::dit::{Norm, chunks, gelu_tanh, modulate, project};
+use crate::nn::{Norm, chunks, gelu_tanh, modulate, project, within_range};
 
-/// One block over prompt and picture together: attention and feed-forward side by side, then one projection of both.
+/// One block over prompt and image together: attention and feed-forward in parallel, then one projection of both.
 ///
-/// The projection `W [a; m] + b` of attention `a` and feed-forward `m` is held by columns, `Wa a + Wm m + b`, so that the
-/// projected contributions can be reused: that saves their share of the projection, and they are as wide as a token.
+/// The projection `W [a; m] + b` of attention `a` and feed-forward `m` is stored as two column blocks, `Wa a + Wm m + b`, so
+/// that the projected contributions can be reused: this also saves their part of the projection, and a cached contribution
+/// is only as wide as a token.
 #[derive(Module, Debug)]
 pub struct SingleBlock {
-    /// From the conditioning to the three modulations of the block.
+    /// From the conditioning to the block's three modulations.
     pub modulation: Linear,
     /// The norm before both.
     pub norm: Norm,
     /// Queries, keys and values.
     pub qkv: Qkv,
-    /// The projection's columns for attention, without bias.
+    /// The columns of the projection for attention, without bias.
     pub attn_out: Linear,
-    /// To the wide layer of the feed-forward.
+    /// From `dim` to the hidden width of the feed-forward.
     pub mlp_in: Linear,
-    /// The projection's columns for the feed-forward, without bias.
+    /// The columns of the projection for the feed-forward, without bias.
     pub mlp_out: Linear,
-    /// The projection's bias, `[dim]`; added outside of what is reused.
+    /// The bias of the projection, `[dim]`; not part of the cached contributions.
     pub bias: Param<Tensor<1>>,
 }
 
 impl SingleBlock {
-    /// Both contributions are sites, taken before bias and gate. The values before the projection, which the authors of
-    /// InvarDiff cache and measure, are shown to the executor as witnesses: attention `[batch, tokens, dim]`, and the
-    /// feed-forward after its GELU `[batch, tokens, 4 * dim]`.
+    /// Runs the block. Both contributions are sites, taken before bias and gate. The values before the projection, which the
+    /// authors of InvarDiff cache and measure, are shown to the executor through `witness`: attention
+    /// `[batch, tokens, dim]`, and the feed-forward after its GELU `[batch, tokens, 4 * dim]`.
     ///
     /// # Shapes
     /// - `x`, result: `[batch, text_tokens + image_tokens, dim]`
     /// - `c`: `[batch, dim]`, the conditioning after its SiLU
-    /// - `rope`: of all tokens
+    /// - `rope`: for all tokens
     pub fn forward<E: Executor>(
         &self,
         exec: &mut E,
@@ -62,20 +62,20 @@ impl SingleBlock {
         });
         let site = Site::new(Kind::SINGLE_MLP, layer);
         let [mlp] = exec.at(site, |exec| {
-            let wide = gelu_tanh(project(&self.mlp_in, normed.clone()));
-            exec.witness(site, slice::from_ref(&wide));
-            [project(&self.mlp_out, wide)]
+            let hidden = gelu_tanh(project(&self.mlp_in, normed.clone()));
+            exec.witness(site, slice::from_ref(&hidden));
+            [project(&self.mlp_out, hidden)]
         });
         drop(normed);
         within_range(x + (attn + mlp + self.bias.val().unsqueeze()) * gate)
     }
 
-    /// What both modules of this block see: `x` after norm and modulation.
+    /// The input of both modules of this block: `x` after norm and modulation.
     ///
     /// # Shapes
     /// - `x`, result: `[batch, text_tokens + image_tokens, dim]`
     /// - `c`: `[batch, dim]`, the conditioning after its SiLU
-    pub fn enter(&self, x: Tensor<3>, c: Tensor<2>) -> Tensor<3> {
+    pub fn modulated_input(&self, x: Tensor<3>, c: Tensor<2>) -> Tensor<3> {
         let [shift, scale, _]: [_; 3] = chunks(self.modulation.forward(c));
         modulate(self.norm.forward(x), shift, scale)
     }

@@ -7,7 +7,7 @@ use super::canvas::Canvas;
 use super::config::{FluxConfig, MLP_RATIO};
 
 impl FluxConfig {
-    /// What costs depend on, for pictures of this size.
+    /// The sizes that costs depend on, for images and prompts of this size.
     pub fn shape(&self, canvas: Canvas) -> FluxShape {
         FluxShape {
             double: self.num_layers,
@@ -24,8 +24,8 @@ impl FluxConfig {
         }
     }
 
-    /// The sites of one forward with shapes and FLOPs of one picture; those of single-stream blocks are the projected
-    /// contributions. The name says the size of the picture, as in `flux1-dev-1024-projected`.
+    /// The sites of one forward, with shapes and FLOPs for one image; those of single-stream blocks are the projected
+    /// contributions. The name includes the image size, as in `flux1-dev-1024-projected`.
     pub fn topology(&self, canvas: Canvas) -> Topology {
         self.shape(canvas).topology(format!("{}-{}-projected", self.name(), canvas.name()))
     }

@@ -5,26 +5,26 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::LoadError;
+use super::error::LoadError;
 use crate::{ConfigError, DitConfig, FluxConfig, Numerics};
 
-/// The configuration in `directory`, read by `parse`: its `config.json` (this project's or diffusers'), or the `config`
-/// object of its `manifest.json`. `None` where there is neither.
-pub(crate) fn beside<C>(directory: &Path, parse: Parse<C>) -> Result<Option<C>, LoadError> {
-    match read(&directory.join("config.json"), Some, parse)? {
+/// The configuration beside a file, read by `parse`: `config.json` (this project's or diffusers'), or the `config` object of
+/// `manifest.json`. `None` if there is neither.
+pub(super) fn beside<C>(file: &Path, parse: Parse<C>) -> Result<Option<C>, LoadError> {
+    match read(&file.with_file_name("config.json"), Some, parse)? {
         Some(config) => Ok(Some(config)),
         None => read(
-            &directory.join("manifest.json"),
+            &file.with_file_name("manifest.json"),
             |mut value| value.get_mut("config").map(Value::take),
             parse,
         ),
     }
 }
 
-/// Makes a configuration of a document. Text that is no JSON arrives as the error.
+/// Converts a document to a configuration. Text that is not JSON arrives as the error.
 pub(super) type Parse<C> = fn(Result<Value, serde_json::Error>) -> Result<C, ConfigError>;
 
-/// The configuration in a file, in the part of its document that `pick` gives; `None` where there is neither.
+/// The configuration in the part of a file's document that `pick` returns; `None` without such a file or part.
 pub(super) fn read<C>(
     path: &Path,
     pick: impl FnOnce(Value) -> Option<Value>,
@@ -44,7 +44,7 @@ pub(super) fn read<C>(
 }
 
 /// A DiT's configuration.
-pub(crate) fn dit(value: Result<Value, serde_json::Error>) -> Result<DitConfig, ConfigError> {
+pub(super) fn dit(value: Result<Value, serde_json::Error>) -> Result<DitConfig, ConfigError> {
     let value = value.map_err(ConfigError::no_dit)?;
     let config = if value.get("_class_name").is_some() {
         serde_json::from_value::<Diffusers>(value).map_err(ConfigError::no_dit)?.convert()?
@@ -56,12 +56,12 @@ pub(crate) fn dit(value: Result<Value, serde_json::Error>) -> Result<DitConfig, 
 }
 
 /// A FLUX transformer's configuration.
-pub(crate) fn flux(value: Result<Value, serde_json::Error>) -> Result<FluxConfig, ConfigError> {
+pub(super) fn flux(value: Result<Value, serde_json::Error>) -> Result<FluxConfig, ConfigError> {
     FluxConfig::from_value(value.map_err(ConfigError::no_flux)?)
 }
 
-/// The `config.json` of diffusers' `DiTTransformer2DModel`. Fields that choose between architectures must choose DiT's;
-/// absent, they have diffusers' defaults.
+/// The `config.json` of diffusers' `DiTTransformer2DModel`. Fields that select an architecture must select DiT's; absent fields
+/// have diffusers' defaults.
 #[derive(Deserialize)]
 struct Diffusers {
     #[serde(rename = "_class_name")]
@@ -100,13 +100,18 @@ impl Diffusers {
         let learn_sigma = output == input.saturating_mul(2);
         expect(learn_sigma || output == input, "out_channels", &output, "in_channels, or twice as many")?;
         let hidden_size = self.num_attention_heads.saturating_mul(self.attention_head_dim);
-        let sizes = (self.sample_size, self.patch_size, self.num_layers, self.num_attention_heads);
-        let (input_size, patch_size, depth, num_heads) = sizes;
-        let mut config = DitConfig::new(input_size, patch_size, input, hidden_size, depth, num_heads);
-        config.num_classes = self.num_embeds_ada_norm;
-        config.learn_sigma = learn_sigma;
-        config.numerics = Some(Numerics::Diffusers);
-        Ok(config)
+        Ok(DitConfig {
+            input_size: self.sample_size,
+            patch_size: self.patch_size,
+            in_channels: input,
+            hidden_size,
+            depth: self.num_layers,
+            num_heads: self.num_attention_heads,
+            num_classes: self.num_embeds_ada_norm,
+            learn_sigma,
+            numerics: Some(Numerics::Diffusers),
+            ..DitConfig::default()
+        })
     }
 }
 

@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::ConfigError;
 
-/// Why a model could not be loaded. Nothing is ever partly loaded.
+/// Why a model could not be loaded. A model is never loaded in part.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// A file that cannot be read.
+    /// The file cannot be read.
     #[error("{file}: {source}")]
     Io {
         /// The file.
@@ -16,7 +16,7 @@ pub enum LoadError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// A path where no weights are.
+    /// There are no weights at this path.
     #[error("{path}: {detail}")]
     NotFound {
         /// The path as given.
@@ -24,7 +24,7 @@ pub enum LoadError {
         /// What was looked for.
         detail: String,
     },
-    /// A file that does not follow its format: truncated, too long, or something else altogether.
+    /// The file does not follow its format: it is truncated, too long, or something else altogether.
     #[error("{file}: {detail}")]
     Format {
         /// The file.
@@ -32,23 +32,23 @@ pub enum LoadError {
         /// What is wrong.
         detail: String,
     },
-    /// A configuration file with something wrong in it.
+    /// The configuration is wrong.
     #[error("{file}: {source}")]
     Config {
-        /// The configuration file, or the weights that a configuration was read off.
+        /// The configuration file, or the weights whose shapes gave the configuration.
         file: String,
         /// What is wrong.
         source: ConfigError,
     },
-    /// Weights without a configuration that do not say all that is needed.
+    /// The weights have no configuration, and their shapes do not tell all sizes.
     #[error("{file}: {detail}; put a config.json beside the weights")]
     NotInferred {
         /// The weights' file.
         file: String,
-        /// What cannot be read off the shapes.
+        /// What the shapes do not tell.
         detail: String,
     },
-    /// Keys that do not fit the model; lists every one.
+    /// Keys do not fit the model; lists every one.
     #[error("{file}: the weights do not fit {model}\n{problems}")]
     Keys {
         /// The file.
@@ -58,16 +58,16 @@ pub enum LoadError {
         /// All that does not fit.
         problems: Box<KeyProblems>,
     },
-    /// Copies of one weight that should be equal.
+    /// Copies of one weight differ that must be equal.
     #[error(
-        "{file}: '{key}' differs from '{first}': the layout stores one copy a block, and they must be equal"
+        "{file}: '{key}' differs from '{first}': the layout stores one copy per block, and they must be equal"
     )]
     Copies {
         /// The file.
         file: String,
         /// The first key that differs.
         key: String,
-        /// The key that it should equal.
+        /// The key that it must equal.
         first: String,
     },
 }
@@ -77,11 +77,11 @@ pub enum LoadError {
 pub struct KeyProblems {
     /// Keys that the model needs and the file lacks, with the expected shape.
     pub missing: Vec<FoundTensor>,
-    /// Keys of the file that the model has no use for, with their shape.
+    /// Keys of the file that the model does not use, with their shape.
     pub unused: Vec<FoundTensor>,
     /// Keys with the wrong shape.
     pub misshapen: Vec<Misshapen>,
-    /// Keys whose elements are no floats, as (key, element type).
+    /// Keys whose elements are not floats, as (key, element type).
     pub not_float: Vec<(String, String)>,
 }
 

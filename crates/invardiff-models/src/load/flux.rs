@@ -1,75 +1,85 @@
 //! Loading a FLUX transformer.
 
-pub(super) mod infer;
-mod names;
-
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::{DType, Device};
 
 use super::checkpoint::Checkpoint;
-use super::lora::{Merged, merged_sha256};
-use super::weights::Reader;
-use super::{DIT_SECTIONS, KeyLayout, LoadError, LoadOptions, config, find, open_loras, survey};
+use super::config;
+use super::error::LoadError;
+use super::family::Family;
+use super::infer;
+use super::layout::{self, KeyLayout};
+use super::names;
+use super::open::{self, Loaded};
+use super::options::LoadOptions;
+use super::outline::Outline;
+use super::source::Source;
 use crate::{Flux, FluxConfig};
 
-/// A model with what is known of its weights.
-#[derive(Clone, Debug)]
-pub struct LoadedFlux {
-    /// The model, for pictures of the default canvas.
-    pub flux: Flux,
-    /// The weights' file, or the index of their shards, as it was opened; `None` for weights in memory.
-    pub file: Option<PathBuf>,
-    /// SHA-256 of the whole file, hexadecimal; of shards, that of the lines `<SHA-256 of the shard>  <its name>`; with LoRA
-    /// files added, that of the lines `<SHA-256 of the weights>`, `<SHA-256 of a LoRA file> <its strength>`.
-    pub sha256: String,
-    /// The naming of the weights.
-    pub layout: KeyLayout,
-    /// The section of a larger checkpoint that was read, e.g. `model.diffusion_model`.
-    pub section: Option<&'static str>,
+impl Family for Flux {
+    const FILES: &'static [&'static str] = &[
+        "model.safetensors",
+        "diffusion_pytorch_model.safetensors.index.json",
+        "diffusion_pytorch_model.safetensors",
+        "transformer/diffusion_pytorch_model.safetensors.index.json",
+        "transformer/diffusion_pytorch_model.safetensors",
+        "flux1-dev.safetensors",
+        "flux1-schnell.safetensors",
+    ];
+
+    fn detect(checkpoint: &Checkpoint) -> Option<(KeyLayout, Option<&'static str>)> {
+        KeyLayout::detect(checkpoint, names::flux::signature, &names::flux::SECTIONS)
+    }
+
+    fn foreign(checkpoint: &Checkpoint) -> String {
+        let lacks = layout::lacks(names::flux::signature);
+        match KeyLayout::detect(checkpoint, names::dit::signature, &names::dit::SECTIONS) {
+            Some(_) => format!("no FLUX: these are the weights of a DiT; {lacks}"),
+            None => format!("no FLUX: {lacks}"),
+        }
+    }
+
+    fn beside(file: &Path) -> Result<Option<FluxConfig>, LoadError> {
+        config::beside(file, config::flux)
+    }
+
+    fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<FluxConfig, LoadError> {
+        infer::flux::infer(checkpoint, layout)
+    }
+
+    fn source(layout: KeyLayout, key: &str, config: &FluxConfig, _: &Checkpoint) -> Source {
+        names::flux::source(layout, key, config)
+    }
 }
 
-/// Where weights are looked for in a folder, in this order.
-pub(super) const IN_FOLDER: [&str; 7] = [
-    "model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.safetensors",
-    "transformer/diffusion_pytorch_model.safetensors.index.json",
-    "transformer/diffusion_pytorch_model.safetensors",
-    "flux1-dev.safetensors",
-    "flux1-schnell.safetensors",
-];
-
-/// Where checkpoints of a whole pipeline in one file keep the transformer.
-pub(super) const SECTIONS: [&str; 1] = ["model.diffusion_model"];
-
 impl Flux {
-    /// Loads a FLUX transformer in f32 from any public layout.
+    /// Loads a FLUX transformer in f32 from any published layout.
     ///
     /// `path` is a file of weights (the original `flux1-dev.safetensors`), an index of shards
-    /// (`.safetensors.index.json`), or a folder: this project's (`config.json`, `model.safetensors`), diffusers' (in one
-    /// file or sharded, perhaps in `transformer/`), or one with the original file. The configuration is the one beside the
+    /// (`.safetensors.index.json`), or a folder: this project's (`config.json`, `model.safetensors`), diffusers' (one
+    /// file or shards, perhaps in `transformer/`), or one with the original file. The configuration is the one beside the
     /// weights; without one it is read off the shapes.
     ///
-    /// Files are read one tensor at a time, so beside the model there is never more than one tensor in memory.
+    /// Files are read one tensor at a time, so there is never more than one tensor in memory beside the model.
     ///
     /// # Errors
     /// [`LoadError`] names the file. Missing, unused and misshapen keys are one [`LoadError::Keys`] that lists them all;
     /// a truncated or foreign file, or an index that does not agree with its shards, is a [`LoadError::Format`].
-    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<LoadedFlux, LoadError> {
-        Self::load_as(path, DType::F32, device)
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Loaded<Self>, LoadError> {
+        Self::load_with(path, &LoadOptions::default(), device)
     }
 
     /// [`Flux::load`] with the weights cast to `dtype`, a float type of the device.
     ///
     /// # Errors
     /// As [`Flux::load`].
-    pub fn load_as(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<LoadedFlux, LoadError> {
-        Self::load_with(path, &LoadOptions { dtype, ..LoadOptions::default() }, device)
+    pub fn load_as(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Loaded<Self>, LoadError> {
+        Self::load_with(path, &LoadOptions::default().with_dtype(dtype), device)
     }
 
-    /// [`Flux::load`] with the weights cast and changed as `options` say. LoRA files may name maps in either layout, whichever
-    /// the weights have.
+    /// [`Flux::load`] with options: element type and LoRA files. LoRA files may use the names of either layout, whichever the
+    /// weights have.
     ///
     /// # Errors
     /// As [`Flux::load`]; a LoRA file that does not fit the model is a [`LoadError::Keys`] that names this file.
@@ -77,62 +87,23 @@ impl Flux {
         path: impl AsRef<Path>,
         options: &LoadOptions,
         device: &Device,
-    ) -> Result<LoadedFlux, LoadError> {
-        let file = find(path.as_ref(), &IN_FOLDER)?;
-        let beside = || config::beside(file.parent().unwrap_or(Path::new("")), config::flux);
-        let loaded = assemble(Checkpoint::open(&file)?, beside, options, device)?;
-        Ok(LoadedFlux { file: Some(file), ..loaded })
+    ) -> Result<Loaded<Self>, LoadError> {
+        open::load(path.as_ref(), options, device)
     }
 
     /// Loads a FLUX transformer in f32 from a safetensors file in memory.
     ///
     /// # Errors
     /// As [`Flux::load`]; the file is called "weights in memory".
-    pub fn from_bytes(bytes: &[u8], config: &FluxConfig, device: &Device) -> Result<LoadedFlux, LoadError> {
-        assemble(Checkpoint::from_bytes(bytes)?, || Ok(Some(config.clone())), &LoadOptions::default(), device)
+    pub fn from_bytes(bytes: &[u8], config: &FluxConfig, device: &Device) -> Result<Loaded<Self>, LoadError> {
+        open::from_bytes(bytes, config, &LoadOptions::default(), device)
     }
-}
 
-/// Checks every key, then reads: a model is built from a file that fits, or not at all.
-fn assemble(
-    mut checkpoint: Checkpoint,
-    config: impl FnOnce() -> Result<Option<FluxConfig>, LoadError>,
-    options: &LoadOptions,
-    device: &Device,
-) -> Result<LoadedFlux, LoadError> {
-    let file = checkpoint.file.clone();
-    let Some((layout, section)) = KeyLayout::detect(&checkpoint, KeyLayout::flux_signature, &SECTIONS) else {
-        return Err(LoadError::Format { file, detail: no_flux(&checkpoint) });
-    };
-    if let Some(section) = section {
-        checkpoint.enter(section);
-    }
-    let config = config()?.map_or_else(|| infer::infer(&checkpoint, layout), Ok)?;
-    config.validate().map_err(|source| LoadError::Config { file, source })?;
-    let layouts = |layout: KeyLayout, key: &str| layout.flux_source(key, &config);
-    let source = |key: &str| layouts(layout, key);
-    survey(&checkpoint, &source, config.name(), device, |weights| {
-        Flux::build(&config, weights, device).map(drop)
-    })?;
-    let loras = open_loras(options, &layouts, config.name(), device, |targets| {
-        Flux::build(&config, targets, device).map(drop)
-    })?;
-    let dtype = options.dtype;
-    let reader = Reader { checkpoint: &checkpoint, source: &source, dtype, device };
-    let mut merged = Merged { reader, loras: &loras, layouts: &layouts };
-    let flux = Flux::build(&config, &mut merged, device)?;
-    let sha256 = merged_sha256(checkpoint.sha256()?, &loras)?;
-    Ok(LoadedFlux { flux, file: None, sha256, layout, section })
-}
-
-/// Why a file without FLUX's keys is refused.
-pub(super) fn no_flux(checkpoint: &Checkpoint) -> String {
-    let is_dit = KeyLayout::detect(checkpoint, KeyLayout::dit_signature, &DIT_SECTIONS).is_some();
-    let [original, diffusers] = [KeyLayout::Original, KeyLayout::Diffusers].map(KeyLayout::flux_signature);
-    let lacks = format!("it has neither '{original}' (original) nor '{diffusers}' (diffusers)");
-    if is_dit {
-        format!("no FLUX: these are the weights of a DiT; {lacks}")
-    } else {
-        format!("no FLUX: {lacks}")
+    /// The sizes of the FLUX transformer at `path`, a file or folder as for [`Flux::load`], without reading its weights.
+    ///
+    /// # Errors
+    /// As [`Flux::load`], except for keys that do not fit.
+    pub fn outline(path: impl AsRef<Path>) -> Result<Outline<FluxConfig>, LoadError> {
+        Outline::new::<Self>(path.as_ref())
     }
 }

@@ -1,7 +1,7 @@
-//! LoRA files (Hu et al. 2021): low-rank changes of a model's weights, added while these are loaded.
+//! LoRA files (Hu et al. 2021): low-rank changes of a model's weights, merged while these are loaded.
 //!
-//! A file holds a pair of matrices for each linear map that it changes: `W + scale * alpha / rank * (up down)`. A map is
-//! known by its name in the authors' layout or in diffusers', whichever of them the model's own file has.
+//! A file has a pair of matrices for each linear layer that it changes: `W + scale * alpha / rank * (up down)`. A layer may
+//! have its name in the authors' layout or in diffusers', whichever the model's own file uses.
 
 mod keys;
 mod merge;
@@ -12,49 +12,15 @@ pub(super) use merge::Merged;
 pub(super) use targets::Targets;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use burn::tensor::DType;
-use sha2::{Digest, Sha256};
-
-use super::checkpoint::{Checkpoint, hex};
-use super::{FoundTensor, KeyProblems, LoadError, Misshapen};
+use super::checkpoint::Checkpoint;
+use super::digest;
+use super::error::{FoundTensor, KeyProblems, LoadError, Misshapen};
+use super::options::Lora;
 use keys::Parts;
 use settings::Settings;
 
-/// How weights are loaded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoadOptions {
-    /// The element type that weights are cast to, a float type of the device.
-    pub dtype: DType,
-    /// LoRA files whose changes are added to the weights.
-    pub loras: Vec<Lora>,
-}
-
-impl Default for LoadOptions {
-    /// Weights in f32, unchanged.
-    fn default() -> Self {
-        Self { dtype: DType::F32, loras: Vec::new() }
-    }
-}
-
-/// A LoRA file and how much of it is added.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lora {
-    /// The safetensors file.
-    pub path: PathBuf,
-    /// The strength: 1 is what it was trained for, 0 is nothing.
-    pub scale: f32,
-}
-
-impl Lora {
-    /// A file at this strength.
-    pub fn new(path: impl Into<PathBuf>, scale: f32) -> Self {
-        Self { path: path.into(), scale }
-    }
-}
-
-/// A LoRA file, opened and found to fit a model: its pairs, unread, by the flat names of the maps that they change.
+/// An open LoRA file that fits a model: its pairs, unread, by the flat names of the layers that they change.
 pub(super) struct Opened {
     checkpoint: Checkpoint,
     scale: f32,
@@ -67,12 +33,12 @@ struct Pair {
     down: String,
     /// `[d_output, rank]`
     up: String,
-    /// What their product is multiplied with.
+    /// The factor of their product.
     factor: f32,
 }
 
 impl Opened {
-    /// Opens a file and holds it against the maps that a model has.
+    /// Opens a file and compares it with the layers of a model.
     pub(super) fn new(lora: &Lora, targets: &Targets, model: String) -> Result<Self, LoadError> {
         let checkpoint = Checkpoint::open(&lora.path)?;
         let file = checkpoint.file.clone();
@@ -105,7 +71,7 @@ impl Parts {
     }
 }
 
-/// Every key that does not fit the maps of a model.
+/// Every key that does not fit the layers of a model.
 fn problems(
     checkpoint: &Checkpoint,
     parts: &BTreeMap<String, Parts>,
@@ -138,8 +104,8 @@ fn problems(
     problems
 }
 
-/// Whether a tensor has the rows that are expected, and as many values in each. (A convolution's have more axes, and a
-/// single number may have one.)
+/// Whether a tensor has the expected number of rows, and of values per row. (Convolutions have more axes, and a single number
+/// may have one.)
 fn same_matrix(found: &[usize], expected: &[usize]) -> bool {
     match expected {
         [] => found.iter().product::<usize>() == 1,
@@ -150,16 +116,15 @@ fn same_matrix(found: &[usize], expected: &[usize]) -> bool {
     }
 }
 
-/// The hash of weights with what was added to them: without any, that of the weights; otherwise SHA-256 of the lines
+/// The hash of weights with LoRA files merged: without any, that of the weights; otherwise SHA-256 of the lines
 /// `<SHA-256 of the weights>`, `<SHA-256 of a LoRA file> <its strength>`.
 pub(super) fn merged_sha256(weights: String, loras: &[Opened]) -> Result<String, LoadError> {
     if loras.is_empty() {
         return Ok(weights);
     }
-    let mut lines = Sha256::new();
-    lines.update(format!("{weights}\n"));
+    let mut lines = vec![weights];
     for lora in loras {
-        lines.update(format!("{} {}\n", lora.checkpoint.sha256()?, lora.scale));
+        lines.push(format!("{} {}", lora.checkpoint.sha256()?, lora.scale));
     }
-    Ok(hex(&lines.finalize()))
+    Ok(digest::of_bytes((lines.join("\n") + "\n").as_bytes()))
 }

@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
-use super::{DIT_SECTIONS, KeyLayout, LoadError, config, find, flux, infer};
-use crate::{Dit, DitConfig, Flux, FluxConfig, Numerics};
+use super::error::LoadError;
+use super::family::Family;
+use super::layout::KeyLayout;
+use super::names;
+use super::open::{self, find};
+use crate::{Dit, Flux};
 
-/// Which diffusion transformer a file holds.
+/// The kind of a diffusion transformer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// A class-conditional DiT.
@@ -16,21 +20,21 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// What the transformer at `path` is, a file or a folder as [`Dit::load`] and [`Flux::load`] take them.
+    /// The kind of the transformer at `path`, a file or folder as for [`Dit::load`] and [`Flux::load`].
     ///
     /// # Errors
-    /// [`LoadError`] where there are no weights, or those of something else.
+    /// [`LoadError`] when there are no weights, or weights of something else.
     pub fn of(path: impl AsRef<Path>) -> Result<Self, LoadError> {
-        let names: Vec<&str> = flux::IN_FOLDER.iter().chain(&super::IN_FOLDER).copied().collect();
+        let names: Vec<&str> = Flux::FILES.iter().chain(Dit::FILES).copied().collect();
         let checkpoint = Checkpoint::open(&find(path.as_ref(), &names)?)?;
-        if KeyLayout::detect(&checkpoint, KeyLayout::flux_signature, &flux::SECTIONS).is_some() {
+        if Flux::detect(&checkpoint).is_some() {
             return Ok(Self::Flux);
         }
-        if KeyLayout::detect(&checkpoint, KeyLayout::dit_signature, &DIT_SECTIONS).is_some() {
+        if Dit::detect(&checkpoint).is_some() {
             return Ok(Self::Dit);
         }
-        let keys = [KeyLayout::dit_signature, KeyLayout::flux_signature]
-            .map(|signature| [KeyLayout::Original, KeyLayout::Diffusers].map(signature).join("', '"));
+        let keys = [names::dit::signature, names::flux::signature]
+            .map(|signature| KeyLayout::ALL.map(signature).join("', '"));
         let detail = format!("neither a DiT nor a FLUX transformer: it has none of '{}'", keys.join("', '"));
         Err(LoadError::Format { file: checkpoint.file, detail })
     }
@@ -43,60 +47,15 @@ pub struct Outline<C> {
     pub file: PathBuf,
     /// The model's sizes.
     pub config: C,
-    /// Elements of all weights.
+    /// Number of elements of all weights together.
     pub elements: u64,
 }
 
-impl Dit {
-    /// The sizes of the DiT at `path`, a file or a folder as [`Dit::load`] takes them.
-    ///
-    /// # Errors
-    /// As [`Dit::load`], for what can be told without reading the weights.
-    pub fn outline(path: impl AsRef<Path>) -> Result<Outline<DitConfig>, LoadError> {
-        let file = find(path.as_ref(), &super::IN_FOLDER)?;
-        let mut checkpoint = Checkpoint::open(&file)?;
-        let Some((layout, section)) = KeyLayout::detect(&checkpoint, KeyLayout::dit_signature, &DIT_SECTIONS)
-        else {
-            return Err(LoadError::Format {
-                file: checkpoint.file.clone(),
-                detail: super::no_dit(&checkpoint),
-            });
-        };
-        if let Some(section) = section {
-            checkpoint.enter(section);
-        }
-        let beside = config::beside(folder(&file), config::dit)?;
-        let mut config = beside.map_or_else(|| infer::infer(&checkpoint, layout), Ok)?;
-        config.numerics.get_or_insert(match layout {
-            KeyLayout::Original => Numerics::Original,
-            KeyLayout::Diffusers => Numerics::Diffusers,
-        });
-        Ok(Outline { file, config, elements: checkpoint.elements() })
-    }
-}
-
-impl Flux {
-    /// The sizes of the FLUX transformer at `path`, a file or a folder as [`Flux::load`] takes them.
-    ///
-    /// # Errors
-    /// As [`Flux::load`], for what can be told without reading the weights.
-    pub fn outline(path: impl AsRef<Path>) -> Result<Outline<FluxConfig>, LoadError> {
-        let file = find(path.as_ref(), &flux::IN_FOLDER)?;
-        let mut checkpoint = Checkpoint::open(&file)?;
-        let Some((layout, section)) =
-            KeyLayout::detect(&checkpoint, KeyLayout::flux_signature, &flux::SECTIONS)
-        else {
-            return Err(LoadError::Format {
-                file: checkpoint.file.clone(),
-                detail: flux::no_flux(&checkpoint),
-            });
-        };
-        if let Some(section) = section {
-            checkpoint.enter(section);
-        }
-        let beside = config::beside(folder(&file), config::flux)?;
-        let config = beside.map_or_else(|| flux::infer::infer(&checkpoint, layout), Ok)?;
-        Ok(Outline { file, config, elements: checkpoint.elements() })
+impl<C> Outline<C> {
+    /// Opens the model at `path`.
+    pub(super) fn new<M: Family<Config = C>>(path: &Path) -> Result<Self, LoadError> {
+        let (file, open) = open::open::<M>(path)?;
+        Ok(Self { file, elements: open.checkpoint.elements(), config: open.config })
     }
 }
 
@@ -111,17 +70,13 @@ const OTHERS: [&str; 6] = [
 ];
 
 impl Outline<()> {
-    /// The size of any weights: a file, the index of shards, or a component's folder.
+    /// The size of any weights: a file, an index of shards, or the folder of a component.
     ///
     /// # Errors
-    /// [`LoadError`] where there are none, or a file that is not whole.
+    /// [`LoadError`] when there are no weights, or the file is not whole.
     pub fn of(path: impl AsRef<Path>) -> Result<Self, LoadError> {
         let file = find(path.as_ref(), &OTHERS)?;
         let elements = Checkpoint::open(&file)?.elements();
         Ok(Self { file, config: (), elements })
     }
-}
-
-fn folder(file: &Path) -> &Path {
-    file.parent().unwrap_or(Path::new(""))
 }

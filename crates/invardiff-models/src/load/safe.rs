@@ -1,7 +1,7 @@
 //! Safetensors files, a tensor at a time.
 //!
-//! burn-store maps the whole file into memory, where its pages count beside the weights made from them. Here a tensor's
-//! bytes are read when they are asked for, so loading takes little more than the model itself.
+//! burn-store maps the whole file into memory, so that its pages count beside the weights. Here the bytes of a tensor are read
+//! on demand, so loading takes little more memory than the model itself.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,9 +14,9 @@ use burn_store::burn_pack::{Error as PackError, Tensor as Entry};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-/// The largest header that is read, as the format's own library has it.
+/// The largest header that is read; the same limit as in the format's own library.
 const LARGEST_HEADER: u64 = 100_000_000;
-/// Bytes of the header's length.
+/// Size of the header's length field in bytes.
 const PREFIX: u64 = 8;
 
 /// The tensors of a file, unread. The file must be as long as its header says.
@@ -26,7 +26,7 @@ pub(crate) fn open(path: &Path) -> Result<Vec<Entry>, String> {
     tensors.into_iter().map(|(name, info)| entry(path.to_owned(), name, info, start)).collect()
 }
 
-/// What a file's header says beside its tensors, by name.
+/// The free-form metadata in a file's header, by name.
 pub(crate) fn remarks(path: &Path) -> Result<HashMap<String, String>, String> {
     Ok(header(path)?.0.metadata().clone().unwrap_or_default())
 }

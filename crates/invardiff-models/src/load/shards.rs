@@ -1,14 +1,12 @@
-//! Weights in several files, with an index of which tensor is where.
+//! Weights in several files, with an index that maps tensors to files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
-use std::thread;
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use super::LoadError;
-use super::checkpoint::{Checkpoint, Content, Entries, hash, hex};
+use super::entries::{self, Entries};
+use super::error::LoadError;
 
 /// The index beside the shards, as the transformers and diffusers libraries write it.
 #[derive(Deserialize)]
@@ -17,41 +15,38 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-impl Checkpoint {
-    /// Opens the shards that an index names, as if they were one file.
-    pub(super) fn open_shards(path: &Path) -> Result<Self, LoadError> {
-        let file = path.display().to_string();
-        let format = |detail| LoadError::Format { file: file.clone(), detail };
-        let text =
-            std::fs::read_to_string(path).map_err(|source| LoadError::Io { file: file.clone(), source })?;
-        let index: Index =
-            serde_json::from_str(&text).map_err(|error| format(format!("no index of shards: {error}")))?;
-        let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
-        let folder = path.parent().unwrap_or(Path::new(""));
-        for name in &names {
-            let mut components = Path::new(name).components();
-            if !matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)) {
-                return Err(format(format!("'{name}' is no file name of a shard beside the index")));
-            }
-            if !folder.join(name).is_file() {
-                let tensors = index.weight_map.values().filter(|shard| shard == name).count();
-                let path = folder.join(name).display().to_string();
-                let detail = format!("the shard is missing; {file} expects {tensors} tensors in it");
-                return Err(LoadError::NotFound { path, detail });
-            }
+/// The tensors of all shards that an index names, and the shards in the order of their names.
+pub(super) fn open(path: &Path) -> Result<(Entries, Vec<PathBuf>), LoadError> {
+    let file = path.display().to_string();
+    let format = |detail| LoadError::Format { file: file.clone(), detail };
+    let text =
+        std::fs::read_to_string(path).map_err(|source| LoadError::Io { file: file.clone(), source })?;
+    let index: Index =
+        serde_json::from_str(&text).map_err(|error| format(format!("no index of shards: {error}")))?;
+    let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for name in &names {
+        let mut components = Path::new(name).components();
+        if !matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)) {
+            return Err(format(format!("'{name}' is no file name of a shard beside the index")));
         }
-        let shards = names.iter().map(|name| Ok((*name, Self::open(&folder.join(name))?)));
-        let entries = join(&file, &index, shards.collect::<Result<_, LoadError>>()?)?;
-        let content = Content::Shards(names.iter().map(|name| folder.join(name)).collect());
-        Ok(Self { file, content, entries })
+        if !folder.join(name).is_file() {
+            let tensors = index.weight_map.values().filter(|shard| shard == name).count();
+            let path = folder.join(name).display().to_string();
+            let detail = format!("the shard is missing; {file} expects {tensors} tensors in it");
+            return Err(LoadError::NotFound { path, detail });
+        }
     }
+    let shards = names.iter().map(|name| Ok((*name, entries::open(&folder.join(name))?)));
+    let entries = join(&file, &index, shards.collect::<Result<_, LoadError>>()?)?;
+    Ok((entries, names.iter().map(|name| folder.join(name)).collect()))
 }
 
-/// Puts the shards together, each tensor where the index says and nowhere else.
-fn join(file: &str, index: &Index, shards: Vec<(&str, Checkpoint)>) -> Result<Entries, LoadError> {
+/// Joins the shards. Every tensor must be where the index says and nowhere else.
+fn join(file: &str, index: &Index, shards: Vec<(&str, Entries)>) -> Result<Entries, LoadError> {
     let (mut entries, mut strays) = (Entries::new(), Vec::new());
     for (name, shard) in shards {
-        for (key, entry) in shard.entries {
+        for (key, entry) in shard {
             match index.weight_map.get(&key) {
                 Some(place) if place == name => {
                     entries.insert(key, entry);
@@ -68,21 +63,4 @@ fn join(file: &str, index: &Index, shards: Vec<(&str, Checkpoint)>) -> Result<En
     }
     let detail = format!("index and shards do not agree\n  {}", strays.join("\n  "));
     Err(LoadError::Format { file: file.to_owned(), detail })
-}
-
-/// SHA-256 of the lines `<SHA-256 of the shard>  <its name>`. Several shards are hashed at once, as that takes long.
-pub(super) fn hash_all(paths: &[PathBuf]) -> Result<String, LoadError> {
-    let at_once = thread::available_parallelism().map_or(1, usize::from);
-    let mut lines = Sha256::new();
-    for paths in paths.chunks(at_once) {
-        let hashes: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> = paths.iter().map(|path| scope.spawn(|| hash(path))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("errors are returned")).collect()
-        });
-        for (path, hash) in paths.iter().zip(hashes) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            lines.update(format!("{}  {name}\n", hash?));
-        }
-    }
-    Ok(hex(&lines.finalize()))
 }

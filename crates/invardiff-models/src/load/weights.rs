@@ -7,11 +7,11 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::checkpoint::Checkpoint;
-use super::layout::Source;
-use super::{FoundTensor, KeyProblems, LoadError, Misshapen};
-use crate::dit::Weights;
+use super::error::{FoundTensor, KeyProblems, LoadError, Misshapen};
+use super::source::Source;
+use crate::nn::Weights;
 
-/// Compares the keys of a file with those that a model asks for. Gives zeros that take no memory.
+/// Compares the keys of a file with those that a model asks for. Returns zeros that take no memory.
 pub(crate) struct Survey<'a> {
     checkpoint: &'a Checkpoint,
     source: &'a dyn Fn(&str) -> Source,
@@ -21,7 +21,7 @@ pub(crate) struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    /// `source` tells where a weight with a name of the model's is to be found.
+    /// `source` tells where the file stores a weight that the model asks for.
     pub(crate) fn new(
         checkpoint: &'a Checkpoint,
         source: &'a dyn Fn(&str) -> Source,
@@ -30,7 +30,7 @@ impl<'a> Survey<'a> {
         Self { checkpoint, source, device, asked: HashSet::new(), problems: KeyProblems::default() }
     }
 
-    /// What does not fit, with the keys that nothing asked for.
+    /// Everything that does not fit, including keys that the model did not ask for.
     pub(crate) fn finish(mut self) -> KeyProblems {
         self.problems.unused = self
             .checkpoint
@@ -93,7 +93,7 @@ impl Weights for Survey<'_> {
     }
 }
 
-/// Reads the weights of a surveyed file, casting them.
+/// Reads and casts the weights of a file that a [`Survey`] has checked.
 pub(crate) struct Reader<'a> {
     pub(crate) checkpoint: &'a Checkpoint,
     pub(crate) source: &'a dyn Fn(&str) -> Source,
@@ -153,7 +153,7 @@ impl Weights for Reader<'_> {
     }
 }
 
-/// The stretch `range` of `data` along `axis`.
+/// The slice `range` of `data` along `axis`.
 fn cut(data: &TensorData, axis: usize, range: Range<usize>) -> TensorData {
     let (mut shape, dtype) = (data.shape().to_vec(), data.dtype());
     let stride = shape[axis + 1..].iter().product::<usize>() * dtype.size();
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stretch_is_cut_along_either_axis() {
+    fn a_slice_is_cut_along_either_axis() {
         let data = TensorData::new((0..12).map(|i| i as f32).collect(), [3, 4]);
         let values = |axis, range| cut(&data, axis, range).try_into_vec_as::<f32>().unwrap();
         assert_eq!(values(0, 1..3), [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);

@@ -13,14 +13,14 @@ use burn::tensor::{DType, Int, Tensor};
 
 use super::ids::{self, IdsError};
 
-/// A CLIP text model: a token attends to itself and those before it.
+/// A CLIP text model: a transformer with causal attention.
 ///
 /// Made by [`ClipText::load`], [`ClipText::from_bytes`] or [`ClipText::random`].
 #[derive(Module, Debug)]
 pub struct ClipText {
-    /// One row a token, `[vocab_size, hidden_size]`.
+    /// One row per token, `[vocab_size, hidden_size]`.
     pub token_embedding: Param<Tensor<2>>,
-    /// One row a position, `[max_position_embeddings, hidden_size]`.
+    /// One row per position, `[max_position_embeddings, hidden_size]`.
     pub position_embedding: Param<Tensor<2>>,
     /// The blocks.
     pub blocks: Vec<ClipBlock>,
@@ -30,27 +30,27 @@ pub struct ClipText {
     config: ClipConfig,
 }
 
-/// What a CLIP text model makes of prompts.
+/// The output of a CLIP text model.
 #[derive(Clone, Debug)]
 pub struct ClipOutput {
-    /// Every token after the last norm, `[batch, tokens, hidden_size]`.
+    /// The hidden state of every token after the last norm, `[batch, tokens, hidden_size]`.
     pub hidden: Tensor<3>,
-    /// The token that ends the prompt, `[batch, hidden_size]`.
+    /// The hidden state of the token that ends the prompt, `[batch, hidden_size]`.
     pub pooled: Tensor<2>,
 }
 
 impl ClipText {
-    /// The embeddings of prompts.
+    /// Encodes prompts.
     ///
     /// # Shapes
-    /// - `ids`: `[batch, tokens]`, each below `vocab_size`, at most `max_position_embeddings` of them;
-    ///   [`ClipText::ids`] makes them
+    /// - `ids`: `[batch, tokens]`, each below `vocab_size`, at most `max_position_embeddings` per row; made by
+    ///   [`ClipText::ids`]
     pub fn forward(&self, ids: Tensor<2, Int>) -> ClipOutput {
         self.forward_with(ids, |_, _| {})
     }
 
-    /// [`ClipText::forward`], showing the hidden state before every block and after the last, with the number of blocks
-    /// behind it.
+    /// [`ClipText::forward`] that also calls `see` with the hidden state before every block and after the last, and the
+    /// number of blocks that ran.
     ///
     /// # Shapes
     /// - the hidden state: `[batch, tokens, hidden_size]`
@@ -68,9 +68,9 @@ impl ClipText {
         ClipOutput { hidden, pooled }
     }
 
-    /// The hidden state of the token that ends each prompt, found as the reference does: the first with the end token's id;
-    /// where that is 2 (configurations from before the end token was right in them), the first with the highest id. The
-    /// first token of all where there is none.
+    /// The hidden state of the token that ends each prompt, found as in the reference: the first token with the id of the end
+    /// token; if that id is 2 (a mistake of older configurations), the first token with the highest id. Without an end token,
+    /// the first token of the row.
     ///
     /// # Shapes
     /// - `hidden`: `[batch, tokens, hidden_size]`
@@ -92,14 +92,13 @@ impl ClipText {
         hidden.gather(1, places).reshape([batch, channels])
     }
 
-    /// Prompts of one length as a batch.
+    /// Token ids of equally long prompts as a batch.
     ///
     /// # Shapes
     /// - result: `[rows, tokens]`
     ///
     /// # Errors
-    /// [`IdsError`] for no tokens, rows of different lengths, more tokens than positions, and ids that are not in the
-    /// vocabulary.
+    /// [`IdsError`] for empty input, rows of different lengths, more tokens than positions, and ids outside the vocabulary.
     pub fn ids(&self, rows: &[&[u32]]) -> Result<Tensor<2, Int>, IdsError> {
         let (vocabulary, positions) = (self.config.vocab_size, self.config.max_position_embeddings);
         ids::tensor(rows, vocabulary, Some(positions), &self.token_embedding.val().device())
@@ -110,7 +109,7 @@ impl ClipText {
         &self.config
     }
 
-    /// Element type of the weights.
+    /// The element type of the weights.
     pub fn dtype(&self) -> DType {
         self.token_embedding.dtype()
     }

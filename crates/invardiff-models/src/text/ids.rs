@@ -2,44 +2,44 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Token ids that a text model cannot be given.
+/// Why token ids do not fit a text model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdsError {
-    /// No prompt, or prompts without a token.
+    /// No prompt, or prompts without tokens.
     #[error("there are no tokens to encode")]
     Empty,
-    /// Prompts of different lengths.
+    /// Prompts have different lengths.
     #[error("prompt {row} has {found} tokens, the first one {expected}: pad them to one length")]
     Length {
-        /// The first prompt of another length.
+        /// Index of the first prompt with another length.
         row: usize,
-        /// Its tokens.
+        /// Number of its tokens.
         found: usize,
-        /// Tokens of the first prompt.
+        /// Number of tokens of the first prompt.
         expected: usize,
     },
     /// More tokens than the model has positions.
     #[error("a prompt has {tokens} tokens, the model's positions end at {positions}")]
     TooLong {
-        /// Tokens of each prompt.
+        /// Number of tokens per prompt.
         tokens: usize,
-        /// The model's positions.
+        /// Number of the model's positions.
         positions: usize,
     },
-    /// An id outside of the model's vocabulary.
+    /// An id is outside the model's vocabulary.
     #[error(
         "token id {id} is outside of the model's vocabulary of {vocab_size}: tokenizer and model do not belong together"
     )]
     Vocabulary {
         /// The first such id.
         id: u32,
-        /// Tokens that the model knows.
+        /// Number of tokens in the vocabulary.
         vocab_size: usize,
     },
 }
 
-/// Rows of ids as a tensor.
+/// Token ids as a tensor.
 ///
 /// # Shapes
 /// - result: `[rows, tokens]`

@@ -17,14 +17,14 @@ use burn::tensor::{DType, Int, Tensor};
 
 use super::ids::{self, IdsError};
 
-/// A T5 encoder. Every token attends to every other: like the reference in FLUX, it is given no mask for padding.
+/// A T5 encoder. Every token attends to every other: like the reference in FLUX, it does not mask padding.
 ///
 /// Made by [`T5Encoder::load`], [`T5Encoder::from_bytes`] or [`T5Encoder::random`].
 #[derive(Module, Debug)]
 pub struct T5Encoder {
-    /// One row a token, `[vocab_size, d_model]`.
+    /// One row per token, `[vocab_size, d_model]`.
     pub shared: Param<Tensor<2>>,
-    /// What every block adds to its attention scores.
+    /// The bias that every block adds to its attention scores.
     pub position_bias: PositionBias,
     /// The blocks.
     pub blocks: Vec<T5Block>,
@@ -35,16 +35,16 @@ pub struct T5Encoder {
 }
 
 impl T5Encoder {
-    /// The embeddings of prompts.
+    /// Encodes prompts.
     ///
     /// # Shapes
-    /// - `ids`: `[batch, tokens]`, each below `vocab_size`; [`T5Encoder::ids`] makes them
-    /// - result: `[batch, tokens, d_model]`, of the weights' type
+    /// - `ids`: `[batch, tokens]`, each below `vocab_size`; made by [`T5Encoder::ids`]
+    /// - result: `[batch, tokens, d_model]`, in the type of the weights
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.forward_with(ids, |_, _| {})
     }
 
-    /// [`T5Encoder::forward`], showing the hidden state before every block, with the number of blocks behind it.
+    /// [`T5Encoder::forward`] that also calls `see` with the hidden state before every block and the number of blocks that ran.
     ///
     /// # Shapes
     /// - the hidden state: `[batch, tokens, d_model]`
@@ -59,13 +59,13 @@ impl T5Encoder {
         self.final_norm.forward(x)
     }
 
-    /// Prompts of one length as a batch.
+    /// Token ids of equally long prompts as a batch.
     ///
     /// # Shapes
     /// - result: `[rows, tokens]`
     ///
     /// # Errors
-    /// [`IdsError`] for no tokens, rows of different lengths, and ids that are not in the vocabulary.
+    /// [`IdsError`] for empty input, rows of different lengths, and ids outside the vocabulary.
     pub fn ids(&self, rows: &[&[u32]]) -> Result<Tensor<2, Int>, IdsError> {
         ids::tensor(rows, self.config.vocab_size, None, &self.shared.val().device())
     }
@@ -75,7 +75,7 @@ impl T5Encoder {
         &self.config
     }
 
-    /// Element type of the weights.
+    /// The element type of the weights.
     pub fn dtype(&self) -> DType {
         self.shared.dtype()
     }

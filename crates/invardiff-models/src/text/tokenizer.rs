@@ -1,4 +1,4 @@
-//! Prompts to token ids.
+//! Tokenizers.
 
 mod clip;
 mod fit;
@@ -11,11 +11,11 @@ pub use t5::T5Tokenizer;
 /// A prompt as token ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The ids, with those that begin and end the prompt, padded to the tokenizer's length.
+    /// The ids with start and end tokens, padded to the tokenizer's length.
     pub ids: Vec<u32>,
-    /// How many of the ids are the prompt's; padding follows.
+    /// How many of the ids are not padding.
     pub tokens: usize,
-    /// The end of the prompt that did not fit, as the tokenizer reads it back; `None` where all of it did.
+    /// The end of the prompt that did not fit, decoded from its tokens; `None` if all of it fits.
     pub cut: Option<String>,
 }
 
@@ -23,7 +23,7 @@ pub struct Encoded {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
-    /// A path where no tokenizer is.
+    /// There is no tokenizer at this path.
     #[error("{path}: {detail}")]
     NotFound {
         /// The path as given.
@@ -39,7 +39,7 @@ pub enum TokenizerError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// A file that is no tokenizer, or not one for this model.
+    /// A file that is not a tokenizer, or not one for this model.
     #[error("{file}: {detail}")]
     Format {
         /// The file.
@@ -47,18 +47,18 @@ pub enum TokenizerError {
         /// What is wrong.
         detail: String,
     },
-    /// A length that leaves no room for a prompt.
+    /// The length leaves no room for a prompt.
     #[error("{length} tokens leave no room for a prompt: {special} begin and end it")]
     Length {
-        /// The length asked for.
+        /// The requested length.
         length: usize,
-        /// Tokens that begin and end every prompt.
+        /// Number of start and end tokens.
         special: usize,
     },
-    /// A prompt that the tokenizer cannot read.
+    /// The tokenizer cannot encode the prompt.
     #[error("the prompt cannot be made tokens: {detail}")]
     Prompt {
-        /// What the tokenizer says.
+        /// The tokenizer's error.
         detail: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Attention of all pixels of a picture.
+//! Attention over all pixels of an image.
 
 use burn::module::Module;
 use burn::nn::{GroupNorm, Linear};
@@ -6,20 +6,20 @@ use burn::tensor::Tensor;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 
-use crate::dit::project;
+use crate::nn::project;
 
-/// Self-attention with one head, after a norm, added to what came in.
+/// Self-attention with one head, after a norm, added to its input.
 #[derive(Module, Debug)]
 pub struct VaeAttention {
-    /// The norm before it.
+    /// The norm before attention.
     pub norm: GroupNorm,
-    /// To the queries.
+    /// Projects to queries.
     pub q: Linear,
-    /// To the keys.
+    /// Projects to keys.
     pub k: Linear,
-    /// To the values.
+    /// Projects to values.
     pub v: Linear,
-    /// The output map.
+    /// The output projection.
     pub out: Linear,
 }
 

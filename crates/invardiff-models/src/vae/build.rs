@@ -1,4 +1,4 @@
-//! A KL autoencoder from named weights, whatever they come from.
+//! Builds a KL autoencoder from named weights.
 
 use burn::module::Param;
 use burn::nn::GroupNorm;
@@ -10,23 +10,27 @@ use super::decoder::{Decoder, UpBlock};
 use super::encoder::{DownBlock, Encoder};
 use super::resnet::{MidBlock, ResnetBlock};
 use super::{AutoencoderKl, VaeConfig};
-use crate::build::Build;
-use crate::dit::{ConfigError, Weights};
-use crate::random::Random;
+use crate::nn::{Build, Init, Sizes, Weights};
+use crate::{ConfigError, random};
 
 /// Epsilon of the norms.
 const EPSILON: f64 = 1e-6;
+
+impl Sizes for VaeConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        Self::validate(self)
+    }
+
+    fn name(&self) -> String {
+        Self::name(self)
+    }
+}
 
 impl Build for AutoencoderKl {
     type Config = VaeConfig;
 
     /// Names are those of the diffusers library.
-    fn build<W: Weights>(
-        config: &VaeConfig,
-        weights: &mut W,
-        _: DType,
-        _: &Device,
-    ) -> Result<Self, W::Error> {
+    fn build<W: Weights>(config: &VaeConfig, weights: &mut W, _: &Device) -> Result<Self, W::Error> {
         let mut parts = Parts { config, weights };
         let latent = config.latent_channels;
         Ok(Self {
@@ -42,6 +46,10 @@ impl Build for AutoencoderKl {
             decoder: parts.decoder()?,
             config: config.clone(),
         })
+    }
+
+    fn init(_: &VaeConfig, key: &str, shape: &[usize]) -> Init {
+        Init::usual(shape, key.contains("norm") && key.ends_with(".weight"))
     }
 }
 
@@ -168,15 +176,11 @@ impl<W: Weights> Parts<'_, W> {
 }
 
 impl AutoencoderKl {
-    /// A KL autoencoder with random weights, rounded to `dtype`, the same on every machine for the same seed.
+    /// A KL autoencoder with seeded random weights, rounded to `dtype`, the same on every machine for the same seed.
     ///
     /// # Errors
     /// [`ConfigError::Field`] when the sizes do not fit together.
     pub fn random(config: &VaeConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let is_norm = |key: &str| key.contains("norm") && key.ends_with(".weight");
-        let Ok(autoencoder) =
-            Self::build(config, &mut Random { seed, dtype, device, is_norm: &is_norm }, dtype, device);
-        Ok(autoencoder)
+        random::seeded(config, seed, dtype, device)
     }
 }

@@ -3,34 +3,34 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dit::{ConfigError, require};
+use crate::config::{ConfigError, require};
 
-/// A KL autoencoder, as the `config.json` of diffusers' `AutoencoderKL` has it. Fields that are absent have diffusers'
-/// defaults, sizes must be there; keys that it does not know are ignored.
+/// The sizes of a KL autoencoder, as in the `config.json` of diffusers' `AutoencoderKL`. Sizes are required, other absent
+/// fields have diffusers' defaults, unknown keys are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Document", try_from = "Document")]
 pub struct VaeConfig {
-    /// Channels of a picture.
+    /// Channels of an image.
     pub in_channels: usize,
-    /// Channels of a decoded picture.
+    /// Channels of a decoded image.
     pub out_channels: usize,
     /// Channels of the latents.
     pub latent_channels: usize,
-    /// Channels of each resolution, from that of the picture down; each but the last halves height and width.
+    /// Channels of each resolution, the image's first; each but the last halves height and width.
     pub block_out_channels: Vec<usize>,
-    /// Residual blocks of a resolution in the encoder; the decoder has one more.
+    /// Residual blocks per resolution in the encoder; the decoder has one more.
     pub layers_per_block: usize,
-    /// Groups of the norms.
+    /// Groups of the group norms.
     pub norm_num_groups: usize,
-    /// What diffusion's latents are multiplied with, so that their deviation is about one.
+    /// The factor that gives the latents of diffusion a standard deviation of about one.
     pub scaling_factor: f64,
-    /// What is taken from latents before that.
+    /// The number subtracted from latents before they are scaled.
     pub shift_factor: f64,
-    /// Whether a linear map follows the encoder.
+    /// Whether a 1 x 1 convolution follows the encoder.
     pub use_quant_conv: bool,
-    /// Whether a linear map precedes the decoder.
+    /// Whether a 1 x 1 convolution precedes the decoder.
     pub use_post_quant_conv: bool,
-    /// Whether there is attention in the middle of both.
+    /// Whether encoder and decoder have attention at their lowest resolution.
     pub mid_block_add_attention: bool,
 }
 
@@ -77,7 +77,7 @@ impl VaeConfig {
         ConfigError::parse::<Document>("AutoencoderKL", value)?.convert()
     }
 
-    /// Refuses sizes that do not fit together.
+    /// Checks that the sizes fit together.
     ///
     /// # Errors
     /// [`ConfigError::Field`] with the field, its value and what is allowed.
@@ -106,7 +106,7 @@ impl VaeConfig {
         require(shift.is_finite(), "shift_factor", &shift, || "a finite number".into())
     }
 
-    /// Pixels along one side of a latent pixel: 8 in the published models.
+    /// Image pixels per latent pixel along one side: 8 in the published models.
     pub fn factor(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)
     }

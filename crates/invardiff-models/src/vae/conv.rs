@@ -1,11 +1,11 @@
-//! Convolutions of pictures.
+//! Convolutions.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::module::{conv2d, interpolate};
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions, PadMode};
 
-/// A convolution.
+/// A convolution with its padding and resampling.
 #[derive(Module, Debug)]
 pub struct Conv {
     /// `[channels_out, channels_in, rows, columns]`
@@ -16,14 +16,14 @@ pub struct Conv {
     pub(super) sampling: Sampling,
 }
 
-/// What a convolution does to height and width.
+/// How a convolution changes height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampling {
-    /// Nothing: zeros are put around the picture.
+    /// Not at all: the image is padded with zeros on all sides.
     Same,
-    /// Halves both: every second place, with zeros below and to the right.
+    /// Halves both: stride 2, padded with zeros below and to the right.
     Down,
-    /// Doubles both before it: each pixel is repeated.
+    /// Doubles both: pixels are repeated before the convolution.
     Up,
 }
 
@@ -44,7 +44,7 @@ impl Conv {
     }
 }
 
-/// Every pixel four times.
+/// Nearest-neighbour upsampling by two.
 fn double(x: Tensor<4>) -> Tensor<4> {
     interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0, 2.0]))
 }

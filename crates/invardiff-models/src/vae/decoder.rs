@@ -1,4 +1,4 @@
-//! Latents to pictures.
+//! The decoder: latents to images.
 
 use burn::module::Module;
 use burn::nn::GroupNorm;
@@ -8,10 +8,10 @@ use burn::tensor::activation::silu;
 use super::conv::Conv;
 use super::resnet::{MidBlock, ResnetBlock};
 
-/// The decoder: from resolution to resolution up.
+/// The decoder: upsamples from resolution to resolution.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    /// To the channels of the lowest resolution.
+    /// From latent channels to those of the lowest resolution.
     pub conv_in: Conv,
     /// The blocks at the lowest resolution.
     pub mid: MidBlock,
@@ -19,7 +19,7 @@ pub struct Decoder {
     pub up: Vec<UpBlock>,
     /// The norm before the output.
     pub norm_out: GroupNorm,
-    /// To the channels of a picture.
+    /// To the channels of an image.
     pub conv_out: Conv,
 }
 
@@ -28,11 +28,11 @@ pub struct Decoder {
 pub struct UpBlock {
     /// The residual blocks.
     pub resnets: Vec<ResnetBlock>,
-    /// To the next resolution; none after the last.
+    /// Upsamples to the next resolution; `None` after the last.
     pub upsample: Option<Conv>,
 }
 
-/// A place in the decoder.
+/// A stage of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecoderStage {
     /// After the first convolution.
@@ -44,7 +44,7 @@ pub enum DecoderStage {
 }
 
 impl Decoder {
-    /// Shows what each stage makes.
+    /// Decodes latents and calls `see` with the output of each stage.
     ///
     /// # Shapes
     /// - `z`: `[batch, latent_channels, rows, columns]`
@@ -65,7 +65,7 @@ impl Decoder {
 impl UpBlock {
     /// # Shapes
     /// - `x`: `[batch, channels_in, height, width]`
-    /// - result: `[batch, channels_out, height * 2, width * 2]`; not doubled without a next resolution
+    /// - result: `[batch, channels_out, height * 2, width * 2]`; not doubled after the last resolution
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = self.resnets.iter().fold(x, |x, block| block.forward(x));
         match &self.upsample {

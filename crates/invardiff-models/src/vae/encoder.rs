@@ -1,4 +1,4 @@
-//! Pictures to latents.
+//! The encoder: images to latents.
 
 use burn::module::Module;
 use burn::nn::GroupNorm;
@@ -8,18 +8,18 @@ use burn::tensor::activation::silu;
 use super::conv::Conv;
 use super::resnet::{MidBlock, ResnetBlock};
 
-/// The encoder: from resolution to resolution down.
+/// The encoder: downsamples from resolution to resolution.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    /// To the channels of the first resolution.
+    /// From image channels to those of the first resolution.
     pub conv_in: Conv,
-    /// The resolutions, that of the picture first.
+    /// The resolutions, the image's first.
     pub down: Vec<DownBlock>,
     /// The blocks at the lowest resolution.
     pub mid: MidBlock,
     /// The norm before the output.
     pub norm_out: GroupNorm,
-    /// To means and logarithms of variances.
+    /// To means and log variances.
     pub conv_out: Conv,
 }
 
@@ -28,7 +28,7 @@ pub struct Encoder {
 pub struct DownBlock {
     /// The residual blocks.
     pub resnets: Vec<ResnetBlock>,
-    /// To the next resolution; none after the last.
+    /// Downsamples to the next resolution; `None` after the last.
     pub downsample: Option<Conv>,
 }
 
@@ -46,7 +46,7 @@ impl Encoder {
 impl DownBlock {
     /// # Shapes
     /// - `x`: `[batch, channels_in, height, width]`
-    /// - result: `[batch, channels_out, height / 2, width / 2]`; not halved without a next resolution
+    /// - result: `[batch, channels_out, height / 2, width / 2]`; not halved after the last resolution
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = self.resnets.iter().fold(x, |x, block| block.forward(x));
         match &self.downsample {

@@ -1,4 +1,4 @@
-//! Residual blocks, and those in the middle with attention between them.
+//! Residual blocks, and the middle block with attention.
 
 use burn::module::Module;
 use burn::nn::GroupNorm;
@@ -8,7 +8,7 @@ use burn::tensor::activation::silu;
 use super::attention::VaeAttention;
 use super::conv::Conv;
 
-/// Two convolutions, each after a norm and a SiLU, added to what came in.
+/// Two convolutions, each after a norm and a SiLU, added to the input.
 #[derive(Module, Debug)]
 pub struct ResnetBlock {
     /// The norm before the first convolution.
@@ -19,7 +19,7 @@ pub struct ResnetBlock {
     pub norm2: GroupNorm,
     /// The second convolution.
     pub conv2: Conv,
-    /// Brings what came in to as many channels as go out, where they differ.
+    /// Projects the input to the output's channels, where their numbers differ.
     pub shortcut: Option<Conv>,
 }
 
@@ -42,7 +42,7 @@ impl ResnetBlock {
 pub struct MidBlock {
     /// The first residual block.
     pub first: ResnetBlock,
-    /// Attention of all pixels, where the model has it.
+    /// Attention over all pixels, in models that have it.
     pub attention: Option<VaeAttention>,
     /// The second residual block.
     pub second: ResnetBlock,

@@ -1,4 +1,4 @@
-//! Large pictures a tile at a time.
+//! Decoding large images in tiles.
 
 use std::ops::Range;
 
@@ -6,17 +6,17 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use super::AutoencoderKl;
 
-/// How a picture is cut into tiles, in latent pixels.
+/// How an image is cut into tiles, in latent pixels.
 ///
-/// Tiles are as large as they need to be and all of one size, at most [`Tiling::size`]; neighbours share at least
-/// [`Tiling::overlap`], in which one fades into the other.
+/// All tiles have the same size, at most [`Tiling::size`]; neighbours share at least [`Tiling::overlap`] pixels, in which one
+/// fades into the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tiling {
     size: usize,
     overlap: usize,
 }
 
-/// Sizes of tiles that cannot be.
+/// An impossible tiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "tiles of {size} latent pixels cannot overlap by {overlap}: the overlap must be at most half of a tile"
@@ -36,10 +36,10 @@ impl Default for Tiling {
 }
 
 impl Tiling {
-    /// Tiles of at most `size` latent pixels along a side, neighbours sharing at least `overlap` of them.
+    /// Tiles of at most `size` latent pixels along each side, with an overlap of at least `overlap` latent pixels.
     ///
     /// # Errors
-    /// [`TilingError`] for tiles without a pixel, and for an overlap of more than half of a tile.
+    /// [`TilingError`] when `size` is 0, or `overlap` is more than half of it.
     pub fn new(size: usize, overlap: usize) -> Result<Self, TilingError> {
         if size == 0 || overlap > size / 2 {
             return Err(TilingError { size, overlap });
@@ -47,17 +47,17 @@ impl Tiling {
         Ok(Self { size, overlap })
     }
 
-    /// The most latent pixels along a side of a tile.
+    /// The largest number of latent pixels along a side of a tile.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// The fewest latent pixels that neighbours share.
+    /// The smallest number of latent pixels that neighbours share.
     pub fn overlap(&self) -> usize {
         self.overlap
     }
 
-    /// The tiles along one side of so many latent pixels, in order.
+    /// The tiles along a side of `length` latent pixels, in order.
     fn along(self, length: usize) -> Vec<Range<usize>> {
         let count = match length {
             length if length <= self.size => 1,
@@ -70,16 +70,17 @@ impl Tiling {
 }
 
 impl AutoencoderKl {
-    /// [`AutoencoderKl::decode`] in tiles, so that memory is that of one tile and the picture.
+    /// [`AutoencoderKl::decode`] in tiles: peak memory is that of one tile and the image.
     ///
-    /// A picture that fits one tile is decoded at once, with the same bits. In a larger one every tile has norms and
-    /// attention of its own, so that it differs from the whole everywhere by a little; neighbours fade into one another
-    /// where they overlap.
+    /// An image that fits one tile is decoded without tiling and is bit for bit the same. In a larger image every tile has its
+    /// own norm statistics and attention, so the result differs slightly everywhere; neighbours fade into one another where
+    /// they overlap.
     ///
     /// # Shapes
     /// - `z`: `[batch, latent_channels, rows, columns]`, not scaled
     /// - result: `[batch, channels, rows * factor, columns * factor]`, in the type of `z`
-    /// - `progress`: is given the number of tiles that are done, after each, and the number of all
+    ///
+    /// `progress` is called after every tile with the number of finished tiles and of all tiles.
     pub fn decode_tiled(
         &self,
         z: Tensor<4>,
@@ -90,14 +91,14 @@ impl AutoencoderKl {
         let (rows, columns) = (tiling.along(height), tiling.along(width));
         let all = rows.len() * columns.len();
         if all == 1 {
-            let picture = self.decode(z);
+            let image = self.decode(z);
             progress(1, 1);
-            return picture;
+            return image;
         }
         let (factor, channels) = (self.config().factor(), self.config().out_channels);
         let (device, dtype) = (z.device(), z.dtype());
         let shape = [batch, channels, height * factor, width * factor];
-        let mut picture = Tensor::zeros(shape, (&device, DType::F32));
+        let mut image = Tensor::zeros(shape, (&device, DType::F32));
         let (down, across) = (shares(&rows, factor), shares(&columns, factor));
         for (i, (row, down)) in rows.iter().zip(&down).enumerate() {
             for (j, (column, across)) in columns.iter().zip(&across).enumerate() {
@@ -109,12 +110,12 @@ impl AutoencoderKl {
                     * weigh(down, [1, 1, down.len(), 1])
                     * weigh(across, [1, 1, 1, across.len()]);
                 let place = [0..batch, 0..channels, scaled(row, factor), scaled(column, factor)];
-                let sum = picture.clone().slice(place.clone()) + tile;
-                picture = picture.slice_assign(place, sum);
+                let sum = image.clone().slice(place.clone()) + tile;
+                image = image.slice_assign(place, sum);
                 progress(i * columns.len() + j + 1, all);
             }
         }
-        picture.cast(dtype)
+        image.cast(dtype)
     }
 }
 
@@ -122,8 +123,8 @@ fn scaled(range: &Range<usize>, factor: usize) -> Range<usize> {
     range.start * factor..range.end * factor
 }
 
-/// The share of each tile in each of its pixels along one side. The shares of a pixel add up to one; where two tiles
-/// overlap they fall and rise in a line.
+/// The blending weight of each tile at each of its pixels along one side. The weights of a pixel add up to one; where two
+/// tiles overlap they change linearly.
 fn shares(tiles: &[Range<usize>], factor: usize) -> Vec<Vec<f32>> {
     let tiles: Vec<Range<usize>> = tiles.iter().map(|tile| scaled(tile, factor)).collect();
     let last = tiles.len() - 1;

@@ -9,7 +9,7 @@ use crate::fixture::{Dump, data, device, difference, largest, manifest, within};
 const FOLDERS: [&str; 2] = ["dit_tiny", "dit_trained"];
 
 fn load(folder: &str) -> (Dit, Dump, Ddim) {
-    let dit = Dit::load(data(folder), &device()).unwrap().dit;
+    let dit = Dit::load(data(folder), &device()).unwrap().model;
     let config = dit.config();
     let steps = manifest(folder, "ddim_steps") as usize;
     let sampler =

@@ -12,7 +12,7 @@ const TOLERANCE: f32 = 1e-5;
 const SINUSOID: f32 = 1e-7;
 
 fn load(folder: &str) -> (Dit, Dump) {
-    let dit = Dit::load(data(folder), &device()).unwrap().dit;
+    let dit = Dit::load(data(folder), &device()).unwrap().model;
     (dit, Dump::open(&data(folder).join("forward.safetensors")))
 }
 
@@ -78,7 +78,7 @@ fn every_hidden_state() {
                 let mut parts = key.split('.').skip_while(|part| !part.ends_with("blocks"));
                 parts.nth(1).is_none_or(|layer| layer.parse::<usize>().unwrap() < depth)
             });
-            let dit = Dit::from_bytes(&shorter.bytes(), &config, &device()).unwrap().dit;
+            let dit = Dit::from_bytes(&shorter.bytes(), &config, &device()).unwrap().model;
             let key = format!("block{}.hidden", depth - 1);
             let mut golden = Golden::new().expect(Site::TRUNK, vec![dump.tensor(&key)]);
             dit.forward(&mut golden, dump.tensor("x"), dump.times("t"), dump.labels("y"));

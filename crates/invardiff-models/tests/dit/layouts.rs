@@ -1,7 +1,7 @@
 //! Public layouts, folders, configurations and element types.
 
 use burn::tensor::{DType, Tensor};
-use invardiff_models::{ConfigError, Dit, DitConfig, KeyLayout, LoadError, LoadedDit, Numerics};
+use invardiff_models::{ConfigError, Dit, DitConfig, KeyLayout, LoadError, Loaded, Numerics};
 use invardiff_plan::OutputForm;
 use invardiff_runtime::{Denoiser, Full};
 use safetensors::Dtype;
@@ -12,7 +12,7 @@ fn output(dit: &Dit, dump: &Dump) -> Tensor<4> {
     dit.forward(&mut Full, dump.tensor("x"), dump.times("t"), dump.labels("y"))
 }
 
-fn load(path: impl AsRef<std::path::Path>) -> LoadedDit {
+fn load(path: impl AsRef<std::path::Path>) -> Loaded<Dit> {
     Dit::load(path, &device()).unwrap()
 }
 
@@ -24,24 +24,24 @@ fn a_folder_is_its_weights() {
     assert_eq!((folder.layout, folder.section), (KeyLayout::Original, None));
     assert_eq!(folder.sha256, load(file).sha256);
     assert_eq!(folder.sha256.len(), 64);
-    assert_eq!(folder.dit.config().name(), "dit-4x64-p2-8x8x4");
-    assert_eq!(folder.dit.dtype(), DType::F32);
+    assert_eq!(folder.model.config().name(), "dit-4x64-p2-8x8x4");
+    assert_eq!(folder.model.dtype(), DType::F32);
 }
 
 #[test]
 fn weights_in_memory_are_the_file() {
     let bytes = std::fs::read(data("dit_tiny/weights.safetensors")).unwrap();
     let file = load(data("dit_tiny"));
-    let memory = Dit::from_bytes(&bytes, file.dit.config(), &device()).unwrap();
+    let memory = Dit::from_bytes(&bytes, file.model.config(), &device()).unwrap();
     assert_eq!((memory.sha256, memory.file), (file.sha256, None));
     let dump = Dump::open(&data("dit_tiny/forward.safetensors"));
-    assert_eq!(bits(output(&memory.dit, &dump)), bits(output(&file.dit, &dump)));
+    assert_eq!(bits(output(&memory.model, &dump)), bits(output(&file.model, &dump)));
 }
 
 #[test]
 fn this_projects_folder_and_diffusers_pipeline_folder() {
     let dump = Dump::open(&data("dit_tiny_diffusers/forward.safetensors"));
-    let expected = bits(output(&load(data("dit_tiny_diffusers")).dit, &dump));
+    let expected = bits(output(&load(data("dit_tiny_diffusers")).model, &dump));
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("transformer");
     std::fs::create_dir(&inner).unwrap();
@@ -50,13 +50,13 @@ fn this_projects_folder_and_diffusers_pipeline_folder() {
     }
     let loaded = load(folder.path());
     assert_eq!(loaded.layout, KeyLayout::Diffusers);
-    assert_eq!(bits(output(&loaded.dit, &dump)), expected);
+    assert_eq!(bits(output(&loaded.model, &dump)), expected);
 
     let own = tempfile::tempdir().unwrap();
-    let config = serde_json::to_string(loaded.dit.config()).unwrap();
+    let config = serde_json::to_string(loaded.model.config()).unwrap();
     std::fs::write(own.path().join("config.json"), config).unwrap();
     std::fs::copy(loaded.file.unwrap(), own.path().join("model.safetensors")).unwrap();
-    assert_eq!(bits(output(&load(own.path()).dit, &dump)), expected);
+    assert_eq!(bits(output(&load(own.path()).model, &dump)), expected);
 }
 
 /// Diffusers' names with the numbers of the original code.
@@ -64,23 +64,23 @@ fn this_projects_folder_and_diffusers_pipeline_folder() {
 fn numerics_can_be_chosen() {
     let dump = Dump::open(&data("dit_tiny_diffusers/forward.safetensors"));
     let bytes = std::fs::read(data("dit_tiny_diffusers/diffusion_pytorch_model.safetensors")).unwrap();
-    let by_file = load(data("dit_tiny_diffusers")).dit;
+    let by_file = load(data("dit_tiny_diffusers")).model;
     assert_eq!(by_file.config().numerics, Some(Numerics::Diffusers));
     let config = DitConfig { numerics: Some(Numerics::Original), ..by_file.config().clone() };
-    let original = Dit::from_bytes(&bytes, &config, &device()).unwrap().dit;
+    let original = Dit::from_bytes(&bytes, &config, &device()).unwrap().model;
     let expected = dump.tensor("out_freqshift0_eps1e6");
     within("original numerics", difference(output(&original, &dump), expected), 1e-5);
     let apart = difference(output(&original, &dump), output(&by_file, &dump));
     assert!((apart - 0.373_776_94).abs() < 1e-4, "the manifest measured 0.3738 between the two: {apart}");
     let config = DitConfig { numerics: None, ..config };
-    let unsaid = Dit::from_bytes(&bytes, &config, &device()).unwrap().dit;
+    let unsaid = Dit::from_bytes(&bytes, &config, &device()).unwrap().model;
     assert_eq!(bits(output(&unsaid, &dump)), bits(output(&by_file, &dump)), "the names decide");
 }
 
 #[test]
 fn half_precision_files_are_cast() {
     let dump = Dump::open(&data("dit_trained/forward.safetensors"));
-    let exact = load(data("dit_trained")).dit;
+    let exact = load(data("dit_trained")).model;
     let full = Dump::open(&data("dit_trained/weights.safetensors"));
     for (dtype, tolerance) in [(DType::F16, 5e-3), (DType::BF16, 5e-2)] {
         let mut half = full.clone();
@@ -89,7 +89,7 @@ fn half_precision_files_are_cast() {
             stored.dtype = if dtype == DType::F16 { Dtype::F16 } else { Dtype::BF16 };
             stored.bytes = values.cast(dtype).into_data().as_bytes().to_vec();
         }
-        let dit = Dit::from_bytes(&half.bytes(), exact.config(), &device()).unwrap().dit;
+        let dit = Dit::from_bytes(&half.bytes(), exact.config(), &device()).unwrap().model;
         assert_eq!(dit.dtype(), DType::F32);
         let (out, expected) = (output(&dit, &dump), dump.tensor::<4>("out"));
         let error = difference(out, expected.clone()) / largest(expected);
@@ -101,13 +101,13 @@ fn half_precision_files_are_cast() {
 #[test]
 fn a_model_can_be_held_in_half_precision() {
     let dump = Dump::open(&data("dit_trained/forward.safetensors"));
-    let dit = Dit::load_as(data("dit_trained"), DType::F16, &device()).unwrap().dit;
+    let dit = Dit::load_as(data("dit_trained"), DType::F16, &device()).unwrap().model;
     assert_eq!(dit.dtype(), DType::F16);
     let x = dump.tensor::<4>("x");
     let t = dump.ints("t")[0] as f32;
     let out = dit.predict(&mut Full, x.clone(), t, &dump.labels("y"));
     assert_eq!(out.dtype(), DType::F32, "the sample keeps its type");
-    let full = load(data("dit_trained")).dit.predict(&mut Full, x, t, &dump.labels("y"));
+    let full = load(data("dit_trained")).model.predict(&mut Full, x, t, &dump.labels("y"));
     within("f16 model, relative", difference(out, full.clone()) / largest(full), 1e-2);
 }
 
@@ -116,12 +116,20 @@ fn a_model_can_be_held_in_half_precision() {
 fn a_configuration_is_read_off_the_shapes() {
     let folder = tempfile::tempdir().unwrap();
     for (learn_sigma, classes, ratio) in [(true, 1000, 4.0), (false, 5, 3.0)] {
-        let mut config = DitConfig::new(8, 4, 3, 384, 2, 6);
+        let mut config = DitConfig {
+            input_size: 8,
+            patch_size: 4,
+            in_channels: 3,
+            hidden_size: 384,
+            depth: 2,
+            num_heads: 6,
+            ..DitConfig::default()
+        };
         (config.learn_sigma, config.num_classes, config.mlp_ratio) = (learn_sigma, classes, ratio);
         let path = folder.path().join("weights.safetensors");
         zeros(&config).write(&path);
         config.numerics = Some(Numerics::Original);
-        assert_eq!(*load(&path).dit.config(), config);
+        assert_eq!(*load(&path).model.config(), config);
     }
 }
 
@@ -204,7 +212,7 @@ fn a_demo_configuration() {
 
 #[test]
 fn labels_are_checked() {
-    let dit = load(data("dit_tiny")).dit;
+    let dit = load(data("dit_tiny")).model;
     let labels = dit.labels(&[0, 9, 10], &device()).unwrap();
     assert_eq!(labels.into_data().try_into_vec_as::<i64>().unwrap(), [0, 9, 10]);
     assert_eq!(dit.null_labels(2, &device()).into_data().try_into_vec_as::<i64>().unwrap(), [10, 10]);

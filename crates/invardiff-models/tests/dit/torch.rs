@@ -54,7 +54,7 @@ fn a_state_dict_is_the_safetensors_file() {
     let safe = Dit::load(data("dit_tiny/weights.safetensors"), &device()).unwrap();
     assert_eq!(torch.section, None);
     assert_ne!(torch.sha256, safe.sha256, "the hash is the file's");
-    assert_eq!(output(&torch.dit), output(&safe.dit));
+    assert_eq!(output(&torch.model), output(&safe.model));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_training_checkpoint_gives_its_averaged_weights() {
         copy(&data("dit_tiny/weights.pt"), &path, |pickle| checkpoint(pickle, keys));
         let loaded = Dit::load(&path, &device()).unwrap();
         assert_eq!(loaded.section, Some(section), "{keys:?}");
-        assert_eq!(output(&loaded.dit), output(&plain.dit), "{keys:?}");
+        assert_eq!(output(&loaded.model), output(&plain.model), "{keys:?}");
     }
 }
 

@@ -216,7 +216,7 @@ fn without_guidance() {
     let mut bare = weights.clone();
     bare.0.retain(|key, _| !key.starts_with("guidance_in."));
     let config = FluxConfig { guidance_embeds: false, ..model(FILES[1]).config().clone() };
-    let schnell = Flux::from_bytes(&bare.bytes(), &config, &device()).unwrap().flux.with_canvas(CANVAS);
+    let schnell = Flux::from_bytes(&bare.bytes(), &config, &device()).unwrap().model.with_canvas(CANVAS);
     assert!(schnell.guidance_in.is_none());
 
     let mut silent = weights;
@@ -225,7 +225,7 @@ fn without_guidance() {
         stored.bytes.fill(0);
     }
     let config = FluxConfig { guidance_embeds: true, ..config };
-    let silent = Flux::from_bytes(&silent.bytes(), &config, &device()).unwrap().flux.with_canvas(CANVAS);
+    let silent = Flux::from_bytes(&silent.bytes(), &config, &device()).unwrap().model.with_canvas(CANVAS);
     let out = output(&schnell, &dump);
     assert_eq!(bits(out.clone()), bits(output(&silent, &dump)), "an embedding of zeros adds nothing");
     assert!(difference(out, dump.tensor("out")) > 1e-2, "the guidance scale matters");

@@ -16,7 +16,7 @@ fn both_layouts_are_one_model() {
     assert_eq!((diffusers.layout, original.layout), (KeyLayout::Diffusers, KeyLayout::Original));
     assert_eq!((diffusers.section, original.section), (None, None));
     assert_ne!(diffusers.sha256, original.sha256);
-    assert_eq!(diffusers.flux.config(), original.flux.config());
+    assert_eq!(diffusers.model.config(), original.model.config());
     let dump = dump();
     let [a, b] = FILES.map(|file| bits(output(&model(file), &dump)));
     assert_eq!(a, b);
@@ -39,15 +39,15 @@ fn folders() {
     assert_eq!((loaded.layout, loaded.sha256), (KeyLayout::Diffusers, expected.sha256.clone()));
 
     let own = tempfile::tempdir().unwrap();
-    let config = serde_json::to_string(expected.flux.config()).unwrap();
+    let config = serde_json::to_string(expected.model.config()).unwrap();
     std::fs::write(own.path().join("config.json"), config).unwrap();
     std::fs::copy(folder().join(FILES[1]), own.path().join("model.safetensors")).unwrap();
     let loaded = Flux::load(own.path(), &device()).unwrap();
     assert_eq!(loaded.layout, KeyLayout::Original);
-    assert_eq!(loaded.flux.config(), expected.flux.config());
+    assert_eq!(loaded.model.config(), expected.model.config());
 
     let bytes = std::fs::read(folder().join(FILES[0])).unwrap();
-    let memory = Flux::from_bytes(&bytes, expected.flux.config(), &device()).unwrap();
+    let memory = Flux::from_bytes(&bytes, expected.model.config(), &device()).unwrap();
     assert_eq!((memory.file, memory.sha256), (None, expected.sha256));
 }
 
@@ -62,7 +62,7 @@ fn a_section_of_a_larger_file() {
     let config = model(FILES[1]).config().clone();
     let loaded = Flux::from_bytes(&whole.bytes(), &config, &device()).unwrap();
     assert_eq!(loaded.section, Some("model.diffusion_model"));
-    let flux = loaded.flux.with_canvas(CANVAS);
+    let flux = loaded.model.with_canvas(CANVAS);
     assert_eq!(bits(output(&flux, &dump)), bits(output(&model(FILES[1]), &dump)));
 }
 
@@ -84,7 +84,7 @@ fn a_configuration_is_read_off_the_shapes() {
         };
         zeros(&config).write(&path);
         let loaded = Flux::load(&path, &device()).unwrap();
-        assert_eq!(*loaded.flux.config(), config);
+        assert_eq!(*loaded.model.config(), config);
     }
 }
 
@@ -210,13 +210,13 @@ fn half_precision_files_and_models() {
         let path = scratch.path().join("flux1-dev.safetensors");
         half.write(&path);
         std::fs::copy(folder().join("config.json"), scratch.path().join("config.json")).unwrap();
-        let full = Flux::load(scratch.path(), &device()).unwrap().flux.with_canvas(CANVAS);
+        let full = Flux::load(scratch.path(), &device()).unwrap().model.with_canvas(CANVAS);
         assert_eq!(full.dtype(), DType::F32);
         let error = difference(output(&full, &dump), expected.clone()) / largest(expected.clone());
         assert!(error > 0.0, "weights were rounded");
         within(&format!("{dtype:?} file, relative"), error, tolerance);
 
-        let low = Flux::load_as(scratch.path(), dtype, &device()).unwrap().flux.with_canvas(CANVAS);
+        let low = Flux::load_as(scratch.path(), dtype, &device()).unwrap().model.with_canvas(CANVAS);
         assert_eq!((low.dtype(), low.single_blocks[0].attn_out.weight.dtype()), (dtype, dtype));
         let t = crate::tiny::values(&dump, "timestep")[0];
         let condition = cond(&low, &dump, "", true);

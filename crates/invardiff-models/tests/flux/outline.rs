@@ -9,13 +9,13 @@ use crate::tiny::{FILES, folder, load};
 #[test]
 fn an_outline_is_that_of_the_loaded_model() {
     for file in FILES {
-        let (loaded, outline) = (load(file).flux, Flux::outline(folder().join(file)).unwrap());
+        let (loaded, outline) = (load(file).model, Flux::outline(folder().join(file)).unwrap());
         assert_eq!(&outline.config, loaded.config());
         assert_eq!(outline.elements, loaded.num_params() as u64, "{file}");
         assert_eq!(outline.file, folder().join(file));
     }
     let path = data("dit_tiny/weights.safetensors");
-    let (loaded, outline) = (Dit::load(&path, &device()).unwrap().dit, Dit::outline(&path).unwrap());
+    let (loaded, outline) = (Dit::load(&path, &device()).unwrap().model, Dit::outline(&path).unwrap());
     assert_eq!(&outline.config, loaded.config());
     assert_eq!(outline.elements, loaded.num_params() as u64);
     assert_eq!(Outline::of(&path).unwrap().elements, outline.elements);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use invardiff_models::{Flux, LoadError, LoadedFlux};
+use invardiff_models::{Flux, LoadError, Loaded};
 use tempfile::TempDir;
 
 use crate::fixture::{Dump, Stored, bits, device};
@@ -46,7 +46,7 @@ fn change_index(folder: &Path, change: impl FnOnce(&mut BTreeMap<String, String>
     write_index(folder, &map);
 }
 
-fn load(folder: &Path) -> Result<LoadedFlux, LoadError> {
+fn load(folder: &Path) -> Result<Loaded<Flux>, LoadError> {
     Flux::load(folder, &device())
 }
 
@@ -60,7 +60,7 @@ fn shards_are_the_whole() {
     let loaded = load(folder.path()).unwrap();
     assert_eq!(loaded.file, Some(folder.path().join(INDEX)));
     assert_eq!((loaded.sha256.len(), loaded.section), (64, None));
-    let out = output(&loaded.flux.with_canvas(CANVAS), &dump);
+    let out = output(&loaded.model.with_canvas(CANVAS), &dump);
     assert_eq!(bits(out), bits(output(&model(FILES[0]), &dump)));
 
     let again = Flux::load(folder.path().join(INDEX), &device()).unwrap();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::Tensor;
-use invardiff_models::{Canvas, Flux, FluxCond, LoadedFlux};
+use invardiff_models::{Canvas, Flux, FluxCond, Loaded};
 
 use crate::fixture::{Dump, data, device};
 
@@ -16,13 +16,13 @@ pub(crate) fn folder() -> PathBuf {
     data("flux_tiny")
 }
 
-pub(crate) fn load(file: &str) -> LoadedFlux {
+pub(crate) fn load(file: &str) -> Loaded<Flux> {
     Flux::load(folder().join(file), &device()).unwrap()
 }
 
 /// The model of a file, for the stored inputs.
 pub(crate) fn model(file: &str) -> Flux {
-    load(file).flux.with_canvas(CANVAS)
+    load(file).model.with_canvas(CANVAS)
 }
 
 /// The stored results of one forward.

@@ -131,12 +131,12 @@ impl Case {
 }
 
 pub(crate) fn options(loras: &[Lora]) -> LoadOptions {
-    LoadOptions { loras: loras.to_vec(), ..LoadOptions::default() }
+    LoadOptions::default().with_loras(loras.to_vec())
 }
 
 /// What a FLUX makes of the stored input.
 pub(crate) fn flux_out(weights: &Path, options: &LoadOptions) -> Tensor<3> {
-    let flux = Flux::load_with(weights, options, &device()).unwrap().flux;
+    let flux = Flux::load_with(weights, options, &device()).unwrap().model;
     let flux = flux.with_canvas(Canvas { rows: 4, columns: 6, text_tokens: 7 });
     let dump = Dump::open(&data("flux_tiny").join("forward.safetensors"));
     let scale = crate::fixture::values(dump.flat("guidance"));
@@ -149,7 +149,7 @@ pub(crate) fn flux_out(weights: &Path, options: &LoadOptions) -> Tensor<3> {
 
 /// What a DiT makes of the stored input.
 pub(crate) fn dit_out(weights: &Path, options: &LoadOptions) -> Tensor<4> {
-    let dit = Dit::load_with(weights, options, &device()).unwrap().dit;
+    let dit = Dit::load_with(weights, options, &device()).unwrap().model;
     let dump = Dump::open(&data("dit_tiny").join("forward.safetensors"));
     dit.forward(&mut Full, dump.tensor("x"), dump.times("t"), dump.labels("y"))
 }

@@ -151,7 +151,7 @@ fn the_sum_is_rounded_once() {
     let case = Case::new(&weights, "flux_tiny", "config.json", file);
     let lora = case.lora("lora.safetensors", &dump(&pairs, &weights, Style::Kohya), 1.0);
     let by_hand = Case::new(&added(&weights, &pairs, 1.0), "flux_tiny", "config.json", file);
-    let half = |loras: &[invardiff_models::Lora]| LoadOptions { dtype: DType::BF16, ..options(loras) };
+    let half = |loras: &[invardiff_models::Lora]| options(loras).with_dtype(DType::BF16);
     let merged = flux_out(&case.weights, &half(&[lora]));
     let by_hand = flux_out(&by_hand.weights, &half(&[]));
     // One unit in the last place of a few weights at most, where f32 and f64 round apart.
@@ -174,7 +174,7 @@ fn the_hash_tells_files_and_strengths() {
     let plain = hash(&[]);
     assert_eq!(plain, Flux::load(&case.weights, &device).unwrap().sha256);
     let (a, b) = (case.lora("a.safetensors", &one, 1.0), case.lora("b.safetensors", &two, 1.0));
-    let weaker = invardiff_models::Lora { scale: 0.5, ..a.clone() };
+    let weaker = invardiff_models::Lora::new(&a.path, 0.5);
     let all = [
         plain,
         hash(std::slice::from_ref(&a)),

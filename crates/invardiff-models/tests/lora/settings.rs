@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use invardiff_models::{Flux, LoadError, LoadOptions, LoadedFlux, Lora};
+use invardiff_models::{Flux, LoadError, LoadOptions, Loaded, Lora};
 use safetensors::tensor::TensorView;
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn write(path: &Path, dump: &Dump, settings: &str) {
     std::fs::write(path, safetensors::serialize(views, Some(remarks)).unwrap()).unwrap();
 }
 
-fn load(case: &Case, options: &LoadOptions) -> Result<LoadedFlux, LoadError> {
+fn load(case: &Case, options: &LoadOptions) -> Result<Loaded<Flux>, LoadError> {
     Flux::load_with(&case.weights, options, &device())
 }
 

@@ -137,7 +137,8 @@ impl<'a> PreparedFlux<'a> {
         let all: Vec<&str> = prompts.iter().copied().chain(negative).collect();
         let encoded = encoder.encode(&all, &self.outline.config, device)?;
         drop(encoder);
-        let options = LoadOptions { dtype: self.options.dtype.burn(), loras: self.parts.loras.clone() };
+        let options =
+            LoadOptions::default().with_dtype(self.options.dtype.burn()).with_loras(self.parts.loras.clone());
         let loaded = Flux::load_with(&self.parts.transformer, &options, device)?;
         let channels = self.outline.config.in_channels / PATCH.pow(2);
         let autoencoder = self.parts.autoencoder.as_deref();

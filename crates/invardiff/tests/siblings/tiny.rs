@@ -33,7 +33,15 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Case<D, M, S> {
 
 /// Three blocks; an odd number of heads, learned sigma.
 pub(crate) fn dit() -> Case<4, Dit, Ddim> {
-    let config = DitConfig { num_classes: 3, ..DitConfig::new(8, 2, 2, 24, 3, 3) };
+    let config = DitConfig {
+        input_size: 8,
+        in_channels: 2,
+        hidden_size: 24,
+        depth: 3,
+        num_heads: 3,
+        num_classes: 3,
+        ..DitConfig::default()
+    };
     let device = Device::flex();
     let model = Dit::random(&config, 5, &device).unwrap();
     let cond: Tensor<1, Int> = model.labels(&[1, 3], &device).unwrap();

@@ -98,7 +98,15 @@ fn spelled(name: &str) -> Option<DitConfig> {
     let ([depth, hidden], [patch], [size, _, channels]) =
         (numbers("")?.try_into().ok()?, numbers("p")?.try_into().ok()?, numbers("")?.try_into().ok()?);
     // Heads change no cost; one head fits any width.
-    let config = DitConfig::new(size, patch, channels, hidden, depth, 1);
+    let config = DitConfig {
+        input_size: size,
+        patch_size: patch,
+        in_channels: channels,
+        hidden_size: hidden,
+        depth,
+        num_heads: 1,
+        ..DitConfig::default()
+    };
     (config.validate().is_ok() && config.name() == name).then_some(config)
 }
 
@@ -168,7 +176,15 @@ mod tests {
 
     #[test]
     fn sizes_are_read_off_a_spelled_name() {
-        let config = DitConfig::new(28, 4, 1, 128, 8, 4);
+        let config = DitConfig {
+            input_size: 28,
+            patch_size: 4,
+            in_channels: 1,
+            hidden_size: 128,
+            depth: 8,
+            num_heads: 4,
+            ..DitConfig::default()
+        };
         assert_eq!(spelled(&config.name()).unwrap().topology().sites, config.topology().sites);
         for name in [
             "dit-xl-2-256",

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use invardiff_models::{Difference, Dit, DitConfig, Golden, LoadedDit, Numerics};
+use invardiff_models::{Difference, Dit, DitConfig, Golden, Loaded, Numerics};
 use invardiff_runtime::{Event, Full, Observed, Policy, Site};
 
 use crate::parity::arrays::Arrays;
@@ -32,15 +32,16 @@ struct Forward<'a> {
 /// When inputs are missing or do not fit the model.
 pub(super) fn check(
     folder: &Folder,
-    loaded: &LoadedDit,
+    loaded: &Loaded<Dit>,
     arrays: &Arrays,
     device: &Device,
     checks: &mut Checks,
 ) -> Result<()> {
-    let forward = Forward::read("", &loaded.dit, arrays, device)?;
+    let forward = Forward::read("", &loaded.model, arrays, device)?;
     for key in ["out", "out_float64"].into_iter().filter(|key| arrays.has(key)) {
-        checks
-            .run(format!("forward {key}"), || compare::forward(&forward.out(&loaded.dit), &arrays.get(key)?));
+        checks.run(format!("forward {key}"), || {
+            compare::forward(&forward.out(&loaded.model), &arrays.get(key)?)
+        });
     }
     other_files(folder, loaded, &forward, device, checks)?;
     if arrays.has("out_freqshift0_eps1e6") {
@@ -52,7 +53,7 @@ pub(super) fn check(
     forward.embeddings(device, checks);
     forward.blocks(device, checks);
     if arrays.has("cfg.out") {
-        guided(folder, &loaded.dit, arrays, device, checks);
+        guided(folder, &loaded.model, arrays, device, checks);
     }
     Ok(())
 }
@@ -60,7 +61,7 @@ pub(super) fn check(
 /// The same weights in the folder's other files, such as a `.pt` beside a `.safetensors`.
 fn other_files(
     folder: &Folder,
-    loaded: &LoadedDit,
+    loaded: &Loaded<Dit>,
     forward: &Forward<'_>,
     device: &Device,
     checks: &mut Checks,
@@ -70,7 +71,7 @@ fn other_files(
         for file in folder.files(extension)?.into_iter().filter(|file| main != Some(file.as_ref())) {
             checks.run(format!("forward out, {file}"), || {
                 let other = Dit::load(folder.path.join(&file), device)?;
-                let measured = compare::forward(&forward.out(&other.dit), &forward.arrays.get("out")?)?;
+                let measured = compare::forward(&forward.out(&other.model), &forward.arrays.get("out")?)?;
                 Ok(match other.section {
                     Some(section) => measured.with_note(format!("weights under '{section}'")),
                     None => measured,
@@ -82,15 +83,15 @@ fn other_files(
 }
 
 /// The model with the numbers of the original code, whatever the layout of its weights.
-fn with_original_numerics(loaded: &LoadedDit, device: &Device) -> Result<Dit> {
+fn with_original_numerics(loaded: &Loaded<Dit>, device: &Device) -> Result<Dit> {
     let file = loaded.file.as_ref().context("the weights have no file")?;
-    let config = DitConfig { numerics: Some(Numerics::Original), ..loaded.dit.config().clone() };
+    let config = DitConfig { numerics: Some(Numerics::Original), ..loaded.model.config().clone() };
     ensure!(
         file.extension().is_some_and(|end| end == "safetensors"),
         "{} is no safetensors file",
         file.display()
     );
-    Ok(Dit::from_bytes(&std::fs::read(file)?, &config, device)?.dit)
+    Ok(Dit::from_bytes(&std::fs::read(file)?, &config, device)?.model)
 }
 
 impl<'a> Forward<'a> {

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use crate::load::checkpoint::Checkpoint;
 
-/// What the names of a pair end with: the map to the rank, the map from it.
+/// The suffixes of a pair's names: the matrix to the rank, the matrix from it.
 const PAIRS: [[&str; 2]; 3] = [
     [".lora_A.weight", ".lora_B.weight"],
     [".lora_down.weight", ".lora_up.weight"],
     [".lora.down.weight", ".lora.up.weight"],
 ];
 
-/// What the name of the number that scales a pair ends with.
+/// The suffix of the number that scales a pair.
 const ALPHA: &str = ".alpha";
 
-/// What the names of a transformer's maps begin with, after the program that wrote them.
+/// Prefixes of a transformer's layers, which differ between the programs that write LoRA files.
 const PREFIXES: [&str; 6] = [
     "base_model.model.",
     "model.diffusion_model.",
@@ -24,15 +24,15 @@ const PREFIXES: [&str; 6] = [
     "lora_transformer_",
 ];
 
-/// The keys of one map. Of a pair of which one half is missing, both names are there all the same.
+/// The keys of one layer. Both names of a pair are there even if one half is missing.
 pub(super) struct Parts {
-    /// The map's name as the file has it, without what stands before and behind.
+    /// The layer's name in the file, without prefix and suffix.
     pub(super) name: String,
-    /// The map to the rank.
+    /// The matrix to the rank.
     pub(super) down: String,
-    /// The map from the rank.
+    /// The matrix from the rank.
     pub(super) up: String,
-    /// The number that scales the pair, where there is one.
+    /// The number that scales the pair.
     pub(super) alpha: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Parts {
     }
 }
 
-/// Pairs by the flat names of their maps, and the keys that belong to none.
+/// Pairs by the flat names of their layers, and the keys that belong to none.
 pub(super) fn gather(checkpoint: &Checkpoint) -> (BTreeMap<String, Parts>, Vec<String>) {
     let (mut parts, mut alphas) = (BTreeMap::<String, Parts>::new(), Vec::new());
     let mut strange = Vec::new();
@@ -64,7 +64,7 @@ pub(super) fn gather(checkpoint: &Checkpoint) -> (BTreeMap<String, Parts>, Vec<S
         let new = Parts { name: name.to_owned(), down, up, alpha: None };
         let known = parts.entry(flat(name)).or_insert(new);
         if ![&known.down, &known.up].contains(&&key.to_owned()) {
-            // The same map under a second name.
+            // The same layer under a second name.
             strange.push(key.to_owned());
         }
     }
@@ -77,12 +77,12 @@ pub(super) fn gather(checkpoint: &Checkpoint) -> (BTreeMap<String, Parts>, Vec<S
     (parts, strange)
 }
 
-/// A map's name without what stands before it.
+/// A layer's name without prefixes.
 fn bare(stem: &str) -> &str {
     PREFIXES.iter().find_map(|prefix| stem.strip_prefix(prefix)).map_or(stem, bare)
 }
 
-/// A map's name with its dots made underscores, as some programs write it.
+/// A layer's name with dots replaced by underscores, as some programs write it.
 pub(super) fn flat(name: &str) -> String {
     name.replace('.', "_")
 }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_before_a_name_is_taken_off() {
+    fn prefixes_are_removed() {
         for stem in [
             "transformer.transformer_blocks.0.attn.to_q",
             "base_model.model.transformer_blocks.0.attn.to_q",

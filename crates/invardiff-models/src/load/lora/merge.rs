@@ -1,4 +1,4 @@
-//! Weights with the changes of LoRA files added.
+//! Merging LoRA files into weights.
 
 use std::ops::Range;
 
@@ -7,16 +7,17 @@ use burn::tensor::{DType, Tensor, TensorData};
 use super::keys::flat;
 use super::targets::matrix;
 use super::{Opened, Pair};
-use crate::dit::Weights;
-use crate::load::LoadError;
-use crate::load::layout::{KeyLayout, Source};
+use crate::load::error::LoadError;
+use crate::load::layout::KeyLayout;
+use crate::load::source::Source;
 use crate::load::weights::Reader;
+use crate::nn::Weights;
 
-/// Reads the weights of a surveyed file and adds the changes of LoRA files, in f32 and one weight at a time.
+/// Reads the weights of a checked file and adds the changes of LoRA files, in f32 and one weight at a time.
 pub(in crate::load) struct Merged<'a> {
     pub(in crate::load) reader: Reader<'a>,
     pub(in crate::load) loras: &'a [Opened],
-    /// Where a layout has a weight with a name of the model's.
+    /// Where a layout stores a weight that the model asks for.
     pub(in crate::load) layouts: &'a dyn Fn(KeyLayout, &str) -> Source,
 }
 
@@ -43,7 +44,7 @@ impl Weights for Merged<'_> {
 }
 
 impl Merged<'_> {
-    /// What a file changes about a weight of this source, if anything.
+    /// The change of a weight with this source, if the file has one.
     ///
     /// # Shapes
     /// - result: `[rows, columns]`
@@ -87,7 +88,7 @@ impl Merged<'_> {
         }
     }
 
-    /// Some rows and columns of a pair's product, scaled.
+    /// Rows and columns of a pair's scaled product.
     fn product(
         &self,
         lora: &Opened,

@@ -1,4 +1,4 @@
-//! What a LoRA file says of itself beside its tensors.
+//! The training settings in the header of a LoRA file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,18 +8,18 @@ use serde_json::Value;
 use super::keys::Parts;
 use crate::load::safe;
 
-/// Where the diffusers library puts the settings of the training, as text, and what their names begin with.
+/// The header entry in which the diffusers library stores training settings as JSON, and the prefix of their names.
 const ENTRY: &str = "lora_adapter_metadata";
 const PREFIX: &str = "transformer.";
 
-/// The settings of the training that scale a file's pairs; without any, nothing is said.
+/// The training settings that scale a file's pairs.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     /// The alpha of all pairs.
     alpha: Option<f32>,
-    /// The alphas of some maps, by the end of their name.
+    /// The alphas of some layers, by the end of their name.
     patterns: Vec<(String, f32)>,
-    /// Whether alpha is divided by the rank's square root rather than by the rank (Kalajdzievski 2023).
+    /// Whether alpha is divided by the square root of the rank instead of the rank (rsLoRA, Kalajdzievski 2023).
     pub(super) by_root: bool,
 }
 
@@ -50,13 +50,13 @@ impl Settings {
         Ok(Self { alpha, patterns, by_root })
     }
 
-    /// The alpha of a map, where anything is said.
+    /// The alpha of a layer, if the settings have one.
     pub(super) fn alpha(&self, name: &str) -> Option<f32> {
         self.patterns.iter().find(|(end, _)| ends(name, end)).map(|(_, alpha)| *alpha).or(self.alpha)
     }
 }
 
-/// Whether a name is another one, or ends with it after a dot.
+/// Whether `name` equals `end`, or ends with it after a dot.
 fn ends(name: &str, end: &str) -> bool {
     name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

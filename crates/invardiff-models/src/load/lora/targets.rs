@@ -1,4 +1,4 @@
-//! The maps of a model that a LoRA file can change.
+//! The layers of a model that a LoRA file can change.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -6,19 +6,20 @@ use std::convert::Infallible;
 use burn::tensor::{Device, Tensor};
 
 use super::keys::flat;
-use crate::dit::Weights;
-use crate::load::layout::{KeyLayout, Source};
+use crate::load::layout::KeyLayout;
+use crate::load::source::Source;
+use crate::nn::Weights;
 
-/// The linear maps of a model under the names of every layout. Building the model lists them.
+/// The linear layers of a model under the names of every layout; building the model lists them.
 pub(in crate::load) struct Targets<'a> {
     source: &'a dyn Fn(KeyLayout, &str) -> Source,
     device: &'a Device,
-    /// Rows and columns of a map, by its flat name.
+    /// Rows and columns of a layer, by its flat name.
     sizes: BTreeMap<String, [usize; 2]>,
 }
 
 impl<'a> Targets<'a> {
-    /// `source` tells where a layout has a weight with a name of the model's.
+    /// `source` tells where a layout stores a weight that the model asks for.
     pub(in crate::load) fn new(source: &'a dyn Fn(KeyLayout, &str) -> Source, device: &'a Device) -> Self {
         Self { source, device, sizes: BTreeMap::new() }
     }
@@ -51,7 +52,7 @@ impl Weights for Targets<'_> {
                     }
                     Source::Part { key, axis: 0, whole, .. } => self.add(&key, [whole, columns]),
                     Source::Part { key, whole, .. } => self.add(&key, [rows, whole]),
-                    // Copies would have to change alike, and the rest is no map of these models.
+                    // Copies would have to change alike, and the rest are no linear layers of these models.
                     Source::Copies(_) | Source::Pointwise(_) | Source::Values(_) => {}
                 }
             }
@@ -60,7 +61,7 @@ impl Weights for Targets<'_> {
     }
 }
 
-/// Rows and columns of a weight that is a linear map; a convolution's columns are all values of its window.
+/// Rows and columns of a weight that is a matrix; the columns of a convolution are all values of its window.
 pub(super) fn matrix(key: &str, shape: &[usize]) -> Option<[usize; 2]> {
     match shape {
         [rows, rest @ ..] if !rest.is_empty() && key.ends_with(".weight") => {

@@ -8,7 +8,7 @@ use burn::tensor::module::{attention, layer_norm};
 use burn::tensor::ops::AttentionModuleOptions;
 
 use super::config::ClipActivation;
-use crate::dit::project;
+use crate::nn::project;
 
 /// One block: attention and feed-forward, each normalised and added.
 #[derive(Module, Debug)]
@@ -51,16 +51,16 @@ impl ClipNorm {
     }
 }
 
-/// Multi-head self-attention over a token and those before it.
+/// Multi-head causal self-attention: a token attends to itself and earlier tokens.
 #[derive(Module, Debug)]
 pub struct ClipAttention {
-    /// To the queries.
+    /// Projects to queries.
     pub q: Linear,
-    /// To the keys.
+    /// Projects to keys.
     pub k: Linear,
-    /// To the values.
+    /// Projects to values.
     pub v: Linear,
-    /// The output map.
+    /// The output projection.
     pub out: Linear,
     #[module(skip)]
     pub(super) heads: usize,
@@ -81,12 +81,12 @@ impl ClipAttention {
     }
 }
 
-/// Feed-forward: two linear maps with an activation between.
+/// Feed-forward: two linear layers with an activation between them.
 #[derive(Module, Debug)]
 pub struct ClipMlp {
-    /// To the wide layer.
+    /// From `hidden_size` to `intermediate_size`.
     pub fc1: Linear,
-    /// Back.
+    /// From `intermediate_size` back to `hidden_size`.
     pub fc2: Linear,
     #[module(skip)]
     pub(super) activation: ClipActivation,

@@ -1,24 +1,28 @@
-//! A CLIP text model from named weights, whatever they come from.
+//! Builds a CLIP text model from named weights.
 
 use burn::module::Param;
 use burn::tensor::{DType, Device};
 
 use super::block::{ClipAttention, ClipBlock, ClipMlp, ClipNorm};
 use super::{ClipConfig, ClipText};
-use crate::build::Build;
-use crate::dit::{ConfigError, Weights};
-use crate::random::Random;
+use crate::nn::{Build, Init, Sizes, Weights};
+use crate::{ConfigError, random};
+
+impl Sizes for ClipConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        Self::validate(self)
+    }
+
+    fn name(&self) -> String {
+        Self::name(self)
+    }
+}
 
 impl Build for ClipText {
     type Config = ClipConfig;
 
     /// Names are those of the transformers library, without the `text_model.` before them.
-    fn build<W: Weights>(
-        config: &ClipConfig,
-        weights: &mut W,
-        _: DType,
-        _: &Device,
-    ) -> Result<Self, W::Error> {
+    fn build<W: Weights>(config: &ClipConfig, weights: &mut W, _: &Device) -> Result<Self, W::Error> {
         let dim = config.hidden_size;
         let tokens = weights.tensor("embeddings.token_embedding.weight", [config.vocab_size, dim])?;
         let positions =
@@ -33,10 +37,14 @@ impl Build for ClipText {
             config: config.clone(),
         })
     }
+
+    fn init(_: &ClipConfig, key: &str, shape: &[usize]) -> Init {
+        Init::usual(shape, key.contains("layer_norm") && key.ends_with(".weight"))
+    }
 }
 
 fn block<W: Weights>(config: &ClipConfig, weights: &mut W, layer: usize) -> Result<ClipBlock, W::Error> {
-    let (dim, wide) = (config.hidden_size, config.intermediate_size);
+    let (dim, hidden) = (config.hidden_size, config.intermediate_size);
     let name = |part: &str| format!("encoder.layers.{layer}.{part}");
     Ok(ClipBlock {
         norm1: norm(config, weights, &name("layer_norm1"))?,
@@ -49,8 +57,8 @@ fn block<W: Weights>(config: &ClipConfig, weights: &mut W, layer: usize) -> Resu
         },
         norm2: norm(config, weights, &name("layer_norm2"))?,
         mlp: ClipMlp {
-            fc1: weights.linear(&name("mlp.fc1"), dim, wide)?,
-            fc2: weights.linear(&name("mlp.fc2"), wide, dim)?,
+            fc1: weights.linear(&name("mlp.fc1"), dim, hidden)?,
+            fc2: weights.linear(&name("mlp.fc2"), hidden, dim)?,
             activation: config.hidden_act,
         },
     })
@@ -63,7 +71,7 @@ fn norm<W: Weights>(config: &ClipConfig, weights: &mut W, key: &str) -> Result<C
 }
 
 impl ClipText {
-    /// A CLIP text model with random weights, rounded to `dtype`, the same on every machine for the same seed.
+    /// A CLIP text model with seeded random weights, rounded to `dtype`, the same on every machine for the same seed.
     ///
     /// # Errors
     /// [`ConfigError::Field`] when the sizes do not fit together.
@@ -73,10 +81,6 @@ impl ClipText {
         dtype: DType,
         device: &Device,
     ) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let is_norm = |key: &str| key.contains("layer_norm") && key.ends_with(".weight");
-        let Ok(model) =
-            Self::build(config, &mut Random { seed, dtype, device, is_norm: &is_norm }, dtype, device);
-        Ok(model)
+        random::seeded(config, seed, dtype, device)
     }
 }

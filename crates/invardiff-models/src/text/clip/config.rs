@@ -3,30 +3,30 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dit::{ConfigError, require};
+use crate::config::{ConfigError, require};
 
-/// A CLIP text model, as the `config.json` of the transformers library has it; keys that it does not know are ignored.
+/// The sizes of a CLIP text model, as in the `config.json` of the transformers library; unknown keys are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClipConfig {
-    /// Tokens that it knows.
+    /// Number of tokens in the vocabulary.
     pub vocab_size: usize,
     /// Channels of a token.
     pub hidden_size: usize,
-    /// Width of the feed-forward's middle.
+    /// Hidden width of the feed-forward.
     pub intermediate_size: usize,
     /// Number of blocks.
     pub num_hidden_layers: usize,
-    /// Attention heads of a block.
+    /// Attention heads per block.
     pub num_attention_heads: usize,
-    /// The most tokens of a prompt.
+    /// The largest number of tokens of a prompt.
     pub max_position_embeddings: usize,
-    /// What is between the two maps of the feed-forward.
+    /// The activation between the two layers of the feed-forward.
     #[serde(default)]
     pub hidden_act: ClipActivation,
     /// Epsilon of the norms.
     #[serde(default = "hundred_thousandth")]
     pub layer_norm_eps: f64,
-    /// The token that ends a prompt; 2 stands for the one with the highest id, whatever its own.
+    /// The token that ends a prompt; 2 means the token with the highest id, as in older configurations.
     #[serde(default = "end_of_text")]
     pub eos_token_id: u32,
 }
@@ -35,7 +35,7 @@ pub struct ClipConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClipActivation {
-    /// `x * sigmoid(1.702 x)`, as OpenAI's models have it.
+    /// `x * sigmoid(1.702 x)`, used by OpenAI's models.
     #[default]
     QuickGelu,
     /// The exact GELU.
@@ -81,7 +81,7 @@ impl ClipConfig {
         Ok(config)
     }
 
-    /// Refuses sizes that do not fit together.
+    /// Checks that the sizes fit together.
     ///
     /// # Errors
     /// [`ConfigError::Field`] with the field, its value and what is allowed.

@@ -1,4 +1,4 @@
-//! Self-attention with a bias by distance.
+//! Self-attention with a bias that depends on the distance of tokens.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -6,18 +6,18 @@ use burn::tensor::Tensor;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 
-use crate::dit::project;
+use crate::nn::project;
 
-/// Multi-head self-attention without biases in its maps, and without a scale of its scores.
+/// Multi-head self-attention; its projections have no biases and its scores are not scaled.
 #[derive(Module, Debug)]
 pub struct T5Attention {
-    /// To the queries.
+    /// Projects to queries.
     pub q: Linear,
-    /// To the keys.
+    /// Projects to keys.
     pub k: Linear,
-    /// To the values.
+    /// Projects to values.
     pub v: Linear,
-    /// The output map.
+    /// The output projection.
     pub o: Linear,
     #[module(skip)]
     pub(super) heads: usize,

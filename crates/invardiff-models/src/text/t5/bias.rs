@@ -1,13 +1,13 @@
-//! What the distance of two tokens adds to their attention score.
+//! The bias that the distance of two tokens adds to their attention score.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// A learned score for each range of distances and each head, the same in all blocks (T5, section 2.1).
+/// A learned bias per distance range and head, shared by all blocks (T5, section 2.1).
 #[derive(Module, Debug)]
 pub struct PositionBias {
-    /// One row a range of distances, `[buckets, heads]`. Rows of the lower half are of tokens that come before or are the
-    /// same, those of the upper half of tokens that come after.
+    /// One row per distance range, `[buckets, heads]`. The first half is for keys at or before the query, the second half for
+    /// keys after it.
     pub table: Param<Tensor<2>>,
     #[module(skip)]
     pub(super) max_distance: usize,
@@ -15,7 +15,7 @@ pub struct PositionBias {
 
 impl PositionBias {
     /// # Shapes
-    /// - result: `[1, heads, tokens, tokens]`, of (query, key)
+    /// - result: `[1, heads, tokens, tokens]`, indexed by (query, key)
     pub fn forward(&self, tokens: usize) -> Tensor<4> {
         let table = self.table.val();
         let ([buckets, heads], device) = (table.dims(), table.device());
@@ -33,8 +33,8 @@ impl PositionBias {
     }
 }
 
-/// The row for a key `offset` tokens after its query, with `buckets` rows for each direction: one a distance for the lower
-/// half, then ranges that grow with the logarithm, up to `max_distance`. In f32, as the reference rounds.
+/// The row for a key `offset` tokens after its query, with `buckets` rows per direction: the first half has one row per
+/// distance, the second half has ranges that grow logarithmically up to `max_distance`. In f32, as the reference rounds.
 fn bucket(offset: i64, buckets: usize, max_distance: usize) -> usize {
     let direction = if offset > 0 { buckets } else { 0 };
     let (distance, exact) = (offset.unsigned_abs() as usize, buckets / 2);

@@ -5,8 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 
 use super::attention::T5Attention;
-use crate::dit::{gelu_tanh, project};
-use crate::flux::within_range;
+use crate::nn::{gelu_tanh, project, within_range};
 
 /// One block: attention and feed-forward, each normalised and added.
 #[derive(Module, Debug)]
@@ -34,11 +33,11 @@ impl T5Block {
 /// The gated feed-forward of T5 v1.1: `wo (gelu(wi_0 x) * wi_1 x)`.
 #[derive(Module, Debug)]
 pub struct T5FeedForward {
-    /// To the half that passes the GELU.
+    /// Projects to the hidden width; its output passes the GELU.
     pub wi_0: Linear,
-    /// To the half that it scales.
+    /// Projects to the hidden width; its output is scaled by that of the GELU.
     pub wi_1: Linear,
-    /// Back.
+    /// From the hidden width back to `d_model`.
     pub wo: Linear,
 }
 
@@ -51,7 +50,7 @@ impl T5FeedForward {
     }
 }
 
-/// Root-mean-square norm over the channels: the mean is not taken out.
+/// Root-mean-square norm over the channels; the mean is not subtracted.
 #[derive(Module, Debug)]
 pub struct T5Norm {
     /// The learned scale, `[d_model]`.
@@ -61,7 +60,7 @@ pub struct T5Norm {
 }
 
 impl T5Norm {
-    /// The mean square is taken in f32, whatever the weights.
+    /// Computes the mean square in f32, whatever the type of the weights.
     ///
     /// # Shapes
     /// - `x`, result: `[batch, tokens, d_model]`

@@ -1,4 +1,4 @@
-//! A T5 encoder from named weights, whatever they come from.
+//! Builds a T5 encoder from named weights.
 
 use burn::module::Param;
 use burn::tensor::{DType, Device};
@@ -7,15 +7,24 @@ use super::attention::T5Attention;
 use super::bias::PositionBias;
 use super::block::{T5Block, T5FeedForward, T5Norm};
 use super::{T5Config, T5Encoder};
-use crate::build::Build;
-use crate::dit::{ConfigError, Weights};
-use crate::random::Random;
+use crate::nn::{Build, Init, Sizes, Weights};
+use crate::{ConfigError, random};
+
+impl Sizes for T5Config {
+    fn validate(&self) -> Result<(), ConfigError> {
+        Self::validate(self)
+    }
+
+    fn name(&self) -> String {
+        Self::name(self)
+    }
+}
 
 impl Build for T5Encoder {
     type Config = T5Config;
 
     /// Names are those of the transformers library.
-    fn build<W: Weights>(config: &T5Config, weights: &mut W, _: DType, _: &Device) -> Result<Self, W::Error> {
+    fn build<W: Weights>(config: &T5Config, weights: &mut W, _: &Device) -> Result<Self, W::Error> {
         let table = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight";
         let rows = [config.relative_attention_num_buckets, config.num_heads];
         Ok(Self {
@@ -31,10 +40,14 @@ impl Build for T5Encoder {
             config: config.clone(),
         })
     }
+
+    fn init(_: &T5Config, key: &str, shape: &[usize]) -> Init {
+        Init::usual(shape, key.ends_with("layer_norm.weight"))
+    }
 }
 
 fn block<W: Weights>(config: &T5Config, weights: &mut W, layer: usize) -> Result<T5Block, W::Error> {
-    let (dim, wide, inner) = (config.d_model, config.d_ff, config.num_heads * config.d_kv);
+    let (dim, hidden, inner) = (config.d_model, config.d_ff, config.num_heads * config.d_kv);
     let name = |part: &str| format!("encoder.block.{layer}.layer.{part}");
     Ok(T5Block {
         norm1: norm(config, weights, &name("0.layer_norm.weight"))?,
@@ -47,9 +60,9 @@ fn block<W: Weights>(config: &T5Config, weights: &mut W, layer: usize) -> Result
         },
         norm2: norm(config, weights, &name("1.layer_norm.weight"))?,
         feed_forward: T5FeedForward {
-            wi_0: weights.matrix(&name("1.DenseReluDense.wi_0"), dim, wide)?,
-            wi_1: weights.matrix(&name("1.DenseReluDense.wi_1"), dim, wide)?,
-            wo: weights.matrix(&name("1.DenseReluDense.wo"), wide, dim)?,
+            wi_0: weights.matrix(&name("1.DenseReluDense.wi_0"), dim, hidden)?,
+            wi_1: weights.matrix(&name("1.DenseReluDense.wi_1"), dim, hidden)?,
+            wo: weights.matrix(&name("1.DenseReluDense.wo"), hidden, dim)?,
         },
     })
 }
@@ -60,15 +73,11 @@ fn norm<W: Weights>(config: &T5Config, weights: &mut W, key: &str) -> Result<T5N
 }
 
 impl T5Encoder {
-    /// A T5 encoder with random weights, rounded to `dtype`, the same on every machine for the same seed.
+    /// A T5 encoder with seeded random weights, rounded to `dtype`, the same on every machine for the same seed.
     ///
     /// # Errors
     /// [`ConfigError::Field`] when the sizes do not fit together.
     pub fn random(config: &T5Config, seed: u64, dtype: DType, device: &Device) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let is_norm = |key: &str| key.ends_with("layer_norm.weight");
-        let Ok(encoder) =
-            Self::build(config, &mut Random { seed, dtype, device, is_norm: &is_norm }, dtype, device);
-        Ok(encoder)
+        random::seeded(config, seed, dtype, device)
     }
 }

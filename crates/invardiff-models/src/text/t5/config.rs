@@ -3,27 +3,27 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dit::{ConfigError, require};
+use crate::config::{ConfigError, require};
 
-/// A T5 encoder, as the `config.json` of the transformers library has it; keys that it does not know are ignored.
+/// The sizes of a T5 encoder, as in the `config.json` of the transformers library; unknown keys are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct T5Config {
-    /// Tokens that it knows.
+    /// Number of tokens in the vocabulary.
     pub vocab_size: usize,
     /// Channels of a token.
     pub d_model: usize,
-    /// Channels of one attention head; all heads together need not be as wide as a token.
+    /// Channels of one attention head; all heads together may be wider or narrower than a token.
     pub d_kv: usize,
-    /// Width of the feed-forward's middle.
+    /// Hidden width of the feed-forward.
     pub d_ff: usize,
     /// Number of blocks.
     pub num_layers: usize,
-    /// Attention heads of a block.
+    /// Attention heads per block.
     pub num_heads: usize,
-    /// Distances between tokens that are told apart, both directions together.
+    /// Number of distance ranges with a bias of their own, both directions together.
     #[serde(default = "thirty_two")]
     pub relative_attention_num_buckets: usize,
-    /// From here on all distances are one.
+    /// All distances from this one on share one bias.
     #[serde(default = "hundred_and_twenty_eight")]
     pub relative_attention_max_distance: usize,
     /// Epsilon of the norms.
@@ -36,7 +36,7 @@ pub struct T5Config {
 /// The kind of feed-forward in a T5 block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum T5Activation {
-    /// Version 1.1: one half passes a GELU (tanh approximation) and scales the other.
+    /// T5 v1.1: one projection passes a GELU (tanh approximation) and scales the other.
     #[serde(rename = "gated-gelu")]
     GatedGelu,
 }
@@ -85,7 +85,7 @@ impl T5Config {
         Ok(config)
     }
 
-    /// Refuses sizes that do not fit together.
+    /// Checks that the sizes fit together.
     ///
     /// # Errors
     /// [`ConfigError::Field`] with the field, its value and what is allowed.
@@ -117,8 +117,8 @@ impl T5Config {
         require(epsilon > 0.0 && epsilon < 1.0, "layer_norm_epsilon", &epsilon, || "between 0 and 1".into())
     }
 
-    /// The model's name: `t5-v1_1-xxl` where it is that one, otherwise one that spells the sizes, such as `t5-3x32`
-    /// (blocks x width).
+    /// The model's name: `t5-v1_1-xxl` for that model, otherwise one that spells the sizes, such as `t5-3x32` (blocks x
+    /// width).
     pub fn name(&self) -> String {
         if *self == Self::xxl() {
             return "t5-v1_1-xxl".into();

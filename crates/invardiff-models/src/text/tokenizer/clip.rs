@@ -16,22 +16,22 @@ use super::fit::{self, Fit};
 use super::settings::Settings;
 use super::{Encoded, TokenizerError};
 
-/// What CLIP's words are: contractions, runs of letters, single digits, runs of anything else.
+/// The words of CLIP: contractions, runs of letters, single digits, runs of anything else.
 const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
-/// What the last token of a word ends with.
+/// The suffix of a word's last token.
 const WORD_END: &str = "</w>";
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
-/// Tokens of a prompt where nothing else is said.
+/// Tokens per prompt unless the tokenizer's settings say otherwise.
 const LENGTH: usize = 77;
 
-/// The tokens of a CLIP text model: byte pairs of the lower-cased prompt, from a `tokenizer.json` or from `vocab.json` and
-/// `merges.txt`.
+/// The tokenizer of a CLIP text model: byte-pair encoding of the lower-cased prompt, from a `tokenizer.json` or from
+/// `vocab.json` and `merges.txt`.
 #[derive(Clone, Debug)]
 pub struct ClipTokenizer(Fit);
 
 impl ClipTokenizer {
-    /// Opens a `tokenizer.json`, or what is in a folder (`tokenizer` of FLUX.1): that, or `vocab.json` with `merges.txt`.
+    /// Opens a `tokenizer.json` or a folder (`tokenizer` of FLUX.1) with either `tokenizer.json` or `vocab.json` and `merges.txt`.
     /// Prompts are cut and padded to the `model_max_length` in the `tokenizer_config.json` beside it, or 77 tokens.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl ClipTokenizer {
         Ok(Self(Fit::new(tokenizer, file.display().to_string(), 2, pad, length)?))
     }
 
-    /// The ids of a prompt: one that begins it, its tokens, one that ends it, and padding.
+    /// The ids of a prompt: start token, tokens, end token, padding.
     ///
     /// # Errors
     /// [`TokenizerError::Prompt`] when the tokenizer refuses it.
@@ -64,13 +64,13 @@ impl ClipTokenizer {
         Ok(Encoded { cut, ..encoded })
     }
 
-    /// The number of ids of every prompt.
+    /// The number of ids per prompt.
     pub fn max_length(&self) -> usize {
         self.0.length()
     }
 }
 
-/// A tokenizer of a vocabulary and its merges, put together as the transformers library does.
+/// Builds a tokenizer from a vocabulary and its merges, as the transformers library does.
 fn assemble(vocab: &Path, merges: &Path, settings: &Settings) -> Result<Tokenizer, TokenizerError> {
     let file = format!("{} and merges.txt", vocab.display());
     let refuse = |detail: String| TokenizerError::Format { file: file.clone(), detail };

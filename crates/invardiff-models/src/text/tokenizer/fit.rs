@@ -1,4 +1,4 @@
-//! Prompts of one length.
+//! Truncation and padding to one length.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use tokenizers::Tokenizer;
 
 use super::{Encoded, TokenizerError};
 
-/// A tokenizer whose prompts are all of one length.
+/// A tokenizer that truncates and pads every prompt to one length.
 #[derive(Clone, Debug)]
 pub(super) struct Fit {
     tokenizer: Tokenizer,
     length: usize,
-    /// Fills up short prompts.
+    /// The padding token.
     pad: u32,
-    /// Ends every prompt.
+    /// The token that ends every prompt.
     end: u32,
 }
 
@@ -26,8 +26,7 @@ pub(super) fn open(path: &Path) -> Result<Tokenizer, TokenizerError> {
 }
 
 impl Fit {
-    /// `special` is the number of tokens that begin and end every prompt, the last of which ends it; `file` is the
-    /// tokenizer's, for errors.
+    /// `special` is the number of start and end tokens of every prompt; `file` is named in errors.
     pub(super) fn new(
         mut tokenizer: Tokenizer,
         file: String,
@@ -36,7 +35,7 @@ impl Fit {
         length: usize,
     ) -> Result<Self, TokenizerError> {
         let refuse = |detail| TokenizerError::Format { file: file.clone(), detail };
-        // Both are done here, so that what is cut is known.
+        // Truncation and padding are done here, so that the truncated text is known.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| refuse(error.to_string()))?;
         let empty = tokenizer.encode("", true).map_err(|error| refuse(error.to_string()))?;
@@ -62,7 +61,7 @@ impl Fit {
         self.length
     }
 
-    /// Cuts what is too long before the token that ends it, as the reference does, and fills up what is too short.
+    /// Truncates long prompts before their end token, as the reference does, and pads short ones.
     pub(super) fn encode(&self, prompt: &str) -> Result<Encoded, TokenizerError> {
         let refuse = |error: tokenizers::Error| TokenizerError::Prompt { detail: error.to_string() };
         let encoding = self.tokenizer.encode(prompt, true).map_err(refuse)?;

@@ -1,4 +1,4 @@
-//! What stands beside a tokenizer about the tokens that are not the prompt's.
+//! The settings file beside a tokenizer.
 
 use std::path::Path;
 
@@ -6,18 +6,18 @@ use serde::Deserialize;
 
 use super::TokenizerError;
 
-/// The `tokenizer_config.json` of the transformers library; absent, nothing is known.
+/// The `tokenizer_config.json` of the transformers library; every setting is optional.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Settings {
     bos_token: Option<Special>,
     eos_token: Option<Special>,
     unk_token: Option<Special>,
     pad_token: Option<Special>,
-    /// Some tokenizers that have no limit say 1e30.
+    /// 1e30 in tokenizers without a limit.
     model_max_length: Option<f64>,
 }
 
-/// A token as its text, or as an object around it.
+/// A token, written as its text or as an object.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Special {
@@ -25,7 +25,7 @@ enum Special {
     Object { content: String },
 }
 
-/// The longest limit that is one.
+/// Larger limits mean no limit.
 const LONGEST: f64 = 1e6;
 
 impl Settings {
@@ -59,7 +59,7 @@ impl Settings {
         self.pad_token.as_ref().map(Special::text)
     }
 
-    /// The most tokens of a prompt, where there is a limit.
+    /// The largest number of tokens per prompt, if there is a limit.
     pub(super) fn max_length(&self) -> Option<usize> {
         self.model_max_length.filter(|length| (1.0..LONGEST).contains(length)).map(|length| length as usize)
     }

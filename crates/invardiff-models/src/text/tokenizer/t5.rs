@@ -6,16 +6,16 @@ use super::fit::{self, Fit};
 use super::settings::Settings;
 use super::{Encoded, TokenizerError};
 
-/// The tokens of a T5 encoder: a SentencePiece unigram model, from a `tokenizer.json`.
+/// The tokenizer of a T5 encoder: a SentencePiece unigram model, from a `tokenizer.json`.
 #[derive(Clone, Debug)]
 pub struct T5Tokenizer(Fit);
 
 impl T5Tokenizer {
-    /// Opens a `tokenizer.json`, or the one in a folder (`tokenizer_2` of FLUX.1). Prompts are cut and padded to
+    /// Opens a `tokenizer.json`, or the one in a folder (`tokenizer_2` of FLUX.1). Prompts are truncated and padded to
     /// `max_sequence_length` tokens: 512 in FLUX.1-dev, 256 in FLUX.1-schnell.
     ///
     /// # Errors
-    /// [`TokenizerError`] names the file, or the length that leaves no room.
+    /// [`TokenizerError`] names the file or the length.
     pub fn load(path: impl AsRef<Path>, max_sequence_length: usize) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
         let file = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
@@ -30,15 +30,15 @@ impl T5Tokenizer {
         Ok(Self(Fit::new(tokenizer, name, 1, pad, max_sequence_length)?))
     }
 
-    /// The ids of a prompt: its tokens, the one that ends it, and padding.
+    /// The ids of a prompt: tokens, end token, padding.
     ///
     /// # Errors
-    /// [`TokenizerError::Prompt`] for characters that the vocabulary has no token for, where it has none for that either.
+    /// [`TokenizerError::Prompt`] when the vocabulary has neither a token for a character nor one for unknown characters.
     pub fn encode(&self, prompt: &str) -> Result<Encoded, TokenizerError> {
         self.0.encode(prompt)
     }
 
-    /// The number of ids of every prompt.
+    /// The number of ids per prompt.
     pub fn max_length(&self) -> usize {
         self.0.length()
     }

@@ -1,12 +1,13 @@
-//! A configuration read off the shapes of the weights.
+//! A configuration read off the shapes of a FLUX transformer's weights.
 
 use crate::FluxConfig;
-use crate::load::LoadError;
 use crate::load::checkpoint::Checkpoint;
-use crate::load::infer::Shapes;
+use crate::load::error::LoadError;
 use crate::load::layout::KeyLayout;
 
-/// Names of the keys that tell the sizes.
+use super::Shapes;
+
+/// Names of the keys whose shapes tell the sizes.
 struct Names {
     image: &'static str,
     text: &'static str,
@@ -14,7 +15,7 @@ struct Names {
     guidance: &'static str,
     double: &'static str,
     single: &'static str,
-    /// The norms of a double-stream block's and of a single-stream block's queries.
+    /// The query norms of a double-stream and of a single-stream block.
     norms: [&'static str; 2],
 }
 
@@ -38,9 +39,9 @@ const DIFFUSERS: Names = Names {
     norms: ["transformer_blocks.0.attn.norm_q.weight", "single_transformer_blocks.0.attn.norm_q.weight"],
 };
 
-/// The configuration of weights that come without one. All but how positions turn the channels of a head is in the
-/// shapes; that is known for the published models alone.
-pub(in crate::load) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<FluxConfig, LoadError> {
+/// The configuration of weights that come without one. The shapes tell everything but how positions rotate the channels of a
+/// head, which is known for the published models only.
+pub(crate) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<FluxConfig, LoadError> {
     let names = match layout {
         KeyLayout::Original => ORIGINAL,
         KeyLayout::Diffusers => DIFFUSERS,

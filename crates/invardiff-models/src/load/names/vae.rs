@@ -1,33 +1,35 @@
-//! Under which names files keep the weights of a KL autoencoder.
+//! The names of a KL autoencoder's weights in files.
 
 use crate::VaeConfig;
 use crate::load::checkpoint::Checkpoint;
-use crate::load::layout::{KeyLayout, Source};
+use crate::load::layout::KeyLayout;
+use crate::load::source::Source;
 
-impl KeyLayout {
-    /// The key that tells the layout of a KL autoencoder.
-    pub(crate) fn vae_signature(self) -> &'static str {
-        match self {
-            Self::Original => "decoder.mid.block_1.norm1.weight",
-            Self::Diffusers => "decoder.mid_block.resnets.0.norm1.weight",
-        }
-    }
+/// Where checkpoints of a whole pipeline in one file keep the autoencoder.
+pub(crate) const SECTIONS: [&str; 1] = ["first_stage_model"];
 
-    /// Where a weight with this name of [`AutoencoderKl`](crate::AutoencoderKl)'s building is to be found.
-    pub(crate) fn vae_source(self, key: &str, checkpoint: &Checkpoint, config: &VaeConfig) -> Source {
-        let name = match self {
-            Self::Original => original(key, config.block_out_channels.len()),
-            Self::Diffusers => older_attention(key)
-                .filter(|older| checkpoint.shape(key).is_none() && checkpoint.shape(older).is_some())
-                .unwrap_or_else(|| key.to_owned()),
-        };
-        // The maps of attention may be stored as convolutions of single pixels.
-        let is_conv = checkpoint.shape(&name).is_some_and(|shape| shape.len() == 4);
-        if is_conv && key.contains(".attentions.") { Source::Pointwise(name) } else { Source::Key(name) }
+/// The key that identifies a layout.
+pub(crate) fn signature(layout: KeyLayout) -> &'static str {
+    match layout {
+        KeyLayout::Original => "decoder.mid.block_1.norm1.weight",
+        KeyLayout::Diffusers => "decoder.mid_block.resnets.0.norm1.weight",
     }
 }
 
-/// The name that diffusers had for a map of attention before version 0.12.
+/// Where `layout` stores the weight with this name in diffusers' state dict.
+pub(crate) fn source(layout: KeyLayout, key: &str, config: &VaeConfig, checkpoint: &Checkpoint) -> Source {
+    let name = match layout {
+        KeyLayout::Original => original(key, config.block_out_channels.len()),
+        KeyLayout::Diffusers => older_attention(key)
+            .filter(|older| checkpoint.shape(key).is_none() && checkpoint.shape(older).is_some())
+            .unwrap_or_else(|| key.to_owned()),
+    };
+    // The linear layers of attention may be stored as 1 x 1 convolutions.
+    let is_conv = checkpoint.shape(&name).is_some_and(|shape| shape.len() == 4);
+    if is_conv && key.contains(".attentions.") { Source::Pointwise(name) } else { Source::Key(name) }
+}
+
+/// The name that a linear layer of attention had in diffusers before version 0.12.
 fn older_attention(key: &str) -> Option<String> {
     let (stem, part) = key.split_once(".attentions.0.")?;
     let (part, field) = part.rsplit_once('.')?;
@@ -41,7 +43,7 @@ fn older_attention(key: &str) -> Option<String> {
     Some(format!("{stem}.attentions.0.{part}.{field}"))
 }
 
-/// The original numbers the decoder's resolutions like the encoder's, that of the picture first.
+/// The original numbers the resolutions of the decoder like those of the encoder, the image's first.
 fn original(key: &str, resolutions: usize) -> String {
     let parts: Vec<&str> = key.split('.').collect();
     match parts[..] {

@@ -1,39 +1,41 @@
-//! Under which names files keep the weights of a FLUX transformer.
+//! The names of a FLUX transformer's weights in files.
 
 use crate::FluxConfig;
-use crate::load::layout::{KeyLayout, Source};
+use crate::load::layout::KeyLayout;
+use crate::load::source::Source;
 
-impl KeyLayout {
-    /// The key that tells the layout of a FLUX transformer.
-    pub(crate) fn flux_signature(self) -> &'static str {
-        match self {
-            Self::Original => "img_in.weight",
-            Self::Diffusers => "time_text_embed.timestep_embedder.linear_1.weight",
-        }
-    }
+/// Where checkpoints of a whole pipeline in one file keep the transformer.
+pub(crate) const SECTIONS: [&str; 1] = ["model.diffusion_model"];
 
-    /// Where a weight with this name of [`Flux::build`](crate::Flux::build) is to be found.
-    pub(crate) fn flux_source(self, key: &str, config: &FluxConfig) -> Source {
-        let single = key.strip_prefix("single_blocks.").and_then(|rest| rest.split_once('.'));
-        let double = key.strip_prefix("double_blocks.").and_then(|rest| rest.split_once('.'));
-        match (self, single, double) {
-            (Self::Original, Some((layer, part)), _) => original_single(layer, part, config),
-            (Self::Original, None, _) => Source::Key(key.to_owned()),
-            (Self::Diffusers, Some((layer, part)), _) => diffusers_single(layer, part, config),
-            (Self::Diffusers, None, Some((layer, part))) => diffusers_double(layer, part),
-            (Self::Diffusers, None, None) => diffusers_outer(key),
-        }
+/// The key that identifies a layout.
+pub(crate) fn signature(layout: KeyLayout) -> &'static str {
+    match layout {
+        KeyLayout::Original => "img_in.weight",
+        KeyLayout::Diffusers => "time_text_embed.timestep_embedder.linear_1.weight",
     }
 }
 
-/// The original fuses the maps that enter a single-stream block, `linear1` with rows q, k, v, feed-forward, and those that
-/// leave it, `linear2` with columns attention, feed-forward.
+/// Where `layout` stores the weight with this name in the building of [`Flux`](crate::Flux).
+pub(crate) fn source(layout: KeyLayout, key: &str, config: &FluxConfig) -> Source {
+    let single = key.strip_prefix("single_blocks.").and_then(|rest| rest.split_once('.'));
+    let double = key.strip_prefix("double_blocks.").and_then(|rest| rest.split_once('.'));
+    match (layout, single, double) {
+        (KeyLayout::Original, Some((layer, part)), _) => original_single(layer, part, config),
+        (KeyLayout::Original, None, _) => Source::Key(key.to_owned()),
+        (KeyLayout::Diffusers, Some((layer, part)), _) => diffusers_single(layer, part, config),
+        (KeyLayout::Diffusers, None, Some((layer, part))) => diffusers_double(layer, part),
+        (KeyLayout::Diffusers, None, None) => diffusers_outer(key),
+    }
+}
+
+/// The original fuses the input layers of a single-stream block (`linear1`, with rows q, k, v, feed-forward) and its output
+/// layers (`linear2`, with columns attention, feed-forward).
 fn original_single(layer: &str, part: &str, config: &FluxConfig) -> Source {
-    let (dim, wide) = (config.hidden_size(), config.mlp_hidden());
+    let (dim, hidden) = (config.hidden_size(), config.mlp_hidden());
     let name = |part: &str| format!("single_blocks.{layer}.{part}");
     let (stem, field) = part.rsplit_once('.').unwrap_or((part, ""));
     let rows = |start| {
-        let (key, whole) = (name(&format!("linear1.{field}")), 3 * dim + wide);
+        let (key, whole) = (name(&format!("linear1.{field}")), 3 * dim + hidden);
         Source::Part { key, axis: 0, start, whole }
     };
     match stem {
@@ -46,7 +48,7 @@ fn original_single(layer: &str, part: &str, config: &FluxConfig) -> Source {
     }
 }
 
-/// Columns of the projection of a single-stream block, whose inputs are attention, then feed-forward.
+/// Columns of the projection of a single-stream block; its inputs are attention, then feed-forward.
 fn columns(key: String, start: usize, config: &FluxConfig) -> Source {
     Source::Part { key, axis: 1, start, whole: config.hidden_size() + config.mlp_hidden() }
 }
@@ -93,8 +95,8 @@ fn diffusers_double(layer: &str, part: &str) -> Source {
     Source::Key(name(&format!("{stem}.{field}")))
 }
 
-/// What is outside of the blocks. The output layer's modulation gives shift and scale in the original, scale and shift in
-/// diffusers.
+/// Names outside the blocks. The modulation of the output layer has shift before scale in the original, and scale before
+/// shift in diffusers.
 fn diffusers_outer(key: &str) -> Source {
     let (stem, field) = key.rsplit_once('.').unwrap_or((key, ""));
     let embedder = |name: &str, layer: u8| format!("time_text_embed.{name}_embedder.linear_{layer}.{field}");

@@ -1,0 +1,11 @@
+//! The range of half precision.
+
+use burn::tensor::{DType, Tensor};
+
+/// Clamps an f16 hidden state to the largest finite values, as the reference does; other types are returned unchanged.
+pub(crate) fn within_range(x: Tensor<3>) -> Tensor<3> {
+    match x.dtype() {
+        DType::F16 => x.clamp(-65504.0, 65504.0),
+        _ => x,
+    }
+}
