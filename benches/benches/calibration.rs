@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use criterion::Criterion;
 use invardiff_calib::{Concurrency, RecordOptions, Run, Session};
-use invardiff_plan::{Kind, Phases, Settings, Variant, WarmUp};
+use invardiff_plan::Kind;
+use invardiff_plan::two_phase::{Phases, Settings, Variant, WarmUp};
 use invardiff_runtime::{Full, sample};
 
 use crate::paired::paired;

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use criterion::Criterion;
-use invardiff_plan::{
-    CachePlan, DistanceTable, ErrorAtlas, GateSite, Kind, OutputForm, Phases, PlannerOptions, Settings,
-    TimeAxis, Topology, Variant, WarmUp, front, quantile, two_phase,
-};
+use invardiff_plan::least_error::{ErrorAtlas, PlannerOptions, front};
+use invardiff_plan::two_phase::{DistanceTable, Phases, Settings, Variant, WarmUp, quantile, two_phase};
+use invardiff_plan::{CachePlan, GateSite, Kind, OutputForm, TimeAxis, Topology};
 
 const STEPS: usize = 50;
 /// The authors calibrate DiT on 16 runs.

@@ -1,6 +1,7 @@
 //! The style of the workspace as a test.
 
 mod arrows;
+mod circles;
 mod features;
 mod library;
 mod links;
@@ -48,6 +49,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let files = files::list(root)?;
     let manifests = manifests(&files)?;
     let mut findings = arrows::check(&manifests);
+    findings.extend(circles::check(&files));
     findings.extend(sources::check(&files));
     findings.extend(links::check(root, &files));
     findings.extend(features::check(root, &manifests)?);

@@ -2,7 +2,8 @@
 use burn::nn::{Linear, LinearConfig, PaddingConfig1d::Same, conv::Conv1d, conv::Conv1dConfig};
 use burn::{module::Module, tensor::Device, tensor::Tensor, tensor::activation::silu};
 use invardiff_calib::{RecordOptions, Run, Session};
-use invardiff_plan::{Cost, Kind, Phases, Settings, Site, SiteSpec, Topology, Variant, WarmUp};
+use invardiff_plan::two_phase::{Phases, Settings, Variant, WarmUp};
+use invardiff_plan::{Cost, Kind, Site, SiteSpec, Topology};
 use invardiff_runtime::{Denoiser, Executor, FlowMatchEuler, Full, GaussianNoise, Replay, Shift, sample};
 
 const CONV: Kind = Kind::new("conv");

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::{ErrorAtlas, GateSite, OutputForm, PlanError, Site, TimeAxis};
+use invardiff_plan::least_error::ErrorAtlas;
+use invardiff_plan::{GateSite, OutputForm, PlanError, Site, TimeAxis};
 use invardiff_runtime::{Denoiser, Event, Executor, Full, Observed, Policy, Sampler};
 
 use crate::readings::Readings;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::{ChangeTable, Site};
+use invardiff_plan::Site;
+use invardiff_plan::methods::block_caching::ChangeTable;
 use invardiff_runtime::{Executor, Feature, Pass, Policy, Sampler, sample};
 use ndarray::Array2;
 

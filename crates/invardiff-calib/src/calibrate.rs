@@ -1,6 +1,7 @@
 //! Two-phase calibration: measure once, plan twice.
 
-use invardiff_plan::{CachePlan, DistanceTable, Settings, StepPair, TwoPhase, missing_pairs, two_phase};
+use invardiff_plan::CachePlan;
+use invardiff_plan::two_phase::{DistanceTable, Settings, StepPair, TwoPhase, missing_pairs, two_phase};
 use invardiff_runtime::{Denoiser, Sampler, sample};
 
 use crate::{CalibError, Pairs, Record, Run, Session, SharedDenoiser, Similarity, Streams};

@@ -1,7 +1,9 @@
 //! What `TeaCache` and `MagCache` are calibrated from.
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::{Magnitudes, PlanError, Site, TeaCacheFit};
+use invardiff_plan::methods::magcache::Magnitudes;
+use invardiff_plan::methods::teacache::TeaCacheFit;
+use invardiff_plan::{PlanError, Site};
 use invardiff_runtime::{Block, Executor, Feature, Pass, Passage, Policy, Sampler, relative_change, sample};
 
 use crate::readings::Readings;

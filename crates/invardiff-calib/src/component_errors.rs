@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::{ComponentErrors, Kind, Site, Topology};
+use invardiff_plan::methods::smoothcache::ComponentErrors;
+use invardiff_plan::{Kind, Site, Topology};
 use invardiff_runtime::{Executor, Feature, Pass, Policy, Sampler, sample};
 
 use crate::readings::Readings;

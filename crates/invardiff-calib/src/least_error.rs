@@ -8,7 +8,8 @@ mod strategy;
 pub use options::{CacheBudget, Goal, LeastErrorOptions};
 pub use strategy::SkipStrategy;
 
-use invardiff_plan::{CachePlan, ErrorAtlas, GateSite, PlannerOptions, Provenance, front};
+use invardiff_plan::least_error::{ErrorAtlas, PlannerOptions, front};
+use invardiff_plan::{CachePlan, GateSite, Provenance};
 use invardiff_runtime::{Guard, Sampler};
 
 use crate::{AtlasOptions, CalibError, ClosedLoop, Session, SharedDenoiser};

@@ -7,7 +7,7 @@
 //!   same uncached features, so one pass of the model serves both: a [`Record`] notes the distances of every step to those of
 //!   a window before it, and only what lies beyond is measured in a second pass.
 //! - [`Session::least_error`] makes the plan of least error for a [`Goal`]: it measures what every possible skip costs, plans
-//!   exactly ([`invardiff_plan::front`]), and replays what it planned. [`Session::price_skips`] keeps the measurement for many
+//!   exactly ([`invardiff_plan::least_error::front`]), and replays what it planned. [`Session::price_skips`] keeps the measurement for many
 //!   goals.
 //! - [`Session::closed_loop`] holds any plan or policy against the uncached samples.
 //! - [`Mix`] is Learning-to-Cache's blend of fresh and kept values, [`Session::block_changes`] what Block Caching plans from.

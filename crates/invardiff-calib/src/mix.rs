@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use invardiff_plan::{PairedStep, PlanError, Routers, Site};
+use invardiff_plan::methods::routers::{PairedStep, Routers};
+use invardiff_plan::{PlanError, Site};
 use invardiff_runtime::{Executor, Feature, Pass, Policy};
 
 use crate::CalibError;

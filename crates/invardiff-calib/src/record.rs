@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::{DistanceTable, EPSILON, Site, StepPair};
+use invardiff_plan::Site;
+use invardiff_plan::two_phase::{DistanceTable, EPSILON, StepPair};
 use invardiff_runtime::{Executor, Feature, Pass, Policy};
 
 use crate::readings::Readings;
@@ -200,7 +201,7 @@ impl Executor for RecordStep<'_, '_> {
     }
 }
 
-/// `||(b - a) + 1e-8||_1` as [`invardiff_plan::distance`] has it, in f32 on the device: over channels first, so that long
+/// `||(b - a) + 1e-8||_1` as [`invardiff_plan::two_phase::distance`] has it, in f32 on the device: over channels first, so that long
 /// sums keep their digits.
 ///
 /// # Shapes
@@ -213,7 +214,8 @@ fn l1(a: Tensor<3>, b: Tensor<3>) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use invardiff_plan::{Precision, SiteSpec, Topology, distance};
+    use invardiff_plan::two_phase::{Precision, distance};
+    use invardiff_plan::{SiteSpec, Topology};
 
     use super::*;
 

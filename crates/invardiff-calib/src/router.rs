@@ -2,7 +2,9 @@
 
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use invardiff_plan::{Draws, PlanError, Provenance, Routers, Site, Topology, pairs_of};
+use invardiff_plan::core::Draws;
+use invardiff_plan::methods::routers::{Routers, pairs_of};
+use invardiff_plan::{PlanError, Provenance, Site, Topology};
 use invardiff_runtime::{Denoiser, Full, GaussianNoise, Policy, RuntimeError, Sampler};
 use ndarray::Array2;
 

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 /// on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Similarity {
-    /// The stream, numbered as in a [`DistanceTable`](invardiff_plan::DistanceTable).
+    /// The stream, numbered as in a [`DistanceTable`](invardiff_plan::two_phase::DistanceTable).
     pub stream: usize,
     /// The later step, in sampling order.
     pub step: usize,

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use invardiff_plan::{DistanceTable, PlanError, Site, Topology};
+use invardiff_plan::two_phase::DistanceTable;
+use invardiff_plan::{PlanError, Site, Topology};
 
 /// The tensors that a calibration compares, numbered as in a [`DistanceTable`]: the trunk first, then the module streams in
 /// order of execution.

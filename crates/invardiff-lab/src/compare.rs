@@ -7,7 +7,10 @@ use burn::tensor::Tensor;
 use invardiff::{Pipeline, SamplerKind, on_processor};
 use invardiff_calib::Mix;
 use invardiff_eval::{Quality, Timings, alternate, psnr_each};
-use invardiff_plan::{CachePlan, Cost, Routers, SkipRule, Storage};
+use invardiff_plan::core::Storage;
+use invardiff_plan::methods::block_skip::SkipRule;
+use invardiff_plan::methods::routers::Routers;
+use invardiff_plan::{CachePlan, Cost};
 use invardiff_runtime::{
     Bypass, Denoiser, Event, Guard, Guarded, Meter, Observed, Replay, Sampler, ScaleShift,
 };

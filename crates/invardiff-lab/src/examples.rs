@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use invardiff::Pipeline;
 use invardiff_calib::Example;
 use invardiff_models::DitConfig;
-use invardiff_plan::Draws;
+use invardiff_plan::core::Draws;
 use invardiff_runtime::Sampler;
 use safetensors::{Dtype, SafeTensors};
 

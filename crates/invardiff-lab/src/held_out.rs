@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use invardiff::Pipeline;
-use invardiff_plan::{CachePlan, uniform_gate};
+use invardiff_plan::CachePlan;
+use invardiff_plan::methods::baseline::uniform_gate;
 use invardiff_report::{Group, Row, Table};
 use invardiff_runtime::{Denoiser, Sampler};
 

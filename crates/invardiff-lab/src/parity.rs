@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use invardiff_plan::Variant;
+use invardiff_plan::two_phase::Variant;
 
 pub(crate) use check::{Check, Measure, Measured};
 

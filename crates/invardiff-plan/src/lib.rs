@@ -1,79 +1,34 @@
 //! Feature-caching plans for diffusion transformers, as plain data.
 //!
-//! This crate knows nothing of tensors. It holds what a calibration measures ([`DistanceTable`], [`RateTable`]),
-//! the rule that turns measurements into a plan ([`quantile`], [`two_phase`]), the plan itself ([`CachePlan`]), its lowering into
-//! something that can run ([`Schedule`], with exact liveness and peak bytes), a cost model ([`Cost`]) and the file
-//! formats (versioned JSON, bincode, the books of the InvarDiff authors).
+//! This crate knows nothing of tensors. The names that everybody meets stand at the root; the others in modules by
+//! subject:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`core`](mod@core) | sites and topologies, [`CachePlan`], its lowering into a [`Schedule`] with exact liveness and peak bytes, [`Cost`], [`Provenance`] |
+//! | [`two_phase`] | distances and change rates of a calibration, quantile thresholds, and the plan that two phases make of them |
+//! | [`least_error`] | the error that each possible skip makes, measured once, and the plans of least error |
+//! | [`methods`] | other published methods: their rules, what they measure, and their plans |
+//! | [`formats`] | files: versioned JSON, bincode, the cache books of the InvarDiff authors, schedules and masks of other tools |
+//! | [`shapes`] | shapes of published models and the FLOPs of their modules |
+//! | [`lint`] | what is odd about a plan |
+//!
+//! Arrows run one way: `core` uses no other module, `formats` and `shapes` use `core` alone, the others use these.
 //!
 //! Conventions used everywhere:
 //! - steps are in *sampling order*: step 0 is the noisiest;
 //! - `true` in a gate or a matrix means **reuse** (the authors' convention);
 //! - sizes are per picture unless a name says otherwise; bytes are bytes, FLOPs are 2 x multiply-accumulate.
 
-mod atlas;
-mod baseline;
-mod block_caching;
-mod books;
-mod budget;
-mod cost;
-mod diff;
-mod distance;
-mod draws;
-mod dynamic;
-mod error;
-mod fit;
-mod fora;
-mod format;
-mod lint;
-mod paired;
-mod plan;
-mod planner;
-mod provenance;
-mod quantile;
-mod rates;
-mod routers;
-mod rule;
-mod schedule;
-mod shapes;
-mod site;
-mod smooth_cache;
-mod statistic;
-mod step_mask;
-mod taylor_seer;
-mod topology;
-mod transfer;
-mod two_phase;
+pub mod core;
+pub mod formats;
+pub mod least_error;
+pub mod lint;
+pub mod methods;
+pub mod shapes;
+pub mod two_phase;
 
-pub use atlas::ErrorAtlas;
-pub use baseline::{random_plan, uniform_gate};
-pub use block_caching::ChangeTable;
-pub use books::{AuthorBook, BookLayout, BookName, BookVersion};
-pub use budget::{Fitted, fit_to_budget};
-pub use cost::Cost;
-pub use diff::{KindDiff, PlanDiff, diff};
-pub use distance::{DistanceTable, StepPair};
-pub use draws::Draws;
-pub use dynamic::{Decider, FirstBlocks, MagCache, Probe, SkipRule, TeaCache};
-pub use error::PlanError;
-pub use fit::{ComponentErrors, Fit, Interpolation, Magnitudes, Measurement, Polynomial, TeaCacheFit};
-pub use fora::fora;
-pub use format::{FILE_LIMIT, PlanFile};
-pub use lint::{Finding, Severity, lint, lint_book};
-pub use paired::{PairedStep, pairs_of, random_pairs, uniform_pairs};
-pub use plan::CachePlan;
-pub use planner::{Criterion, FrontPoint, PlannerOptions, front};
-pub use provenance::{Calibration, Execution, Mismatch, Provenance, Threshold};
-pub use quantile::quantile;
-pub use rates::RateTable;
-pub use routers::Routers;
-pub use rule::{GateSite, OutputForm, ReuseRule, TimeAxis};
-pub use schedule::{Action, Recipe, Schedule, Slot, Source, Storage};
-pub use shapes::{DitShape, DitSize, FluxShape, SingleFeature};
-pub use site::{Kind, Site};
-pub use smooth_cache::SmoothCache;
-pub use statistic::{EPSILON, Precision, change_rate, distance};
-pub use step_mask::StepMask;
-pub use taylor_seer::TaylorSeer;
-pub use topology::{SiteSpec, StreamSpec, Topology};
-pub use transfer::{Confidence, Transferred};
-pub use two_phase::{Books, Phase, Phases, Settings, TwoPhase, Variant, WarmUp, missing_pairs, two_phase};
+pub use self::core::{
+    CachePlan, Cost, Execution, GateSite, Kind, OutputForm, PlanError, Provenance, ReuseRule, Schedule, Site,
+    SiteSpec, StreamSpec, TimeAxis, Topology,
+};

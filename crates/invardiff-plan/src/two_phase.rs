@@ -1,14 +1,23 @@
 //! From the distances of calibration runs to a plan, in two phases.
 
-mod books;
+mod distance;
+mod masks;
+mod quantile;
+mod rates;
 mod settings;
+mod statistic;
+mod streams;
 mod variant;
 
-pub use books::Books;
+pub use distance::{DistanceTable, StepPair};
+pub use masks::Books;
+pub use quantile::quantile;
+pub use rates::RateTable;
 pub use settings::{Phases, Settings, WarmUp};
+pub use statistic::{EPSILON, Precision, change_rate, distance};
 pub use variant::Variant;
 
-use crate::{CachePlan, DistanceTable, PlanError, Provenance, RateTable, StepPair, Threshold, Topology};
+use crate::core::{CachePlan, PlanError, Provenance, Threshold, Topology};
 
 /// What a calibration found, phase by phase.
 #[derive(Clone, Debug, PartialEq)]

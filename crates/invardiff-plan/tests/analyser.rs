@@ -6,9 +6,11 @@ mod fixture;
 use std::collections::BTreeMap;
 
 use fixture::Fixture;
-use invardiff_plan::{
-    Books, DistanceTable, Kind, Phases, Precision, RateTable, Settings, Threshold, TwoPhase, Variant, WarmUp,
-    distance, missing_pairs, two_phase,
+use invardiff_plan::Kind;
+use invardiff_plan::core::Threshold;
+use invardiff_plan::two_phase::{
+    Books, DistanceTable, Phases, Precision, RateTable, Settings, TwoPhase, Variant, WarmUp, distance,
+    missing_pairs, two_phase,
 };
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix1, Ix2};
 

@@ -1,9 +1,8 @@
 //! The authors' books: every layout and version, and what is wrong with broken ones.
 
-use invardiff_plan::{
-    AuthorBook, BookLayout, BookVersion, CachePlan, Calibration, Kind, PlanFile, Provenance, Site, Threshold,
-    Topology,
-};
+use invardiff_plan::core::{Calibration, Threshold};
+use invardiff_plan::formats::{AuthorBook, BookLayout, BookVersion, PlanFile};
+use invardiff_plan::{CachePlan, Kind, Provenance, Site, Topology};
 use ndarray::{Array2, array};
 use serde_json::{Value, json};
 

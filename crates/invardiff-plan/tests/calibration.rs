@@ -6,7 +6,9 @@ mod fixture;
 use std::collections::BTreeMap;
 
 use fixture::Fixture;
-use invardiff_plan::{Books, Kind, Phases, RateTable, Settings, Threshold, Variant, WarmUp};
+use invardiff_plan::Kind;
+use invardiff_plan::core::Threshold;
+use invardiff_plan::two_phase::{Books, Phases, RateTable, Settings, Variant, WarmUp};
 use ndarray::{ArrayD, Axis, Ix1, Ix2};
 
 const STREAMS: [Kind; 2] = [Kind::MSA, Kind::MLP];

@@ -7,10 +7,11 @@ mod reference;
 
 use std::fs;
 
-use invardiff_plan::{
-    AuthorBook, BookName, BookVersion, CachePlan, FILE_LIMIT, PlanError, PlanFile, Provenance, ReuseRule,
-    Site, SmoothCache, StepMask, Threshold, Topology,
+use invardiff_plan::core::Threshold;
+use invardiff_plan::formats::{
+    AuthorBook, BookName, BookVersion, FILE_LIMIT, PlanFile, SmoothCache, StepMask,
 };
+use invardiff_plan::{CachePlan, PlanError, Provenance, ReuseRule, Site, Topology};
 use ndarray::Array2;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -335,7 +336,7 @@ fn a_book_cannot_hold_more_than_the_authors_rule() {
     let topology = Topology::named("dit-s-2-256").unwrap();
     let plan = CachePlan::gate_only(&topology, vec![false, false, true])
         .with_gate_rule(invardiff_plan::GateSite::Trunk, ReuseRule::Extrapolate(1));
-    let layout = invardiff_plan::BookLayout::Dit;
+    let layout = invardiff_plan::formats::BookLayout::Dit;
     let message = AuthorBook::from_plan(&plan, layout, BookVersion::V1).unwrap_err().to_string();
     assert!(message.contains("a DiT book: it can only say that values are held"), "{message}");
 }

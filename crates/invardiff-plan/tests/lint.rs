@@ -3,10 +3,10 @@
 #[path = "support/reference.rs"]
 mod reference;
 
-use invardiff_plan::{
-    AuthorBook, CachePlan, Finding, GateSite, Kind, OutputForm, Provenance, ReuseRule, Severity, Site,
-    Threshold, Topology, diff, lint, lint_book,
-};
+use invardiff_plan::core::{Threshold, diff};
+use invardiff_plan::formats::AuthorBook;
+use invardiff_plan::lint::{Finding, Severity, lint, lint_book};
+use invardiff_plan::{CachePlan, GateSite, Kind, OutputForm, Provenance, ReuseRule, Site, Topology};
 use ndarray::Array2;
 
 /// A plan of `msa` and `mlp` blocks from rows of `.` and `#`, `msa` layers left of `mlp` layers.

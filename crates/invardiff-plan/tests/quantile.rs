@@ -4,7 +4,7 @@
 mod fixture;
 
 use fixture::Fixture;
-use invardiff_plan::{Precision, change_rate, quantile};
+use invardiff_plan::two_phase::{Precision, change_rate, quantile};
 use proptest::prelude::*;
 
 #[test]

@@ -4,9 +4,8 @@
 #[path = "support/reference.rs"]
 mod reference;
 
-use invardiff_plan::{
-    AuthorBook, BookLayout, BookName, BookVersion, CachePlan, Cost, Kind, PlanFile, Topology,
-};
+use invardiff_plan::formats::{AuthorBook, BookLayout, BookName, BookVersion, PlanFile};
+use invardiff_plan::{CachePlan, Cost, Kind, Topology};
 use serde_json::Value;
 
 use reference::{DIT_FAST, DIT_SLOW, FLUX_FAST, FLUX_MEDIUM_1, FLUX_MEDIUM_2, FLUX_SLOW, path, text};

@@ -1,8 +1,9 @@
 //! What must hold for every plan that is lowered: nothing is read that is not kept, nothing is kept that is not read.
 
+use invardiff_plan::core::{Action, Slot, Source};
 use invardiff_plan::{
-    Action, CachePlan, GateSite, Kind, OutputForm, PlanError, ReuseRule, Schedule, Site, SiteSpec, Slot,
-    Source, StreamSpec, TimeAxis, Topology,
+    CachePlan, GateSite, Kind, OutputForm, PlanError, ReuseRule, Schedule, Site, SiteSpec, StreamSpec,
+    TimeAxis, Topology,
 };
 use ndarray::Array2;
 use proptest::prelude::*;

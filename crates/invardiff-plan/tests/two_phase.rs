@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use invardiff_plan::{
-    Books, DistanceTable, Kind, Phases, PlanError, RateTable, Settings, Site, SiteSpec, StreamSpec, Topology,
-    Variant, WarmUp, missing_pairs, two_phase,
+use invardiff_plan::two_phase::{
+    Books, DistanceTable, Phases, RateTable, Settings, Variant, WarmUp, missing_pairs, two_phase,
 };
+use invardiff_plan::{Kind, PlanError, Site, SiteSpec, StreamSpec, Topology};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 

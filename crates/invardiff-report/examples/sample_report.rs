@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use invardiff_eval::Quality;
-use invardiff_plan::{Kind, Threshold};
+use invardiff_plan::Kind;
+use invardiff_plan::core::Threshold;
 use invardiff_report::{
     Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Row,
     Scale, Series, StepChart, TrainingChart, TrainingLine, Unit,

@@ -1,6 +1,7 @@
 //! `report.json`: every number of the report.
 
-use invardiff_plan::{Kind, Threshold};
+use invardiff_plan::Kind;
+use invardiff_plan::core::Threshold;
 use ndarray::Array2;
 use serde::Serialize;
 

@@ -24,7 +24,7 @@ mod training;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use invardiff_plan::Threshold;
+use invardiff_plan::core::Threshold;
 use serde::Serialize;
 
 pub use axis::Scale;

@@ -45,5 +45,5 @@ pub use sampler::{
 pub use scale_shift::{Affine, ScaleShift};
 pub use store::FeatureStore;
 
-pub use invardiff_plan::OutputForm;
-pub use invardiff_plan::{Kind, Site, SiteSpec, SkipRule, StreamSpec, Topology};
+pub use invardiff_plan::methods::block_skip::SkipRule;
+pub use invardiff_plan::{Kind, OutputForm, Site, SiteSpec, StreamSpec, Topology};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use invardiff_plan::{Action, GateSite, OutputForm, Schedule, Site, Source};
+use invardiff_plan::core::{Action, Source};
+use invardiff_plan::{GateSite, OutputForm, Schedule, Site};
 
 use crate::{Executor, Feature, FeatureStore, Pass, Policy, ScaleShift};
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::Storage;
+use invardiff_plan::core::Storage;
 
 /// Kept features by (slot, step), with their bytes counted. Its owner is one trajectory's policy.
 #[derive(Debug, Default)]

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Int, Tensor};
 use invardiff_calib::RecordOptions;
 use invardiff_models::Dit;
-use invardiff_plan::{Execution, Schedule, Topology, Variant};
+use invardiff_plan::two_phase::Variant;
+use invardiff_plan::{Execution, Schedule, Topology};
 use invardiff_runtime::{BatchedGuidance, Denoiser, Executor, GaussianNoise, Sampler};
 use ndarray::Array4;
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::{Concurrency, RecordOptions, Run, Session};
-use invardiff_plan::{CachePlan, Calibration, Execution, Mismatch, PlanError, Schedule, Variant};
+use invardiff_plan::core::{Calibration, Mismatch};
+use invardiff_plan::two_phase::Variant;
+use invardiff_plan::{CachePlan, Execution, PlanError, Schedule};
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 use ndarray::Array4;
 

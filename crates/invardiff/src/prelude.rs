@@ -9,5 +9,6 @@ pub use crate::{
 #[cfg(feature = "hub")]
 pub use crate::{Hub, HubId};
 pub use invardiff_calib::{Goal, LeastErrorOptions, Run, Session};
-pub use invardiff_plan::{CachePlan, Kind, Schedule, Settings, Site, Topology};
+pub use invardiff_plan::two_phase::Settings;
+pub use invardiff_plan::{CachePlan, Kind, Schedule, Site, Topology};
 pub use invardiff_runtime::{Denoiser, Executor, Full, Policy, Replay, Sampler, sample, sample_with};

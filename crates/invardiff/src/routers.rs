@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use invardiff_models::read_tensors;
-use invardiff_plan::{PlanError, Provenance, Routers, Site, Topology};
+use invardiff_plan::methods::routers::Routers;
+use invardiff_plan::{PlanError, Provenance, Site, Topology};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 

@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::{Concurrency, RecordOptions};
 use invardiff_models::{AutoencoderKl, Canvas, Flux, Loaded};
-use invardiff_plan::{Execution, Schedule, Variant};
+use invardiff_plan::two_phase::Variant;
+use invardiff_plan::{Execution, Schedule};
 use invardiff_runtime::{Denoiser, FlowMatchEuler, Sampler, TwoPassCond, TwoPassGuidance};
 use ndarray::Array4;
 

@@ -1,6 +1,7 @@
 //! What is asked of a plan of least error, and what it may use.
 
-use invardiff_plan::{Provenance, Schedule, Storage, TimeAxis};
+use invardiff_plan::core::Storage;
+use invardiff_plan::{Provenance, Schedule, TimeAxis};
 
 use super::SkipStrategy;
 use crate::CalibError;

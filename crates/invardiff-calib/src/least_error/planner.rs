@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use invardiff_plan::{CachePlan, Cost, ErrorAtlas, FrontPoint, PlannerOptions, TimeAxis};
+use invardiff_plan::least_error::{ErrorAtlas, FrontPoint, PlannerOptions};
+use invardiff_plan::{CachePlan, Cost, TimeAxis};
 use invardiff_runtime::{Guard, OutputForm, Replay, Sampler, sample_with};
 
 use super::refine::{Refined, refine};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use invardiff_calib::{AtlasOptions, CalibError, Concurrency, Run, Session, Substitute};
-use invardiff_plan::{CachePlan, ErrorAtlas, GateSite, OutputForm, ReuseRule, TimeAxis};
+use invardiff_plan::least_error::ErrorAtlas;
+use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule, TimeAxis};
 use invardiff_runtime::{
     Denoiser, Event, Executor, Full, Observed, Policy, Replay, Sampler, Site, Topology, sample_with,
 };

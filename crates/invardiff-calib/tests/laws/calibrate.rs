@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use invardiff_calib::{CalibError, Concurrency, Outcome, RecordOptions, Run, Session};
-use invardiff_plan::{
-    Books, DistanceTable, Kind, PlanError, Precision, Settings, TwoPhase, Variant, change_rate,
-};
+use invardiff_plan::two_phase::{Books, DistanceTable, Precision, Settings, TwoPhase, Variant, change_rate};
+use invardiff_plan::{Kind, PlanError};
 use invardiff_runtime::{Denoiser, Executor, Replay, RuntimeError, Sampler, Site, Topology};
 
 use crate::toy::{
@@ -224,7 +223,7 @@ fn settings_that_do_not_fit_are_refused_before_the_model_runs() {
     assert!(unknown.contains("'msa' is missing from the calibration's streams"), "{unknown}");
     let far = refused(&|settings| settings.gate_quantile = 1.5);
     assert!(far.contains("1.5"), "{far}");
-    let early = refused(&|settings| settings.warm_up = invardiff_plan::WarmUp::Rate(-1.0));
+    let early = refused(&|settings| settings.warm_up = invardiff_plan::two_phase::WarmUp::Rate(-1.0));
     assert!(early.contains("warm-up"), "{early}");
     // A module cannot be called like the trunk.
     let mut toy = Toy::seeded(1);

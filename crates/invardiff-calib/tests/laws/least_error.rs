@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use invardiff_calib::{CacheBudget, CalibError, Goal, LeastErrorOptions, SkipStrategy};
-use invardiff_plan::{Cost, PlannerOptions, Storage, front};
+use invardiff_plan::Cost;
+use invardiff_plan::core::Storage;
+use invardiff_plan::least_error::{PlannerOptions, front};
 use invardiff_runtime::Denoiser;
 
 use crate::toy::{Toy, Units, runs, session, solver};

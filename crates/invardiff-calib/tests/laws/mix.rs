@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::Mix;
-use invardiff_plan::{Routers, Site};
+use invardiff_plan::Site;
+use invardiff_plan::methods::routers::Routers;
 use invardiff_runtime::{Full, Replay};
 use ndarray::Array2;
 

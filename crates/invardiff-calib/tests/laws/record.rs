@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use burn::tensor::Tensor;
 use invardiff_calib::{CalibError, Pairs, Record, Session, Similarity, Streams};
-use invardiff_plan::{DistanceTable, Precision, StepPair, StreamSpec, distance};
+use invardiff_plan::StreamSpec;
+use invardiff_plan::two_phase::{DistanceTable, Precision, StepPair, distance};
 use invardiff_runtime::{
     Denoiser, Event, Executor, Full, Kind, Observed, Site, SiteSpec, Topology, TwoPassCond, TwoPassGuidance,
     sample,

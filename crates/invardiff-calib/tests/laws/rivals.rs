@@ -2,7 +2,10 @@
 
 use burn::tensor::Tensor;
 use invardiff_calib::{CalibError, Changes, Session};
-use invardiff_plan::{MagCache, Measurement, SkipRule, TeaCache, TeaCacheFit};
+use invardiff_plan::formats::Measurement;
+use invardiff_plan::methods::block_skip::SkipRule;
+use invardiff_plan::methods::magcache::MagCache;
+use invardiff_plan::methods::teacache::{TeaCache, TeaCacheFit};
 use invardiff_runtime::{
     Bypass, Denoiser, Event, Executor, Full, Observed, Site, Topology, TwoPassCond, TwoPassGuidance, sample,
 };

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use invardiff_calib::{CalibError, Example, Pair, RouterSettings, RouterTraining};
-use invardiff_plan::Routers;
+use invardiff_plan::methods::routers::Routers;
 use invardiff_runtime::GaussianNoise;
 
 use crate::toy::{Toy, runs, solver};

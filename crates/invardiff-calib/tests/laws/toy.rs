@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::{Concurrency, RecordOptions, Run, Session};
-use invardiff_plan::{Phases, Settings, StreamSpec, Variant, WarmUp};
+use invardiff_plan::StreamSpec;
+use invardiff_plan::two_phase::{Phases, Settings, Variant, WarmUp};
 use invardiff_runtime::{
     Block, Ddim, Denoiser, Event, Executor, Full, GaussianNoise, Kind, NoiseSchedule, Observed, OutputForm,
     Passage, Policy, Progress, Sampler, Site, SiteSpec, Spacing, Topology, sample_with,

@@ -17,9 +17,9 @@ use invardiff::{Pipeline, SamplerKind};
 use invardiff_lab::args::DeviceArg;
 use invardiff_lab::commands::wanted::{PromptFlags, Wanted, Work};
 use invardiff_lab::stdout::say;
-use invardiff_plan::{
-    AuthorBook, BookLayout, BookName, BookVersion, CachePlan, Kind, Phases, Settings, Variant, WarmUp,
-};
+use invardiff_plan::formats::{AuthorBook, BookLayout, BookName, BookVersion};
+use invardiff_plan::two_phase::{Phases, Settings, Variant, WarmUp};
+use invardiff_plan::{CachePlan, Kind};
 use invardiff_runtime::Denoiser;
 
 const EXAMPLES: &str = "\

@@ -1,6 +1,10 @@
 //! `invardiff fit`: measured files that are read back.
 
-use invardiff_plan::{ComponentErrors, Fit, Kind, Magnitudes, TeaCacheFit};
+use invardiff_plan::Kind;
+use invardiff_plan::formats::Fit;
+use invardiff_plan::methods::magcache::Magnitudes;
+use invardiff_plan::methods::smoothcache::ComponentErrors;
+use invardiff_plan::methods::teacache::TeaCacheFit;
 
 use crate::support::{run, stdout};
 

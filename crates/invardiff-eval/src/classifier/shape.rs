@@ -1,6 +1,6 @@
 //! What a classifier is for, and what parameters that takes.
 
-use invardiff_plan::Draws;
+use invardiff_plan::core::Draws;
 use serde::{Deserialize, Serialize};
 
 /// Pictures and classes of a [`Classifier`](crate::Classifier).

@@ -4,7 +4,7 @@ use anyhow::Result;
 use invardiff::OpenDevice;
 use invardiff_calib::{Concurrency, RecordOptions, Run, Session, SharedDenoiser};
 use invardiff_eval::alternate;
-use invardiff_plan::Settings;
+use invardiff_plan::two_phase::Settings;
 use invardiff_runtime::{Denoiser, Full, Sampler, sample};
 
 use super::{Trial, Trials};

@@ -13,7 +13,9 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Tensor;
 use invardiff::{Dtype, OpenDevice};
 use invardiff_models::{Dit, Flux};
-use invardiff_plan::{CachePlan, Cost, Topology, Variant, uniform_gate};
+use invardiff_plan::methods::baseline::uniform_gate;
+use invardiff_plan::two_phase::Variant;
+use invardiff_plan::{CachePlan, Cost, Topology};
 use invardiff_runtime::{
     BatchedGuidance, Ddim, Denoiser, FlowMatchEuler, GaussianNoise, Sampler, Shift, Spacing,
 };

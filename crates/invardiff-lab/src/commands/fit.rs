@@ -6,7 +6,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use invardiff::{Pipeline, SamplerKind, files};
 use invardiff_calib::Changes;
-use invardiff_plan::{CachePlan, Calibration, ComponentErrors, Fit, Magnitudes, Measurement, TeaCacheFit};
+use invardiff_plan::CachePlan;
+use invardiff_plan::core::Calibration;
+use invardiff_plan::formats::{Fit, Measurement};
+use invardiff_plan::methods::magcache::Magnitudes;
+use invardiff_plan::methods::smoothcache::ComponentErrors;
+use invardiff_plan::methods::teacache::TeaCacheFit;
 use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use invardiff_plan::{AuthorBook, BookVersion, CachePlan, Execution, PlanFile, Topology};
+use invardiff_plan::formats::{AuthorBook, BookVersion, PlanFile};
+use invardiff_plan::{CachePlan, Execution, Topology};
 
 /// A plan file that was read, with its path for messages.
 #[derive(Clone, Debug)]

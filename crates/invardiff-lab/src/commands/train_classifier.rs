@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use invardiff::critic::classifier;
 use invardiff::{Critic, CriticFacts, RealPictures, files};
 use invardiff_eval::{Classifier, Gaussian};
-use invardiff_plan::Draws;
+use invardiff_plan::core::Draws;
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Where two devices decide differently, and whether they may.
 
-use invardiff_plan::Books;
+use invardiff_plan::two_phase::Books;
 
 /// One decision of a calibration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use anyhow::Result;
 use invardiff::{ClassToImage, Pipeline};
 use invardiff_calib::{RecordOptions, Run, Session};
-use invardiff_plan::{
-    Books, CachePlan, DistanceTable, Phases, RateTable, Settings, Threshold, TwoPhase, Variant, WarmUp,
-    two_phase,
+use invardiff_plan::CachePlan;
+use invardiff_plan::core::Threshold;
+use invardiff_plan::two_phase::{
+    Books, DistanceTable, Phases, RateTable, Settings, TwoPhase, Variant, WarmUp, two_phase,
 };
 use invardiff_runtime::Denoiser;
 

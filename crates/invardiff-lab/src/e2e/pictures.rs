@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, anyhow};
 use invardiff::{ClassToImage, Pipeline, to_array};
 use invardiff_eval::psnr_each;
-use invardiff_plan::{CachePlan, uniform_gate};
+use invardiff_plan::CachePlan;
+use invardiff_plan::methods::baseline::uniform_gate;
 use invardiff_runtime::Denoiser;
 use ndarray::Array4;
 

@@ -1,7 +1,8 @@
 //! The calibration rules alone, on features that are given.
 
 use anyhow::{Context, Result, ensure};
-use invardiff_plan::{DistanceTable, Kind, Precision, Settings, Variant, distance};
+use invardiff_plan::Kind;
+use invardiff_plan::two_phase::{DistanceTable, Precision, Settings, Variant, distance};
 
 use super::arrays::Arrays;
 use super::check::Checks;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use invardiff_plan::{AuthorBook, BookName, Cost, Topology};
+use invardiff_plan::formats::{AuthorBook, BookName};
+use invardiff_plan::{Cost, Topology};
 use serde_json::Value;
 
 use super::check::{Checks, Measured};

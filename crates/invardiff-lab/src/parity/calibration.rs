@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use invardiff_calib::{RecordOptions, Run, Session, SharedDenoiser};
 use invardiff_models::Dit;
-use invardiff_plan::{DistanceTable, Kind, RateTable, Settings, Variant};
+use invardiff_plan::Kind;
+use invardiff_plan::two_phase::{DistanceTable, RateTable, Settings, Variant};
 use invardiff_runtime::{Denoiser, Full, Replay, Sampler};
 
 use super::arrays::Arrays;

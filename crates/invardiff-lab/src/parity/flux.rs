@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::Run;
 use invardiff_models::{Canvas, Flux, FluxCond};
-use invardiff_plan::{Kind, Settings, Variant};
+use invardiff_plan::Kind;
+use invardiff_plan::two_phase::{Settings, Variant};
 use invardiff_runtime::{
     Denoiser, Executor, Feature, FlowMatchEuler, Full, Policy, Replay, Shift, Site, sample_with,
 };

@@ -1,7 +1,7 @@
 //! The quantile bit by bit, the strict comparison, and the rate statistic.
 
 use anyhow::{Result, ensure};
-use invardiff_plan::{Precision, change_rate, quantile};
+use invardiff_plan::two_phase::{Precision, change_rate, quantile};
 use ndarray::ArrayD;
 
 use super::arrays::Arrays;

@@ -4,9 +4,12 @@ mod rates;
 mod stored;
 
 use anyhow::{Context, Result, ensure};
-use invardiff_plan::{
-    AuthorBook, Books, DistanceTable, Kind, Phase, Phases, RateTable, Settings, StepPair, Threshold,
-    TwoPhase, Variant, WarmUp, missing_pairs, two_phase,
+use invardiff_plan::Kind;
+use invardiff_plan::core::Threshold;
+use invardiff_plan::formats::AuthorBook;
+use invardiff_plan::two_phase::{
+    Books, DistanceTable, Phase, Phases, RateTable, Settings, StepPair, TwoPhase, Variant, WarmUp,
+    missing_pairs, two_phase,
 };
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! The sites of a FLUX transformer with their costs.
 
-use invardiff_plan::{FluxShape, SingleFeature};
+use invardiff_plan::shapes::{FluxShape, SingleFeature};
 use invardiff_runtime::Topology;
 
 use super::canvas::Canvas;

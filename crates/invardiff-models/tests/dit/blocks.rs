@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 use invardiff_models::{Dit, DitConfig};
-use invardiff_plan::{FirstBlocks, Polynomial, SkipRule, TeaCache};
+use invardiff_plan::methods::block_skip::SkipRule;
+use invardiff_plan::methods::first_blocks::FirstBlocks;
+use invardiff_plan::methods::teacache::{Polynomial, TeaCache};
 use invardiff_runtime::{Block, Bypass, Denoiser, Event, Full, Observed, Policy, Site};
 
 use crate::fixture::{bits, device};

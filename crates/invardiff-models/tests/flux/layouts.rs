@@ -2,7 +2,8 @@
 
 use burn::tensor::DType;
 use invardiff_models::{Canvas, ConfigError, Flux, FluxConfig, KeyLayout};
-use invardiff_plan::{FluxShape, SingleFeature, Topology};
+use invardiff_plan::Topology;
+use invardiff_plan::shapes::{FluxShape, SingleFeature};
 use invardiff_runtime::{Denoiser, Full};
 use safetensors::Dtype;
 

@@ -2,8 +2,9 @@
 
 use ndarray::Array2;
 
-use crate::lint::{Finding, permille};
-use crate::{AuthorBook, CachePlan, Kind, Site};
+use crate::core::{CachePlan, GateSite, Kind, Site};
+use crate::formats::AuthorBook;
+use crate::lint::finding::{Finding, permille};
 
 /// The gate, and the plan as a whole.
 pub(super) fn of_gate(plan: &CachePlan) -> Vec<Finding> {
@@ -28,8 +29,8 @@ pub(super) fn of_gate(plan: &CachePlan) -> Vec<Finding> {
 
 fn gate_site(plan: &CachePlan) -> Site {
     match plan.gate_site() {
-        crate::GateSite::Trunk => Site::TRUNK,
-        crate::GateSite::Output(_) => Site::OUTPUT,
+        GateSite::Trunk => Site::TRUNK,
+        GateSite::Output(_) => Site::OUTPUT,
     }
 }
 

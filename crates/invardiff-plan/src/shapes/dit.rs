@@ -1,7 +1,7 @@
 //! DiT (Peebles and Xie, arXiv 2212.09748): sizes of table 1, cost by module.
 
-use crate::shapes::{SINUSOID, attention, embedding, linear};
-use crate::{Kind, Site, SiteSpec, StreamSpec, Topology};
+use crate::core::{Kind, Site, SiteSpec, StreamSpec, Topology};
+use crate::shapes::flops::{SINUSOID, attention, embedding, linear};
 
 /// The sizes of the DiT paper, table 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! FLUX.1 (Black Forest Labs): double-stream blocks, then single-stream blocks; cost by module.
 
-use crate::shapes::{SINUSOID, attention, embedding, linear};
-use crate::{Kind, Site, SiteSpec, StreamSpec, Topology};
+use crate::core::{Kind, Site, SiteSpec, StreamSpec, Topology};
+use crate::shapes::flops::{SINUSOID, attention, embedding, linear};
 
 /// What is cached in a single-stream block, whose output is `proj_out(cat(attention, mlp))`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,7 +1,8 @@
 //! Topologies by name, for commands that are given a plan and no model.
 
-use crate::shapes::{DitShape, DitSize, FluxShape, SingleFeature};
-use crate::{PlanError, Site, Topology};
+use crate::core::{PlanError, Site, Topology};
+use crate::shapes::dit::{DitShape, DitSize};
+use crate::shapes::flux::{FluxShape, SingleFeature};
 
 const PATCHES: [usize; 3] = [2, 4, 8];
 const PIXELS: [usize; 2] = [256, 512];

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Books, Kind, PlanError, RateTable, Threshold, Variant, quantile};
+use crate::core::{Kind, PlanError, Threshold};
+use crate::two_phase::masks::Books;
+use crate::two_phase::quantile::quantile;
+use crate::two_phase::rates::RateTable;
+use crate::two_phase::variant::Variant;
 
 /// The settings of a two-phase calibration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,9 +2,10 @@
 
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
+use invardiff_plan::core::{Calibration, Threshold};
+use invardiff_plan::formats::{AuthorBook, BookLayout, BookVersion};
 use invardiff_plan::{
-    AuthorBook, BookLayout, BookVersion, CachePlan, Calibration, Execution, GateSite, Kind, OutputForm,
-    Provenance, ReuseRule, Site, Threshold, TimeAxis,
+    CachePlan, Execution, GateSite, Kind, OutputForm, Provenance, ReuseRule, Site, TimeAxis,
 };
 use ndarray::Array2;
 use proptest::collection::{btree_set, vec};

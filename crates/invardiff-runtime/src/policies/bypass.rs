@@ -1,7 +1,8 @@
 //! Skipping blocks by what they added the last time.
 
 use burn::tensor::Tensor;
-use invardiff_plan::{Decider, PlanError, Probe, Site, SkipRule};
+use invardiff_plan::methods::block_skip::{Decider, Probe, SkipRule};
+use invardiff_plan::{PlanError, Site};
 
 use super::relative_change;
 use crate::{Block, Executor, Feature, Pass, Passage, Policy};

@@ -1,7 +1,10 @@
 //! Skipping blocks by what they added the last time, against the same written out by hand.
 
 use burn::tensor::Tensor;
-use invardiff_plan::{FirstBlocks, MagCache, Magnitudes, Polynomial, SkipRule, TeaCache};
+use invardiff_plan::methods::block_skip::SkipRule;
+use invardiff_plan::methods::first_blocks::FirstBlocks;
+use invardiff_plan::methods::magcache::{MagCache, Magnitudes};
+use invardiff_plan::methods::teacache::{Polynomial, TeaCache};
 use invardiff_runtime::{
     Bypass, Decision, Denoiser, Event, Full, Meter, Observed, Policy, Sampler, sample, sample_with,
 };

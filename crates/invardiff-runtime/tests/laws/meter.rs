@@ -1,6 +1,8 @@
 //! Counted work against the cost model.
 
-use invardiff_plan::{Cost, FirstBlocks, SkipRule};
+use invardiff_plan::Cost;
+use invardiff_plan::methods::block_skip::SkipRule;
+use invardiff_plan::methods::first_blocks::FirstBlocks;
 use invardiff_runtime::{Bypass, Denoiser, Full, Meter, Observed, Policy};
 
 use crate::toy::{LAYERS, Toy, random_plan, replay, trajectory};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use invardiff_plan::Storage;
+use invardiff_plan::core::Storage;
 use invardiff_runtime::{Denoiser, Replay};
 
 use crate::toy::{BATCH, Toy, random_plan, replay, trajectory};

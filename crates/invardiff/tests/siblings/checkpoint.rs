@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use invardiff_plan::Draws;
+use invardiff_plan::core::Draws;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::{Mix, Session};
-use invardiff_plan::{Cost, Routers, Site};
+use invardiff_plan::methods::routers::Routers;
+use invardiff_plan::{Cost, Site};
 use invardiff_runtime::{Denoiser, Full, Replay, Sampler, ScaleShift};
 
 use crate::tiny::{Case, STEPS, dit, flux, routers};

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
 use invardiff_calib::{Goal, SkipStrategy};
-use invardiff_plan::{GateSite, OutputForm, Storage, TimeAxis};
+use invardiff_plan::core::Storage;
+use invardiff_plan::{GateSite, OutputForm, TimeAxis};
 
 /// What a user wants of a plan.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]

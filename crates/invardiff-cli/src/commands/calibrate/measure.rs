@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 use invardiff::Pipeline;
 use invardiff_calib::{LeastError, Outcome};
 use invardiff_lab::Bars;
-use invardiff_plan::{CachePlan, Calibration, Cost, Fitted, Schedule, Settings, fit_to_budget};
+use invardiff_plan::core::{Calibration, Fitted, fit_to_budget};
+use invardiff_plan::two_phase::Settings;
+use invardiff_plan::{CachePlan, Cost, Schedule};
 use invardiff_runtime::Denoiser;
 
 use super::trace::{Trace, trace};

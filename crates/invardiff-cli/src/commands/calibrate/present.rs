@@ -8,7 +8,9 @@ use invardiff_calib::Similarity;
 use invardiff_eval::peak_rss;
 use invardiff_lab::Judged;
 use invardiff_lab::held_out::table;
-use invardiff_plan::{Cost, DistanceTable, Kind, Threshold};
+use invardiff_plan::core::Threshold;
+use invardiff_plan::two_phase::DistanceTable;
+use invardiff_plan::{Cost, Kind};
 use invardiff_report::{
     Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Scale,
     Series, StepChart, Unit,

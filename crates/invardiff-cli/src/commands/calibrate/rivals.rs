@@ -3,7 +3,9 @@
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
 use invardiff_lab::{Contender, Judged, Pictures, bar, compare as judge, draw};
-use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule, Storage, random_plan, uniform_gate};
+use invardiff_plan::core::Storage;
+use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
+use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule};
 use invardiff_report::Group;
 use invardiff_runtime::{Denoiser, Sampler};
 

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use invardiff::files;
 use invardiff_lab::stdout::say;
-use invardiff_plan::{AuthorBook, BookLayout, BookVersion, CachePlan, Kind, PlanFile, SmoothCache, StepMask};
+use invardiff_plan::formats::{AuthorBook, BookLayout, BookVersion, PlanFile, SmoothCache, StepMask};
+use invardiff_plan::{CachePlan, Kind};
 use serde_json::json;
 
 use super::{Source, model};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use invardiff_lab::stdout::say;
-use invardiff_plan::diff;
+use invardiff_plan::core::diff;
 use serde_json::json;
 
 use super::{Source, model};

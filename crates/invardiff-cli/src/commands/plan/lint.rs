@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use invardiff_lab::stdout::say;
-use invardiff_plan::{Finding, PlanFile, Severity, lint, lint_book};
+use invardiff_plan::formats::PlanFile;
+use invardiff_plan::lint::{Finding, Severity, lint, lint_book};
 use serde_json::{Value, json};
 
 use super::{Source, model};

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use invardiff_lab::stdout::say;
-use invardiff_plan::{Criterion, ErrorAtlas, FrontPoint, PlannerOptions, ReuseRule, front};
+use invardiff_plan::ReuseRule;
+use invardiff_plan::least_error::{Criterion, ErrorAtlas, FrontPoint, PlannerOptions, front};
 use serde_json::json;
 
 const HELP: &str = "\

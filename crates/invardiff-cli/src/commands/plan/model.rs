@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use invardiff::{Embedded, known_topology, topology};
 use invardiff_models::DitConfig;
-use invardiff_plan::{CachePlan, Execution, Kind, PlanFile, Site, SiteSpec, Topology};
+use invardiff_plan::formats::PlanFile;
+use invardiff_plan::{CachePlan, Execution, Kind, Site, SiteSpec, Topology};
 
 use super::Source;
 

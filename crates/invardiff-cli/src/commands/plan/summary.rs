@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use invardiff_plan::{
-    CachePlan, Cost, Execution, GateSite, Kind, OutputForm, PlanFile, ReuseRule, Threshold, Topology,
-};
+use invardiff_plan::core::Threshold;
+use invardiff_plan::formats::PlanFile;
+use invardiff_plan::{CachePlan, Cost, Execution, GateSite, Kind, OutputForm, ReuseRule, Topology};
 use serde::Serialize;
 
 use super::model::{Model, Resolved};

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use invardiff_lab::stdout::say;
-use invardiff_plan::{CachePlan, Confidence, Cost};
+use invardiff_plan::core::Confidence;
+use invardiff_plan::{CachePlan, Cost};
 use serde_json::json;
 
 use grid::Grid;

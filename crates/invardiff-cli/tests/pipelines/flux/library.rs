@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Tensor};
 use invardiff::{Dtype, Pipeline, Pretrained, TextToImage, TextToImageOptions};
-use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule, random_plan, uniform_gate};
+use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
+use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule};
 use invardiff_runtime::{Denoiser, Sampler, Topology};
 use ndarray::Array2;
 

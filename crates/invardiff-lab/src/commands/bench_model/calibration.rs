@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use invardiff::OpenDevice;
 use invardiff::units::bytes;
 use invardiff_calib::Run;
-use invardiff_plan::{Phases, Settings, Topology, Variant, WarmUp};
+use invardiff_plan::Topology;
+use invardiff_plan::two_phase::{Phases, Settings, Variant, WarmUp};
 use invardiff_runtime::{Denoiser, GaussianNoise, Sampler};
 use serde::Serialize;
 

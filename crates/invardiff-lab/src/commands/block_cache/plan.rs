@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use invardiff::units::two_decimals;
 use invardiff::{Pipeline, SamplerKind, files};
-use invardiff_plan::{CachePlan, ChangeTable, Cost, Kind, Topology};
+use invardiff_plan::methods::block_caching::ChangeTable;
+use invardiff_plan::{CachePlan, Cost, Kind, Topology};
 use invardiff_runtime::Denoiser;
 use serde_json::json;
 

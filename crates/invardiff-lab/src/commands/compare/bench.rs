@@ -8,12 +8,18 @@ use invardiff_calib::{
     CalibError, Changes, Concurrency, Goal, LeastErrorOptions, RecordOptions, Run, Session, SkipPrices,
     SkipStrategy,
 };
-use invardiff_plan::{
-    CachePlan, ComponentErrors, DistanceTable, ErrorAtlas, FirstBlocks, Fit, FrontPoint, GateSite,
-    Interpolation, Kind, MagCache, Magnitudes, Measurement, OutputForm, Phases, PlanFile, PlannerOptions,
-    ReuseRule, Settings, SkipRule, TaylorSeer, TeaCache, TeaCacheFit, Variant, WarmUp, fora, front,
-    random_plan, two_phase, uniform_gate,
-};
+use invardiff_plan::formats::{Fit, Measurement, PlanFile};
+use invardiff_plan::least_error::{ErrorAtlas, FrontPoint, PlannerOptions, front};
+use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
+use invardiff_plan::methods::block_skip::SkipRule;
+use invardiff_plan::methods::first_blocks::FirstBlocks;
+use invardiff_plan::methods::fora::fora;
+use invardiff_plan::methods::magcache::{Interpolation, MagCache, Magnitudes};
+use invardiff_plan::methods::smoothcache::ComponentErrors;
+use invardiff_plan::methods::taylorseer::TaylorSeer;
+use invardiff_plan::methods::teacache::{TeaCache, TeaCacheFit};
+use invardiff_plan::two_phase::{DistanceTable, Phases, Settings, Variant, WarmUp, two_phase};
+use invardiff_plan::{CachePlan, GateSite, Kind, OutputForm, ReuseRule};
 use invardiff_runtime::{Denoiser, Sampler, ScaleShift};
 
 use super::family::{Check, Family, Part};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use invardiff::Pipeline;
-use invardiff_plan::{CachePlan, Routers, random_pairs, uniform_pairs};
+use invardiff_plan::CachePlan;
+use invardiff_plan::methods::routers::{Routers, random_pairs, uniform_pairs};
 use invardiff_report::{Group, Table};
 
 use crate::{Contender, held_out};

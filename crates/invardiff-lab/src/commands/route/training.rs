@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use invardiff::{Pipeline, write_routers};
 use invardiff_calib::{RouterSettings, RouterState, RouterTraining};
-use invardiff_plan::{Calibration, Routers};
+use invardiff_plan::core::Calibration;
+use invardiff_plan::methods::routers::Routers;
 use invardiff_runtime::{Denoiser, Sampler};
 use serde_json::{Map, Value, json};
 

@@ -9,7 +9,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use invardiff_calib::{AdamW, Moments};
 use invardiff_eval::{Classifier, ClassifierShape};
-use invardiff_plan::Draws;
+use invardiff_plan::core::Draws;
 
 use super::idx::{Labelled, scale};
 

@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow};
 use burn::tensor::Tensor;
 use invardiff::Pipeline;
 use invardiff_calib::{Pairs, Record, RecordOptions, Streams};
-use invardiff_plan::{
-    CachePlan, GateSite, OutputForm, Phases, ReuseRule, Settings, Topology, WarmUp, random_plan, uniform_gate,
-};
+use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
+use invardiff_plan::two_phase::{Phases, Settings, WarmUp};
+use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule, Topology};
 use invardiff_runtime::{Denoiser, GaussianNoise, Sampler, sample};
 use ndarray::Array2;
 use serde::Serialize;

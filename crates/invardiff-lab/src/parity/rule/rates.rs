@@ -1,7 +1,7 @@
 //! Change rates against the stored ones.
 
 use anyhow::{Context, Result};
-use invardiff_plan::{DistanceTable, RateTable};
+use invardiff_plan::two_phase::{DistanceTable, RateTable};
 use ndarray::ArrayD;
 
 use super::stored::{PhaseArrays, named};

@@ -1,7 +1,8 @@
 //! The arrays of a calibration, by phase and stream.
 
 use anyhow::{Context, Result, bail, ensure};
-use invardiff_plan::{Books, Kind, RateTable};
+use invardiff_plan::Kind;
+use invardiff_plan::two_phase::{Books, RateTable};
 use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 
 use crate::parity::arrays::Arrays;

@@ -1,0 +1,27 @@
+//! Plans and what they are made of: sites and topologies, the plan itself, its schedule, its cost and where it comes from.
+
+mod budget;
+mod cost;
+mod diff;
+mod error;
+mod plan;
+mod provenance;
+mod rule;
+mod schedule;
+mod site;
+mod split_mix64;
+mod topology;
+mod transfer;
+
+pub use budget::{Fitted, fit_to_budget};
+pub use cost::Cost;
+pub use diff::{KindDiff, PlanDiff, diff};
+pub use error::PlanError;
+pub use plan::CachePlan;
+pub use provenance::{Calibration, Execution, Mismatch, Provenance, Threshold};
+pub use rule::{GateSite, OutputForm, ReuseRule, TimeAxis};
+pub use schedule::{Action, Recipe, Schedule, Slot, Source, Storage};
+pub use site::{InvalidKind, Kind, Site};
+pub use split_mix64::Draws;
+pub use topology::{SiteSpec, StreamSpec, Topology};
+pub use transfer::{Confidence, Transferred};

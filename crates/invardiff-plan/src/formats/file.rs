@@ -1,0 +1,153 @@
+//! Files: which format one has, reading within a limit, writing whole or not at all.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::core::{CachePlan, PlanError, Topology};
+use crate::formats::binary::is_binary;
+use crate::formats::books::{AuthorBook, BookName, is_book};
+use crate::formats::envelope::FILE_LIMIT;
+use crate::formats::replace::replace;
+use crate::formats::smoothcache::SmoothCache;
+use crate::formats::step_mask::StepMask;
+
+/// Whatever holds a plan, recognised by its content.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlanFile {
+    /// Our JSON.
+    Json(CachePlan),
+    /// Our compact format.
+    Binary(CachePlan),
+    /// A book of the InvarDiff authors, with what its file name says.
+    Book(AuthorBook, Option<BookName>),
+    /// A SmoothCache schedule.
+    SmoothCache(SmoothCache),
+    /// A mask of steps.
+    StepMask(StepMask),
+}
+
+impl PlanFile {
+    /// Reads a file of any known format.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`] when it cannot be read; otherwise as [`PlanFile::parse`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, PlanError> {
+        let path = path.as_ref();
+        let io = |source| PlanError::Io { path: path.into(), source };
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(FILE_LIMIT as u64 + 1).read_to_end(&mut bytes))
+            .map_err(io)?;
+        let file = Self::parse(&bytes, &path.display().to_string())?;
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(BookName::parse);
+        Ok(match file {
+            Self::Book(book, _) => {
+                let name = name.filter(|name| name.layout() == book.layout());
+                Self::Book(book, name)
+            }
+            Self::Json(_) | Self::Binary(_) | Self::SmoothCache(_) | Self::StepMask(_) => file,
+        })
+    }
+
+    /// Reads bytes of any known format; `what` names the file in messages.
+    ///
+    /// # Errors
+    /// [`PlanError::Format`], [`PlanError::Shape`] or [`PlanError::Range`] naming the file and, where there is one, the key;
+    /// see the readers of the formats.
+    pub fn parse(bytes: &[u8], what: &str) -> Result<Self, PlanError> {
+        if bytes.len() > FILE_LIMIT {
+            return Err(wrong(what, format!("larger than {FILE_LIMIT} bytes")));
+        }
+        if is_binary(bytes) {
+            return CachePlan::from_bytes(bytes, what).map(Self::Binary);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            wrong(what, format!("no plan: neither text nor the compact format ({error})"))
+        })?;
+        if !text.trim_start().starts_with('{') {
+            let mask =
+                !text.trim().is_empty() && text.chars().all(|c| "01,[]".contains(c) || c.is_whitespace());
+            let parsed = mask.then(|| StepMask::parse(text, what).map(Self::StepMask));
+            let detail = "no plan: neither JSON nor the compact format nor a step mask (1,0,0,1)";
+            return parsed
+                .unwrap_or_else(|| Err(wrong(what, detail.into())))
+                .map_err(|error| error.in_file(what));
+        }
+        let object: Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| wrong(what, format!("not a JSON object: {error}")))?;
+        if object.contains_key("format") {
+            return CachePlan::from_json(text, what).map(Self::Json);
+        }
+        if is_book(&object) {
+            return AuthorBook::from_object(object, what).map(|book| Self::Book(book, None));
+        }
+        if object.values().all(Value::is_array) {
+            return SmoothCache::from_object(&object, what).map(Self::SmoothCache);
+        }
+        let detail = "no plan: the JSON has neither the key 'format' nor those of a book, and is no SmoothCache schedule";
+        Err(wrong(what, detail.into()))
+    }
+
+    /// The plan. A book needs a model only to be laid over its sites; SmoothCache schedules and step masks cannot do
+    /// without one, because they do not say how many layers there are.
+    ///
+    /// # Errors
+    /// [`PlanError::Format`] when a model is needed and none is given; otherwise as the conversions of the formats.
+    pub fn into_plan(self, topology: Option<&Topology>) -> Result<CachePlan, PlanError> {
+        let needed = |what: &str| {
+            topology
+                .ok_or_else(|| wrong(what, "it does not say what layers there are; name the model".into()))
+        };
+        match self {
+            Self::Json(plan) | Self::Binary(plan) => Ok(plan),
+            Self::Book(book, name) => {
+                let mut plan = match topology {
+                    Some(topology) => book.to_plan(topology)?,
+                    None => book.to_plan(&book.topology())?,
+                };
+                plan.provenance.notes.extend(name.iter().flat_map(BookName::notes));
+                Ok(plan)
+            }
+            Self::SmoothCache(schedule) => schedule.to_plan(needed("a SmoothCache schedule")?),
+            Self::StepMask(mask) => Ok(mask.to_plan(needed("a step mask")?)),
+        }
+    }
+}
+
+impl CachePlan {
+    /// Reads a plan of any format that stands for itself: JSON, the compact format or a book of the authors.
+    ///
+    /// # Errors
+    /// As [`PlanFile::read`] and [`PlanFile::into_plan`] without a model.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, PlanError> {
+        let what = path.as_ref().display().to_string();
+        PlanFile::read(path)?.into_plan(None).map_err(|error| error.in_file(&what))
+    }
+
+    /// Writes the plan as JSON (`.json`) or in the compact format (`.bin`), by the file's extension. The file is written
+    /// beside its place and then renamed: it is there whole or not at all.
+    ///
+    /// # Errors
+    /// [`PlanError::Format`] for another extension, [`PlanError::Io`] when it cannot be written, and the errors of
+    /// [`CachePlan::to_json`] and [`CachePlan::to_bytes`].
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), PlanError> {
+        let path = path.as_ref();
+        let bytes = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => self.to_json()?.into_bytes(),
+            Some("bin") => self.to_bytes()?,
+            Some(_) | None => {
+                let detail =
+                    "a plan is written as .json or .bin; give the file one of these extensions".into();
+                return Err(wrong(&path.display().to_string(), detail));
+            }
+        };
+        replace(path, &bytes).map_err(|source| PlanError::Io { path: path.into(), source })
+    }
+}
+
+fn wrong(what: &str, detail: String) -> PlanError {
+    PlanError::Format { what: what.into(), detail }
+}

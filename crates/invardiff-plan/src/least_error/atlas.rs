@@ -1,0 +1,206 @@
+//! What each possible skip would cost: measured once, planned from many times.
+
+use std::path::Path;
+
+use ndarray::{Array2, Array3};
+use serde::{Deserialize, Serialize};
+
+use crate::core::{GateSite, PlanError, Provenance, ReuseRule, TimeAxis, Topology};
+use crate::formats::{open, replace, seal};
+
+/// The start of an atlas file, and its version.
+const MAGIC: [u8; 7] = *b"INVATLS";
+const VERSION: u8 = 1;
+
+/// For every step `k` and every admissible pair of anchors `a < b < k`, the squared error of the clean sample that the
+/// network predicts at `k`, when the values of `a` and `b` stand in: the mean square over the elements of a picture,
+/// averaged over calibration runs. What an error at `k` does to the final picture is [`ErrorAtlas::importance`].
+///
+/// Anchors are at most [`ErrorAtlas::window`] steps away: `k - b <= window` and `b - a <= window`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorAtlas {
+    /// The model's sites, which a plan is made for.
+    pub topology: Topology,
+    /// Where the measurements come from; plans take it over.
+    pub provenance: Provenance,
+    /// Where the skip acts.
+    pub gate_site: GateSite,
+    /// The axis of extrapolation.
+    pub axis: TimeAxis,
+    /// The sampler's own time of each step.
+    pub times: Vec<f64>,
+    /// The farthest anchor, in steps.
+    pub window: usize,
+    /// How many runs were averaged.
+    pub runs: usize,
+    /// Per step, the squared error of the final picture that a unit squared error of the clean sample predicted there
+    /// makes; 1 until set.
+    pub importance: Vec<f64>,
+    hold: Array2<f64>,
+    linear: Array3<f64>,
+}
+
+impl ErrorAtlas {
+    /// An atlas without entries, for `times.len()` steps.
+    pub fn new(
+        topology: Topology,
+        gate_site: GateSite,
+        axis: TimeAxis,
+        times: Vec<f64>,
+        window: usize,
+    ) -> Self {
+        let steps = times.len();
+        let hold = Array2::from_elem((steps, window), f64::NAN);
+        let linear = Array3::from_elem((steps, window, window), f64::NAN);
+        let (provenance, importance) = (Provenance::default(), vec![1.0; steps]);
+        Self { topology, provenance, gate_site, axis, times, window, runs: 0, importance, hold, linear }
+    }
+
+    /// Reads an atlas file.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`]; [`PlanError::Format`] and [`PlanError::Shape`] naming the file: another format or version, a file cut
+    /// short, too large or with parts that do not fit together.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, PlanError> {
+        let path = path.as_ref();
+        let what = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| PlanError::Io { path: path.into(), source })?;
+        Self::from_bytes(&bytes, &what)
+    }
+
+    /// Writes the atlas beside its place and renames.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`] when it cannot be written, [`PlanError::Format`] when it would be too large to be read back.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), PlanError> {
+        let path = path.as_ref();
+        let bytes = self.to_bytes()?;
+        replace(path, &bytes).map_err(|source| PlanError::Io { path: path.into(), source })
+    }
+
+    /// The atlas as bytes, version 1 of its format.
+    ///
+    /// # Errors
+    /// [`PlanError::Format`] when it would be too large to be read back.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
+        seal(MAGIC, VERSION, self, "the atlas")
+    }
+
+    /// Reads what [`ErrorAtlas::to_bytes`] wrote; `what` names the file in messages.
+    ///
+    /// # Errors
+    /// As [`ErrorAtlas::read`].
+    pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, PlanError> {
+        let atlas: Self = open(MAGIC, VERSION, bytes, what)?;
+        atlas.check().map_err(|error| error.in_file(what))?;
+        Ok(atlas)
+    }
+
+    /// The parts fit together.
+    fn check(&self) -> Result<(), PlanError> {
+        let (steps, window) = (self.steps(), self.window);
+        let refuse = |what: &str, expected: Vec<usize>, found: &[usize]| {
+            Err(PlanError::Shape { what: what.into(), expected, found: found.to_vec() })
+        };
+        if steps == 0 || window == 0 {
+            return refuse("the atlas [steps, window]", vec![1, 1], &[steps, window]);
+        }
+        if self.importance.len() != steps {
+            return refuse("importance [steps]", vec![steps], &[self.importance.len()]);
+        }
+        if self.hold.shape() != [steps, window] {
+            return refuse("hold [steps, window]", vec![steps, window], self.hold.shape());
+        }
+        if self.linear.shape() != [steps, window, window] {
+            return refuse(
+                "linear [steps, window, window]",
+                vec![steps, window, window],
+                self.linear.shape(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The same with anchors at most `window` steps away, as if so few had been measured; at least 1.
+    #[must_use]
+    pub fn narrowed(&self, window: usize) -> Self {
+        let window = window.clamp(1, self.window);
+        let steps = self.steps();
+        let hold = Array2::from_shape_fn((steps, window), |(step, near)| self.hold[[step, near]]);
+        let linear = |(step, near, far)| self.linear[[step, near, far]];
+        let linear = Array3::from_shape_fn((steps, window, window), linear);
+        Self { window, hold, linear, ..self.clone() }
+    }
+
+    /// Number of steps.
+    pub fn steps(&self) -> usize {
+        self.times.len()
+    }
+
+    /// All `(step, anchor b, earlier anchor a)` that the atlas has room for; `None` is the value of `b` held.
+    pub fn entries(&self) -> Vec<(usize, usize, Option<usize>)> {
+        let mut entries = Vec::new();
+        for step in 1..self.steps() {
+            for b in step.saturating_sub(self.window)..step {
+                entries.push((step, b, None));
+                entries.extend((b.saturating_sub(self.window)..b).map(|a| (step, b, Some(a))));
+            }
+        }
+        entries
+    }
+
+    /// Weights of the anchors `(a, b)` at `step`, on the atlas's axis.
+    pub fn weights(&self, step: usize, b: usize, a: usize) -> (f64, f64) {
+        let time = |step: usize| match self.axis {
+            TimeAxis::Step => step as f64,
+            TimeAxis::Sampler => self.times[step],
+        };
+        let later = (time(step) - time(a)) / (time(b) - time(a));
+        (1.0 - later, later)
+    }
+
+    /// Adds one run's errors, one for each of [`ErrorAtlas::entries`], to the average.
+    ///
+    /// # Errors
+    /// [`PlanError::Shape`] when there is not one error an entry.
+    pub fn add_run(&mut self, errors: &[f64]) -> Result<(), PlanError> {
+        let entries = self.entries();
+        if entries.len() != errors.len() {
+            let (expected, found) = (vec![entries.len()], vec![errors.len()]);
+            return Err(PlanError::Shape { what: "errors of one run".into(), expected, found });
+        }
+        let before = self.runs as f64;
+        for ((step, b, a), error) in entries.into_iter().zip(errors) {
+            let slot = match a {
+                None => &mut self.hold[[step, step - b - 1]],
+                Some(a) => &mut self.linear[[step, step - b - 1, b - a - 1]],
+            };
+            let sum = if self.runs == 0 { 0.0 } else { *slot * before };
+            *slot = (sum + error) / (before + 1.0);
+        }
+        self.runs += 1;
+        Ok(())
+    }
+
+    /// The squared error of the clean sample predicted at `step` when it is made by rule, from the last computed steps `b` and
+    /// (where there is one) `a`: the mean square over the elements of a picture. `None` where the anchors are too far away.
+    pub fn squared_error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
+        let near = step.checked_sub(b + 1).filter(|gap| *gap < self.window)?;
+        let error = match (rule, a) {
+            (ReuseRule::Hold, _) | (ReuseRule::Extrapolate(_) | ReuseRule::Taylor(_), None) => {
+                self.hold[[step, near]]
+            }
+            (ReuseRule::Extrapolate(_) | ReuseRule::Taylor(_), Some(a)) => {
+                let far = b.checked_sub(a + 1).filter(|gap| *gap < self.window)?;
+                self.linear[[step, near, far]]
+            }
+        };
+        error.is_finite().then_some(error)
+    }
+
+    /// The squared error of the final picture from standing in for `step` by rule, from the last computed steps `b` and (where there is one) `a`.
+    /// `None` where the anchors are too far away.
+    pub fn error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
+        Some(self.squared_error(rule, step, b, a)? * self.importance[step])
+    }
+}

@@ -1,0 +1,143 @@
+//! Rules that decide while a trajectory runs, as data: no tensor is needed to say when blocks are skipped.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::PlanError;
+use crate::methods::first_blocks::{self, FirstBlocks};
+use crate::methods::magcache::MagCache;
+use crate::methods::teacache::{self, TeaCache};
+
+/// A published rule that decides at every step of one trajectory whether blocks are skipped. What stands in for skipped
+/// blocks is what they added to the hidden state when they were computed last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+pub enum SkipRule {
+    /// All blocks, by the change of the first block's modulated input.
+    TeaCache(TeaCache),
+    /// All blocks but the first (and last) ones, by the change of what the first ones add: First-Block Cache and `DBCache`.
+    FirstBlocks(FirstBlocks),
+    /// All blocks, at steps that are known beforehand from measured magnitudes.
+    MagCache(MagCache),
+}
+
+/// What is measured on the hidden state before a rule decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Nothing.
+    Nothing,
+    /// The modulated input of the first block, against that of the step before.
+    ModulatedInput,
+    /// What the first blocks add, against what they added at the last step whose other blocks were computed.
+    FirstBlocks,
+}
+
+impl SkipRule {
+    /// The rule's short name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::TeaCache(_) => "teacache",
+            Self::FirstBlocks(FirstBlocks { first: 1, last: 0, .. }) => "first-block",
+            Self::FirstBlocks(_) => "dbcache",
+            Self::MagCache(_) => "magcache",
+        }
+    }
+
+    /// What is measured.
+    pub const fn probe(&self) -> Probe {
+        match self {
+            Self::TeaCache(_) => Probe::ModulatedInput,
+            Self::FirstBlocks(_) => Probe::FirstBlocks,
+            Self::MagCache(_) => Probe::Nothing,
+        }
+    }
+
+    /// How many blocks at the start and at the end are always computed.
+    pub const fn computed_blocks(&self) -> [usize; 2] {
+        match self {
+            Self::TeaCache(_) | Self::MagCache(_) => [0, 0],
+            Self::FirstBlocks(rule) => [rule.first, rule.last],
+        }
+    }
+
+    /// The decisions of one trajectory of `steps` steps.
+    ///
+    /// # Errors
+    /// [`PlanError::Range`] naming the setting that is out of range, [`PlanError::TooFewSteps`] without steps.
+    pub fn decide(&self, steps: usize) -> Result<Decider, PlanError> {
+        if steps == 0 {
+            return Err(PlanError::TooFewSteps { steps, needed: 1 });
+        }
+        let running = match self {
+            Self::TeaCache(rule) => Running::TeaCache(rule.clone(), rule.start()?),
+            Self::FirstBlocks(rule) => Running::FirstBlocks(rule.clone(), rule.start()?),
+            Self::MagCache(rule) => Running::MagCache(rule.gate(steps)?),
+        };
+        Ok(Decider { probe: self.probe(), computed_blocks: self.computed_blocks(), steps, running })
+    }
+}
+
+/// The decisions of one trajectory, one a step in order.
+#[derive(Clone, Debug)]
+pub struct Decider {
+    probe: Probe,
+    computed_blocks: [usize; 2],
+    steps: usize,
+    running: Running,
+}
+
+/// A rule with what it remembers.
+#[derive(Clone, Debug)]
+enum Running {
+    TeaCache(TeaCache, teacache::Accumulated),
+    FirstBlocks(FirstBlocks, first_blocks::Skips),
+    MagCache(Vec<bool>),
+}
+
+impl Decider {
+    /// What is measured.
+    pub fn probe(&self) -> Probe {
+        self.probe
+    }
+
+    /// How many blocks at the start and at the end are always computed.
+    pub fn computed_blocks(&self) -> [usize; 2] {
+        self.computed_blocks
+    }
+
+    /// Whether the decision at `step` depends on the measured change. Where it does not, nothing need be read from the
+    /// device.
+    pub fn asks(&self, step: usize) -> bool {
+        match &self.running {
+            Running::TeaCache(..) => !self.at_an_end(step),
+            Running::FirstBlocks(rule, skips) => rule.asks(step, *skips),
+            Running::MagCache(_) => false,
+        }
+    }
+
+    /// Whether the blocks of `step` are skipped, from the measured relative change (`None` where there is nothing to compare
+    /// with yet, and where [`Decider::asks`] says no). The first step is never skipped, and a change that is not a number
+    /// skips nothing.
+    pub fn skip(&mut self, step: usize, change: Option<f64>) -> bool {
+        let at_an_end = self.at_an_end(step);
+        match &mut self.running {
+            Running::TeaCache(rule, sum) => rule.skip(sum, change.filter(|_| !at_an_end)),
+            Running::FirstBlocks(rule, skips) => rule.skip(step, skips, change),
+            Running::MagCache(gate) => gate.get(step).copied().unwrap_or(false),
+        }
+    }
+
+    fn at_an_end(&self, step: usize) -> bool {
+        step == 0 || step + 1 >= self.steps
+    }
+}
+
+/// The decisions for a list of changes, one a step; the first has none.
+#[cfg(test)]
+pub(super) fn drawn(rule: &SkipRule, changes: &[f64]) -> String {
+    let mut decider = rule.decide(changes.len()).unwrap();
+    let decide = |(step, change): (usize, &f64)| {
+        let change = (step > 0 && decider.asks(step)).then_some(*change);
+        if decider.skip(step, change) { '#' } else { '.' }
+    };
+    changes.iter().enumerate().map(decide).collect()
+}

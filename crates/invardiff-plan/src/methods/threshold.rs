@@ -1,0 +1,12 @@
+//! Thresholds of rules that decide while a trajectory runs.
+
+use crate::core::PlanError;
+
+/// Refuses a threshold that is negative or not a number.
+pub(super) fn check_threshold(what: &str, threshold: f64) -> Result<(), PlanError> {
+    if threshold >= 0.0 {
+        return Ok(());
+    }
+    let (what, expected) = (format!("the threshold of {what}"), "a number from 0 on".to_owned());
+    Err(PlanError::Range { what, value: threshold.to_string(), expected })
+}
