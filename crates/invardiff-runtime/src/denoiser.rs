@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use invardiff_plan::Topology;
 
-use crate::Executor;
+use crate::executor::Executor;
 
 /// A model with one forward, over any executor. `D` is the rank of its sample: 4 for latents `[batch, channels, height,
 /// width]`, 3 for packed FLUX latents `[batch, tokens, channels]`.

@@ -3,10 +3,8 @@
 use burn::tensor::Tensor;
 use invardiff_plan::{OutputForm, Site};
 
-use crate::{Block, Passage};
-
-/// What stands at a site: `N` tensors of shape `[batch, tokens, dim]`.
-pub type Feature<const N: usize> = [Tensor<3>; N];
+use crate::block::{Block, Passage};
+use crate::feature::Feature;
 
 /// Which forward of a step the model is in. Where guidance takes two forwards, the same sites are passed twice, and their
 /// values are not to be mixed.

@@ -2,7 +2,8 @@
 
 use invardiff_plan::Site;
 
-use crate::{Executor, Feature, Policy};
+use crate::executor::{Executor, Policy};
+use crate::feature::Feature;
 
 /// Computes everything and looks at nothing.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,7 +3,8 @@
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::{OutputForm, Site};
 
-use crate::{Executor, Feature, Policy};
+use crate::executor::{Executor, Policy};
+use crate::feature::Feature;
 
 /// What a [`Guarded`] trajectory goes by.
 #[derive(Clone, Debug, PartialEq)]

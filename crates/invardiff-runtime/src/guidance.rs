@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use invardiff_plan::Topology;
 
-use crate::{Denoiser, Executor, Pass};
+use crate::denoiser::Denoiser;
+use crate::executor::{Executor, Pass};
 
 /// Both halves in one batch: the sample goes in twice (conditional rows first), and the prediction is
 /// `u + scale * (c - u)` on the first `channels` channels, the conditional half's own on the rest.

@@ -8,39 +8,43 @@
 //! let [attn] = exec.at(Site::msa(layer), |_| [self.attn.forward(x.clone())]);
 //! ```
 
+mod block;
 mod denoiser;
 mod error;
 mod executor;
+mod feature;
 mod full;
 mod guarded;
 mod guidance;
 mod meter;
 mod observe;
-mod passage;
 mod policies;
 mod progress;
 mod replay;
 mod sample;
 mod sampler;
+mod samplers;
 mod scale_shift;
 mod store;
 
+pub use block::{Block, Passage};
 pub use denoiser::Denoiser;
 pub use error::RuntimeError;
-pub use executor::{Executor, Feature, Pass, Policy};
+pub use executor::{Executor, Pass, Policy};
+pub use feature::Feature;
 pub use full::Full;
 pub use guarded::{Guard, Guarded, GuardedStep};
 pub use guidance::{BatchedGuidance, TwoPassCond, TwoPassGuidance};
 pub use meter::Meter;
 pub use observe::{Event, Observed, ObservedStep};
-pub use passage::{Block, Passage};
 pub use policies::{Bypass, BypassStep, Decision, relative_change};
 pub use progress::{Phase, Progress};
 pub use replay::{Replay, ReplayStep};
 pub use sample::{sample, sample_with};
-pub use sampler::{
+pub use sampler::Sampler;
+pub use samplers::{
     BetaSchedule, Ddim, DdimHistory, DpmHistory, DpmSolverPlusPlus, FlowMatchEuler, GaussianNoise, Marginal,
-    NoiseSchedule, ProbabilityPath, Sampler, Shift, Spacing,
+    NoiseSchedule, ProbabilityPath, Shift, Spacing,
 };
 pub use scale_shift::{Affine, ScaleShift};
 pub use store::FeatureStore;

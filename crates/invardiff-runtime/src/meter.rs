@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use invardiff_plan::{Site, Topology};
 
-use crate::Event;
+use crate::observe::Event;
 
 /// FLOPs of one picture that a trajectory really computed, by the sites that it passed. For policies whose work is known only
 /// afterwards; for a plan, the sum is that of [`invardiff_plan::Cost`].

@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 use invardiff_plan::{OutputForm, Site};
 
-use crate::{Block, Executor, Feature, Pass, Passage, Policy};
+use crate::block::{Block, Passage};
+use crate::executor::{Executor, Pass, Policy};
+use crate::feature::Feature;
 
 /// What an observer sees at a site.
 #[derive(Debug)]

@@ -6,7 +6,10 @@ use burn::tensor::Tensor;
 use invardiff_plan::core::{Action, Source};
 use invardiff_plan::{GateSite, OutputForm, Schedule, Site};
 
-use crate::{Executor, Feature, FeatureStore, Pass, Policy, ScaleShift};
+use crate::executor::{Executor, Pass, Policy};
+use crate::feature::Feature;
+use crate::scale_shift::ScaleShift;
+use crate::store::FeatureStore;
 
 /// One trajectory under a schedule. Holds the features that later steps read and nothing else; empty when it ends. Under
 /// guidance in two passes each pass follows the schedule with features of its own.

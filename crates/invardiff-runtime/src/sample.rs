@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 use invardiff_plan::Site;
 
-use crate::{Denoiser, Executor, Policy, Sampler};
+use crate::denoiser::Denoiser;
+use crate::executor::{Executor, Policy};
+use crate::sampler::Sampler;
 
 /// The final sample of one trajectory.
 ///

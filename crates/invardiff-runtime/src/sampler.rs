@@ -1,25 +1,10 @@
 //! Samplers: what a step does with a prediction.
 
-mod ddim;
-mod dpm;
-mod flow;
-mod marginal;
-mod noise;
-mod noise_schedule;
-mod spacing;
-
 use burn::tensor::Tensor;
 use invardiff_plan::OutputForm;
 
-use crate::RuntimeError;
-
-pub use ddim::{Ddim, DdimHistory};
-pub use dpm::{DpmHistory, DpmSolverPlusPlus};
-pub use flow::{FlowMatchEuler, Shift};
-pub use marginal::{Marginal, ProbabilityPath};
-pub use noise::GaussianNoise;
-pub use noise_schedule::{BetaSchedule, NoiseSchedule};
-pub use spacing::Spacing;
+use crate::error::RuntimeError;
+use crate::samplers::marginal::Marginal;
 
 /// A sampler over a fixed list of steps. A value without state: what a multistep solver remembers is a
 /// [`Sampler::History`] that the trajectory owns.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{DType, Device, Tensor};
 use invardiff_plan::{Schedule, Site, StreamSpec, Topology};
 
-use crate::RuntimeError;
+use crate::error::RuntimeError;
 
 /// What a reused value goes through: `scale * value + shift`, one number a channel.
 #[derive(Clone, Debug)]

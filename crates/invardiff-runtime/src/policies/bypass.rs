@@ -4,8 +4,10 @@ use burn::tensor::Tensor;
 use invardiff_plan::methods::block_skip::{Decider, Probe, SkipRule};
 use invardiff_plan::{PlanError, Site};
 
-use super::relative_change;
-use crate::{Block, Executor, Feature, Pass, Passage, Policy};
+use crate::block::{Block, Passage};
+use crate::executor::{Executor, Pass, Policy};
+use crate::feature::Feature;
+use crate::policies::change::relative_change;
 
 /// One trajectory under a [`SkipRule`]. Where the rule skips, the hidden state takes what the left-out blocks added to it
 /// when they were computed last, and goes on behind them.

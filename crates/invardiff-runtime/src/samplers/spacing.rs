@@ -1,6 +1,6 @@
 //! Which of the training timesteps a sampler visits.
 
-use crate::RuntimeError;
+use crate::error::RuntimeError;
 
 /// A rule for choosing timesteps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

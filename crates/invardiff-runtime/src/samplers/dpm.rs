@@ -3,8 +3,11 @@
 use burn::tensor::Tensor;
 use invardiff_plan::OutputForm;
 
-use super::{Marginal, NoiseSchedule, Sampler, Spacing, spacing};
-use crate::RuntimeError;
+use crate::error::RuntimeError;
+use crate::sampler::Sampler;
+use crate::samplers::marginal::Marginal;
+use crate::samplers::noise_schedule::NoiseSchedule;
+use crate::samplers::spacing::{self, Spacing};
 
 /// The multistep solver of second order on the predicted clean sample (midpoint form), ending at the clean sample.
 ///

@@ -1,6 +1,6 @@
 //! The way through the blocks.
 
-use crate::Feature;
+use crate::feature::Feature;
 
 /// Which block of the trunk comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

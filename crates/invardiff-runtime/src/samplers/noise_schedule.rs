@@ -1,6 +1,6 @@
 //! The noise schedule that a diffusion model was trained on.
 
-use crate::RuntimeError;
+use crate::error::RuntimeError;
 
 /// How the noise of the forward process grows over the training timesteps.
 #[derive(Clone, Copy, Debug, PartialEq)]

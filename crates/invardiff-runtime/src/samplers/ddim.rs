@@ -3,8 +3,12 @@
 use burn::tensor::Tensor;
 use invardiff_plan::OutputForm;
 
-use super::{GaussianNoise, Marginal, NoiseSchedule, Sampler, Spacing, spacing};
-use crate::RuntimeError;
+use crate::error::RuntimeError;
+use crate::sampler::Sampler;
+use crate::samplers::marginal::Marginal;
+use crate::samplers::noise::GaussianNoise;
+use crate::samplers::noise_schedule::NoiseSchedule;
+use crate::samplers::spacing::{self, Spacing};
 
 /// DDIM over some of the timesteps of a noise schedule.
 ///

@@ -3,9 +3,10 @@
 use burn::tensor::Tensor;
 use invardiff_plan::OutputForm;
 
-use super::noise_schedule::linspace;
-use super::{Marginal, Sampler};
-use crate::RuntimeError;
+use crate::error::RuntimeError;
+use crate::sampler::Sampler;
+use crate::samplers::marginal::Marginal;
+use crate::samplers::noise_schedule::linspace;
 
 /// How sigmas are moved towards the noisy end.
 #[derive(Clone, Copy, Debug, PartialEq)]
