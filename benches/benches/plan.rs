@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use criterion::Criterion;
-use invardiff_plan::least_error::{ErrorAtlas, PlannerOptions, front};
+use invardiff_plan::least_error::{PlannerOptions, SkipErrors, front};
 use invardiff_plan::two_phase::{DistanceTable, Phases, Settings, Variant, WarmUp, quantile, two_phase};
 use invardiff_plan::{CachePlan, GateSite, Kind, OutputForm, TimeAxis, Topology};
 
@@ -63,10 +63,10 @@ fn table(topology: &Topology, run: usize) -> DistanceTable {
 }
 
 /// Errors that grow with the distance of the anchors.
-fn atlas(topology: &Topology) -> ErrorAtlas {
+fn atlas(topology: &Topology) -> SkipErrors {
     let times = (0..STEPS).map(|step| step as f64).collect();
     let site = GateSite::Output(OutputForm::X0);
-    let mut atlas = ErrorAtlas::new(topology.clone(), site, TimeAxis::Step, times, 8);
+    let mut atlas = SkipErrors::new(topology.clone(), site, TimeAxis::Step, times, 8);
     let error = |(step, b, a): (usize, usize, Option<usize>)| {
         let gap = (step - b) as f64 + a.map_or(0.0, |a| 0.1 * (b - a) as f64);
         gap * gap * f64::from(1.0 + 0.5 * wobble(step))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::least_error::ErrorAtlas;
+use invardiff_plan::least_error::SkipErrors;
 use invardiff_plan::{GateSite, OutputForm, PlanError, Site, TimeAxis};
 use invardiff_runtime::{Denoiser, Event, Executor, Full, Observed, Policy, Sampler};
 
@@ -42,7 +42,7 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
     /// # Errors
     /// [`CalibError::Plan`] for a window of 0; [`CalibError::Sites`] when skips act on the trunk and the model does not pass
     /// it as one tensor.
-    pub fn skip_errors(&self, options: &AtlasOptions) -> Result<ErrorAtlas, CalibError> {
+    pub fn skip_errors(&self, options: &AtlasOptions) -> Result<SkipErrors, CalibError> {
         let mut atlases = self.skip_errors_at(&[options.gate_site], options)?;
         Ok(atlases.swap_remove(0))
     }
@@ -56,7 +56,7 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
         &self,
         gate_sites: &[GateSite],
         options: &AtlasOptions,
-    ) -> Result<Vec<ErrorAtlas>, CalibError> {
+    ) -> Result<Vec<SkipErrors>, CalibError> {
         if options.window == 0 {
             let (value, expected) = ("0".into(), "at least 1 step".into());
             return Err(
@@ -64,16 +64,16 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
             );
         }
         let sampler = self.sampler;
-        let times: Vec<f64> = (0..sampler.steps()).map(|step| sampler.own_time(step)).collect();
+        let times: Vec<f64> = (0..sampler.steps()).map(|step| sampler.schedule_time(step)).collect();
         let importance: Vec<f64> =
             (0..sampler.steps()).map(|step| sampler.error_importance(step, options.variance)).collect();
         let atlas = |site: &GateSite| {
             let topology = self.model.topology();
-            let mut atlas = ErrorAtlas::new(topology, *site, options.axis, times.clone(), options.window);
+            let mut atlas = SkipErrors::new(topology, *site, options.axis, times.clone(), options.window);
             atlas.importance.clone_from(&importance);
             atlas
         };
-        let mut atlases: Vec<ErrorAtlas> = gate_sites.iter().map(atlas).collect();
+        let mut atlases: Vec<SkipErrors> = gate_sites.iter().map(atlas).collect();
         let errors = self
             .each_run("measuring skips (runs)", |run| errors_of_run(self.model, self.sampler, run, &atlases));
         for errors in errors {
@@ -90,7 +90,7 @@ fn errors_of_run<const D: usize, M, S>(
     model: &M,
     sampler: &S,
     run: &Run<D, M::Cond>,
-    atlases: &[ErrorAtlas],
+    atlases: &[SkipErrors],
 ) -> Result<Vec<Vec<f64>>, CalibError>
 where
     M: Denoiser<D>,
@@ -108,7 +108,7 @@ where
     for step in 0..sampler.steps() {
         let here = Here { model, sampler, cond: &run.cond, step, x };
         let (prediction, trunk) = here.compute();
-        let value = |atlas: &ErrorAtlas| here.value(atlas.gate_site, &prediction, &trunk);
+        let value = |atlas: &SkipErrors| here.value(atlas.gate_site, &prediction, &trunk);
         let values = atlases.iter().map(value).collect::<Result<_, _>>()?;
         let truth = here.clean(prediction.clone());
         while let Some(((_, b, a), (of_a, of_b))) = entries.next_if(|((at, ..), _)| *at == step) {
@@ -142,7 +142,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn of(atlas: &ErrorAtlas) -> Self {
+    fn of(atlas: &SkipErrors) -> Self {
         let entries = atlas.entries();
         let weights = entries
             .iter()

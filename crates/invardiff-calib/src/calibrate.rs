@@ -18,16 +18,16 @@ pub struct RecordOptions {
     pub trunk_window: usize,
     /// Whether the [`Similarity`] of consecutive steps is measured as well.
     pub similarity: bool,
-    /// Whether values are measured where the model shows them on the way ([`Record::witnessing`]): needed to repeat the authors'
+    /// Whether values are measured where the model shows them on the way ([`Record::probing`]): needed to repeat the authors'
     /// FLUX calibration, and without effect on models that show none.
-    pub witness: bool,
+    pub probe: bool,
 }
 
 impl Default for RecordOptions {
     /// Modules 8 steps back, the hidden state 24 (skips come in longer runs than module reuse, and it is one tensor), with
     /// similarity.
     fn default() -> Self {
-        Self { module_window: 8, trunk_window: 24, similarity: true, witness: false }
+        Self { module_window: 8, trunk_window: 24, similarity: true, probe: false }
     }
 }
 
@@ -63,7 +63,7 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
         let missing = missing_pairs(&tables, settings)?;
         let passes = if missing.is_empty() { 1 } else { 2 };
         if passes == 2 {
-            self.record_pairs(&mut tables, missing, options.witness)?;
+            self.record_pairs(&mut tables, missing, options.probe)?;
         }
         let phases = two_phase(&tables, settings)?;
         let plan = phases.plan(streams.topology())?;
@@ -81,12 +81,12 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
         options: &RecordOptions,
     ) -> Result<(Vec<DistanceTable>, Vec<Similarity>), CalibError> {
         let streams = Streams::new(self.model.topology());
-        let RecordOptions { module_window: modules, trunk_window: trunk, similarity, witness } = *options;
+        let RecordOptions { module_window: modules, trunk_window: trunk, similarity, probe } = *options;
         let pairs = Pairs::Window { modules, trunk };
         streams.table(self.steps(), modules.min(trunk))?; // refuses a window of 0
         let recorded = self.each_run("calibrating (runs)", |run| {
             let mut table = streams.table(self.steps(), modules.max(trunk))?;
-            let recorder = Record::new(&streams, &pairs, similarity).witnessing(witness);
+            let recorder = Record::new(&streams, &pairs, similarity).probing(probe);
             let similarities = record_run(self.model, self.sampler, run, recorder, &mut table)?;
             Ok((table, similarities))
         });
@@ -96,7 +96,7 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
     }
 
     /// Records every run once more for distances between listed steps, into the tables that [`Session::record`] made of the
-    /// same runs. `witness` is [`RecordOptions::witness`].
+    /// same runs. `probe` is [`RecordOptions::probe`].
     ///
     /// # Errors
     /// [`CalibError::Plan`] for a pair that the tables have no room for; [`CalibError::Sites`] for a model that does not pass
@@ -105,13 +105,13 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
         &self,
         tables: &mut [DistanceTable],
         pairs: impl IntoIterator<Item = StepPair>,
-        witness: bool,
+        probe: bool,
     ) -> Result<(), CalibError> {
         let streams = Streams::new(self.model.topology());
         let pairs = Pairs::Listed(pairs.into_iter().collect());
         let phase = self.phase("measuring distant pairs (runs)", self.runs.len());
         let recorded = self.concurrency.each(tables.iter_mut().zip(self.runs).collect(), |(table, run)| {
-            let recorder = Record::new(&streams, &pairs, false).witnessing(witness);
+            let recorder = Record::new(&streams, &pairs, false).probing(probe);
             record_run(self.model, self.sampler, run, recorder, table).map(|_| phase.advance(1))
         });
         recorded.into_iter().collect()

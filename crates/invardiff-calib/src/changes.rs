@@ -4,7 +4,9 @@ use burn::tensor::{DType, Tensor};
 use invardiff_plan::methods::magcache::Magnitudes;
 use invardiff_plan::methods::teacache::TeaCacheFit;
 use invardiff_plan::{PlanError, Site};
-use invardiff_runtime::{Block, Executor, Feature, Pass, Passage, Policy, Sampler, relative_change, sample};
+use invardiff_runtime::{
+    Block, BlockAction, Executor, Feature, Pass, Policy, Sampler, relative_change, sample,
+};
 
 use crate::readings::Readings;
 use crate::{CalibError, Session, SharedDenoiser};
@@ -150,7 +152,7 @@ impl Executor for &mut Watch {
         block: Block,
         hidden: impl FnOnce() -> Feature<N>,
         modulated: impl FnOnce() -> Tensor<3>,
-    ) -> Passage<N> {
+    ) -> BlockAction<N> {
         if block.index == 0 && self.pass == Pass::Conditional {
             self.entered = hidden().into_iter().next();
             let modulated = modulated();
@@ -158,7 +160,7 @@ impl Executor for &mut Watch {
                 self.readings.push(What::Modulated, relative_change(before, modulated));
             }
         }
-        Passage::Compute
+        BlockAction::Compute
     }
 }
 

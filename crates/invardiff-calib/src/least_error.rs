@@ -8,7 +8,7 @@ mod strategy;
 pub use options::{CacheBudget, Goal, LeastErrorOptions};
 pub use strategy::SkipStrategy;
 
-use invardiff_plan::least_error::{ErrorAtlas, PlannerOptions, front};
+use invardiff_plan::least_error::{PlannerOptions, SkipErrors, front};
 use invardiff_plan::{CachePlan, GateSite, Provenance};
 use invardiff_runtime::{Guard, Sampler};
 
@@ -32,7 +32,7 @@ pub struct LeastError {
     /// The plan of the same compute that also reuses modules; `None` unless [`LeastErrorOptions::plan_modules`] asks for it.
     pub modules: Option<WithModules>,
     /// What every skip of the strategy costs: other plans can be made from it without the model.
-    pub atlas: ErrorAtlas,
+    pub atlas: SkipErrors,
     /// What a guarded run compares with; `None` unless [`LeastErrorOptions::guard`] asks for it.
     pub guard: Option<Guard>,
 }
@@ -95,7 +95,7 @@ pub struct WithModules {
 pub struct SkipPrices<'a, const D: usize, M: SharedDenoiser<D>, S> {
     closed: ClosedLoop<'a, D, M, S>,
     /// One per gate site of the strategies.
-    atlases: Vec<ErrorAtlas>,
+    atlases: Vec<SkipErrors>,
     options: LeastErrorOptions,
 }
 
@@ -129,7 +129,7 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a,
 
 impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> SkipPrices<'a, D, M, S> {
     /// What skips cost at a site; `None` where no strategy of the options acts there.
-    pub fn atlas(&self, site: GateSite) -> Option<&ErrorAtlas> {
+    pub fn atlas(&self, site: GateSite) -> Option<&SkipErrors> {
         self.atlases.iter().find(|atlas| atlas.gate_site == site)
     }
 

@@ -53,7 +53,7 @@ pub struct Record<'a> {
     streams: &'a Streams,
     pairs: &'a Pairs,
     similar: bool,
-    witnessing: bool,
+    probing: bool,
     /// The features held, by stream, with their steps.
     rings: Vec<VecDeque<(usize, Tensor<3>)>>,
     /// How often each stream was seen.
@@ -71,7 +71,7 @@ impl<'a> Record<'a> {
             streams,
             pairs,
             similar,
-            witnessing: false,
+            probing: false,
             rings: vec![VecDeque::new(); streams.count()],
             visits: vec![0; streams.count()],
             odd: None,
@@ -80,11 +80,11 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The same recorder; with `witnessing`, it measures a site's value where the model shows it on the way
-    /// ([`Executor::witness`]) instead of where it is cached. That is the authors' statistic on FLUX: a single block's module before its projection.
+    /// The same recorder; with `probing`, it measures a site's value where the model shows it on the way
+    /// ([`Executor::probe`]) instead of where it is cached. That is the authors' statistic on FLUX: a single block's module before its projection.
     #[must_use]
-    pub fn witnessing(self, witnessing: bool) -> Self {
-        Self { witnessing, ..self }
+    pub fn probing(self, probing: bool) -> Self {
+        Self { probing, ..self }
     }
 
     /// Reads everything measured from the device, once, and books the distances.
@@ -189,8 +189,8 @@ impl Executor for RecordStep<'_, '_> {
         fresh
     }
 
-    fn witness(&mut self, site: Site, value: &[Tensor<3>]) {
-        if self.record.witnessing {
+    fn probe(&mut self, site: Site, value: &[Tensor<3>]) {
+        if self.record.probing {
             self.measure(site, value);
             self.witnessed = Some(site);
         }

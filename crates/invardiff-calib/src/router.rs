@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use invardiff_plan::core::Draws;
+use invardiff_plan::core::SplitMix64;
 use invardiff_plan::methods::routers::{Routers, pairs_of};
 use invardiff_plan::{PlanError, Provenance, Site, Topology};
 use invardiff_runtime::{Denoiser, Full, GaussianNoise, Policy, RuntimeError, Sampler};
@@ -91,7 +91,7 @@ impl RouterTraining {
     pub fn start(topology: &Topology, steps: usize, settings: RouterSettings) -> Result<Self, CalibError> {
         let sites: Vec<Site> = topology.sites.iter().map(|spec| spec.site).collect();
         let pairs = pairs_of(steps)?;
-        let drawn = GaussianNoise::seeded(Draws::of_part(settings.seed, u64::MAX).bits())
+        let drawn = GaussianNoise::seeded(SplitMix64::of_part(settings.seed, u64::MAX).bits())
             .draw([pairs, sites.len()], &Device::flex());
         let values: Vec<f32> = drawn.into_data().iter().collect();
         let logits = Array2::from_shape_fn((pairs, sites.len()), |(row, column)| {
@@ -126,7 +126,7 @@ impl RouterTraining {
 
     /// What the coming iteration's examples should be drawn from, so that a resumed training sees the same ones.
     pub fn data_seed(&self) -> u64 {
-        Draws::of_part(!self.settings.seed, self.state.history.len() as u64).bits()
+        SplitMix64::of_part(!self.settings.seed, self.state.history.len() as u64).bits()
     }
 
     /// One iteration: draws a pair and noise, noises the examples to the pair's first step, and takes one step of AdamW on
@@ -148,7 +148,7 @@ impl RouterTraining {
         sampler.deterministic()?;
         self.check_steps(sampler.steps())?;
         let iteration = self.state.history.len() as u64;
-        let mut draws = Draws::of_part(self.settings.seed, iteration);
+        let mut draws = SplitMix64::of_part(self.settings.seed, iteration);
         let row = draws.below(self.state.moments.len());
         let noise = GaussianNoise::seeded(draws.bits()).draw(example.clean.dims(), &example.clean.device());
         let level = sampler.noise_level(2 * row);

@@ -12,7 +12,7 @@ use invardiff_plan::methods::block_skip::SkipRule;
 use invardiff_plan::methods::routers::Routers;
 use invardiff_plan::{CachePlan, Cost};
 use invardiff_runtime::{
-    Bypass, Denoiser, Event, Guard, Guarded, Meter, Observed, Replay, Sampler, ScaleShift,
+    BlockSkip, Denoiser, Event, FlopCounter, Guard, Guarded, Observed, Replay, Sampler, ScaleShift,
 };
 use ndarray::{Array4, Axis, concatenate};
 
@@ -26,14 +26,14 @@ pub struct Contender<P> {
     /// The pipeline, with its plan enabled.
     pub pipeline: P,
     /// What decides while it draws.
-    pub how: How,
+    pub decider: Decider,
     /// FLOPs relative to the full run, as predicted; of a rule, as if it skipped nothing.
     pub compute_fraction: f64,
 }
 
 /// What decides over a contender's modules.
 #[derive(Clone, Debug)]
-pub enum How {
+pub enum Decider {
     /// The plan that is enabled in the pipeline, or nothing.
     Enabled,
     /// That plan, its reused modules sent through vectors that were trained for it.
@@ -57,7 +57,7 @@ impl<P> Contender<P> {
             name: "full".into(),
             description: format!("everything computed, {steps} steps of {}", full.sampler().name()),
             pipeline: full.clone(),
-            how: How::Enabled,
+            decider: Decider::Enabled,
             compute_fraction: 1.0,
         }
     }
@@ -77,7 +77,7 @@ impl<P> Contender<P> {
             name: name.into(),
             description: description.into(),
             pipeline,
-            how: How::Enabled,
+            decider: Decider::Enabled,
             compute_fraction,
         })
     }
@@ -98,7 +98,7 @@ impl<P> Contender<P> {
             name: format!("{name} {steps}"),
             description: format!("no plan: {steps} steps of {name} instead of {of}"),
             pipeline,
-            how: How::Enabled,
+            decider: Decider::Enabled,
             compute_fraction: steps as f64 / of as f64,
         })
     }
@@ -114,7 +114,7 @@ impl<P> Contender<P> {
             description: description.into(),
             pipeline: full.clone(),
             compute_fraction: computed as f64 / guard.gate.len() as f64,
-            how: How::Guarded(Arc::new(guard)),
+            decider: Decider::Guarded(Arc::new(guard)),
         }
     }
 
@@ -132,7 +132,7 @@ impl<P> Contender<P> {
             name: name.into(),
             description: description.into(),
             pipeline: full.clone(),
-            how: How::Rule(rule),
+            decider: Decider::Rule(rule),
             compute_fraction: 1.0,
         })
     }
@@ -143,13 +143,13 @@ impl<P> Contender<P> {
         P: Pipeline<D>,
     {
         let description = "everything computed, and blended by uncut weights as in training".into();
-        Self { name: name.into(), description, how: How::Blended(routers), ..Self::full(full) }
+        Self { name: name.into(), description, decider: Decider::Blended(routers), ..Self::full(full) }
     }
 
     /// The same plan, its reused modules sent through vectors that were trained for it.
     #[must_use]
     pub fn adjusted(self, adjustment: ScaleShift) -> Self {
-        Self { how: How::Adjusted(Arc::new(adjustment)), ..self }
+        Self { decider: Decider::Adjusted(Arc::new(adjustment)), ..self }
     }
 
     /// The same contender, keeping features in another precision.
@@ -167,30 +167,30 @@ impl<P> Contender<P> {
         P: Pipeline<D>,
     {
         let (pipeline, compute) = (&self.pipeline, self.compute_fraction);
-        match &self.how {
-            How::Enabled => {
+        match &self.decider {
+            Decider::Enabled => {
                 let (samples, bytes) = pipeline.generate_measured(subjects, seeds)?;
                 Ok(Batch { samples, bytes, compute })
             }
-            How::Adjusted(adjustment) => {
+            Decider::Adjusted(adjustment) => {
                 let schedule =
                     pipeline.schedule().context("vectors belong to a plan, and none is enabled")?;
                 let mut policy = Replay::with_adjustment(schedule.clone(), adjustment.clone());
                 let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
                 Ok(Batch { samples, bytes: policy.store().peak_bytes(), compute })
             }
-            How::Blended(routers) => {
+            Decider::Blended(routers) => {
                 let mut policy = Mix::soft(routers, pipeline.device())?;
                 let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
                 Ok(Batch { samples, bytes: 0, compute })
             }
-            How::Guarded(guard) => {
+            Decider::Guarded(guard) => {
                 let mut policy = Guarded::new(guard);
                 let samples = pipeline.generate_under(&mut policy, subjects, seeds, &mut || {})?;
                 let more = policy.spent() as f64 / pipeline.sampler().steps() as f64;
                 Ok(Batch { samples, bytes: policy.peak_bytes(), compute: compute + more })
             }
-            How::Rule(rule) => Self::draw_each(pipeline, rule, subjects, seeds)
+            Decider::Rule(rule) => Self::draw_each(pipeline, rule, subjects, seeds)
                 .map(|batch| Batch { compute: batch.compute * compute, ..batch }),
         }
     }
@@ -208,9 +208,9 @@ impl<P> Contender<P> {
         let (steps, topology) = (pipeline.sampler().steps(), pipeline.denoiser().topology());
         let (mut samples, mut peak, mut compute) = (Vec::new(), 0, 0.0);
         for (subject, seed) in subjects.iter().zip(seeds) {
-            let mut meter = Meter::new(&topology);
+            let mut meter = FlopCounter::new(&topology);
             let look = |step, site, event: Event<'_>| meter.look(step, site, &event);
-            let mut policy = Observed::new(Bypass::new(rule, steps)?, look);
+            let mut policy = Observed::new(BlockSkip::new(rule, steps)?, look);
             let one = std::slice::from_ref(subject);
             samples.push(pipeline.generate_under(&mut policy, one, &[*seed], &mut || {})?);
             peak = peak.max(policy.inner.peak_bytes());

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use invardiff::Pipeline;
 use invardiff_calib::Example;
 use invardiff_models::DitConfig;
-use invardiff_plan::core::Draws;
+use invardiff_plan::core::SplitMix64;
 use invardiff_runtime::Sampler;
 use safetensors::{Dtype, SafeTensors};
 
@@ -68,7 +68,7 @@ impl<const D: usize, S: Clone> ExampleSet<D, S> {
         size: usize,
         dropout: f64,
     ) -> Result<Example<D, P::Cond>> {
-        let mut draws = Draws::seeded(seed);
+        let mut draws = SplitMix64::seeded(seed);
         let (mut rows, mut subjects) = (Vec::<u32>::new(), Vec::new());
         for _ in 0..size {
             let chosen = draws.below(self.len());

@@ -16,7 +16,7 @@ mod parity;
 mod progress;
 pub mod stdout;
 
-pub use compare::{Contender, How, Judged, Pictures, compare, draw};
+pub use compare::{Contender, Decider, Judged, Pictures, compare, draw};
 #[cfg(feature = "autodiff")]
 pub use examples::ExampleSet;
 pub use progress::{Bars, bar};

@@ -22,7 +22,7 @@ pub(crate) use named::heads_of_width;
 use burn::module::{Module, Param};
 use burn::tensor::activation::silu;
 use burn::tensor::{DType, Int, Tensor};
-use invardiff_runtime::{Block, Denoiser, Executor, Passage, Site, Topology};
+use invardiff_runtime::{Block, BlockAction, Denoiser, Executor, Site, Topology};
 
 use crate::nn::TimestepEmbedder;
 
@@ -73,9 +73,9 @@ impl Dit {
                 let place = Block { index: layer as usize, count };
                 match exec.before_block(place, || [x.clone()], || block.modulated_input(x.clone(), c.clone()))
                 {
-                    Passage::Compute => block.forward(exec, layer, x, c.clone()),
-                    Passage::Skip => x,
-                    Passage::Replace([x]) => x,
+                    BlockAction::Compute => block.forward(exec, layer, x, c.clone()),
+                    BlockAction::Skip => x,
+                    BlockAction::Replace([x]) => x,
                 }
             })]
         });

@@ -28,7 +28,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::silu;
 use burn::tensor::{DType, Tensor};
-use invardiff_runtime::{Block, Denoiser, Executor, Passage, Site, Topology};
+use invardiff_runtime::{Block, BlockAction, Denoiser, Executor, Site, Topology};
 
 use crate::nn::{TimestepEmbedder, project};
 
@@ -90,9 +90,9 @@ impl Flux {
                 let place = Block { index: layer as usize, count };
                 let hidden = || [img.clone(), txt.clone()];
                 match exec.before_block(place, hidden, || block.modulated_input(img.clone(), c.clone())) {
-                    Passage::Compute => block.forward(exec, layer, [img, txt], c.clone(), &cond.rope),
-                    Passage::Skip => [img, txt],
-                    Passage::Replace(streams) => streams,
+                    BlockAction::Compute => block.forward(exec, layer, [img, txt], c.clone(), &cond.rope),
+                    BlockAction::Skip => [img, txt],
+                    BlockAction::Replace(streams) => streams,
                 }
             });
             let ([_, image_tokens, _], [_, text_tokens, _]) = (img.dims(), txt.dims());
@@ -104,9 +104,9 @@ impl Flux {
                         .map(|(from, n)| x.clone().narrow(1, from, n))
                 };
                 match exec.before_block(place, hidden, || block.modulated_input(x.clone(), c.clone())) {
-                    Passage::Compute => block.forward(exec, layer, x, c.clone(), &cond.rope),
-                    Passage::Skip => x,
-                    Passage::Replace([img, txt]) => Tensor::cat(vec![txt, img], 1),
+                    BlockAction::Compute => block.forward(exec, layer, x, c.clone(), &cond.rope),
+                    BlockAction::Skip => x,
+                    BlockAction::Replace([img, txt]) => Tensor::cat(vec![txt, img], 1),
                 }
             });
             // The product is a new tensor: a view that is kept would keep the prompt's tokens in memory as well.

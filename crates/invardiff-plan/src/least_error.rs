@@ -1,7 +1,7 @@
 //! Plans of least error: what each possible skip would cost, measured once, and the plans that follow from it.
 
-mod atlas;
 mod planner;
+mod skip_errors;
 
-pub use atlas::ErrorAtlas;
 pub use planner::{Criterion, FrontPoint, PlannerOptions, front};
+pub use skip_errors::SkipErrors;

@@ -29,6 +29,6 @@ pub mod shapes;
 pub mod two_phase;
 
 pub use self::core::{
-    CachePlan, Cost, Execution, GateSite, Kind, OutputForm, PlanError, Provenance, ReuseRule, Schedule, Site,
+    CachePlan, Cost, GateSite, Kind, OutputForm, PlanError, Provenance, ReuseRule, RunSpec, Schedule, Site,
     SiteSpec, StreamSpec, TimeAxis, Topology,
 };

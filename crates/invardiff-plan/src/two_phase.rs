@@ -10,7 +10,7 @@ mod streams;
 mod variant;
 
 pub use distance::{DistanceTable, StepPair};
-pub use masks::Books;
+pub use masks::ReuseMasks;
 pub use quantile::quantile;
 pub use rates::RateTable;
 pub use settings::{Phases, Settings, WarmUp};
@@ -24,13 +24,13 @@ use crate::core::{CachePlan, PlanError, Provenance, Threshold, Topology};
 pub struct TwoPhase {
     /// The first phase: mean rates over the runs, and their thresholds.
     pub first: Phase,
-    /// The books between the phases.
-    pub provisional: Books,
-    /// The second phase under the provisional books; `None` where only one was asked for ([`Phases::One`]). Where the
+    /// The masks between the phases.
+    pub provisional: ReuseMasks,
+    /// The second phase under the provisional masks; `None` where only one was asked for ([`Phases::One`]). Where the
     /// variant does not correct the gate, the trunk's rates and threshold are those of the first phase.
     pub second: Option<Phase>,
-    /// The final books.
-    pub books: Books,
+    /// The final masks.
+    pub masks: ReuseMasks,
     /// Steps at the start that are never reused.
     pub warm_up: usize,
     /// The rule that was followed.
@@ -47,18 +47,18 @@ pub struct Phase {
 }
 
 impl TwoPhase {
-    /// The phase whose thresholds made the final books.
+    /// The phase whose thresholds made the final masks.
     pub fn decisive(&self) -> &Phase {
         self.second.as_ref().unwrap_or(&self.first)
     }
 
-    /// The plan of the final books for a model, with method, thresholds and warm-up in its provenance. The rest of the
+    /// The plan of the final masks for a model, with method, thresholds and warm-up in its provenance. The rest of the
     /// provenance (the run, the conditions, the program) is the caller's to add.
     ///
     /// # Errors
-    /// As [`Books::to_plan`].
+    /// As [`ReuseMasks::plan`].
     pub fn plan(&self, topology: &Topology) -> Result<CachePlan, PlanError> {
-        Ok(self.books.to_plan(topology)?.with_provenance(Provenance {
+        Ok(self.masks.plan(topology)?.with_provenance(Provenance {
             method: self.variant.method().into(),
             thresholds: self.decisive().thresholds.clone(),
             warm_up: Some(self.warm_up),
@@ -67,8 +67,8 @@ impl TwoPhase {
     }
 }
 
-/// Runs both phases on what was measured: thresholds from the mean rates, provisional books, rates corrected under them,
-/// thresholds again, final books.
+/// Runs both phases on what was measured: thresholds from the mean rates, provisional masks, rates corrected under them,
+/// thresholds again, final masks.
 ///
 /// The two-phase calibration with re-sampling correction of the paper (arXiv 2512.05134), in the form of one of the
 /// authors' published scripts ([`Variant`]). The model is not run: both phases read the distances of one trajectory.
@@ -81,7 +81,7 @@ impl TwoPhase {
 pub fn two_phase(runs: &[DistanceTable], settings: &Settings) -> Result<TwoPhase, PlanError> {
     check_alike(runs)?;
     let first = phase(runs, settings, RateTable::phase1)?;
-    let provisional = settings.provisional_books(&first.rates, &first.thresholds)?;
+    let provisional = settings.provisional_masks(&first.rates, &first.thresholds)?;
     let second = match settings.phases {
         Phases::One => None,
         Phases::Two => {
@@ -90,33 +90,33 @@ pub fn two_phase(runs: &[DistanceTable], settings: &Settings) -> Result<TwoPhase
         }
     };
     let decisive = second.as_ref().unwrap_or(&first);
-    let books = settings.final_books(&decisive.rates, &decisive.thresholds)?;
+    let masks = settings.final_masks(&decisive.rates, &decisive.thresholds)?;
     let warm_up = settings.warm_up.rows(first.rates.steps())?;
-    Ok(TwoPhase { first, provisional, second, books, warm_up, variant: settings.variant })
+    Ok(TwoPhase { first, provisional, second, masks, warm_up, variant: settings.variant })
 }
 
 /// The distances that [`two_phase`] would read and that at least one run lacks, sorted; empty when it has all it needs.
 ///
 /// Indices are those of [`DistanceTable::streams`], the same in all runs. As long as distances between neighbouring steps
-/// are missing only those are listed: what the second phase asks for hangs on the provisional books.
+/// are missing only those are listed: what the second phase asks for hangs on the provisional masks.
 ///
 /// # Errors
 /// As [`two_phase`], apart from [`PlanError::MissingPair`].
 pub fn missing_pairs(runs: &[DistanceTable], settings: &Settings) -> Result<Vec<StepPair>, PlanError> {
     let table = check_alike(runs)?;
-    let near = missing(runs, &RateTable::pairs(table, &Books::empty(table))?);
+    let near = missing(runs, &RateTable::pairs(table, &ReuseMasks::empty(table))?);
     match settings.phases {
         Phases::One => return Ok(near),
         Phases::Two if !near.is_empty() => return Ok(near),
         Phases::Two => {}
     }
     let first = phase(runs, settings, RateTable::phase1)?;
-    let provisional = settings.provisional_books(&first.rates, &first.thresholds)?;
+    let provisional = settings.provisional_masks(&first.rates, &first.thresholds)?;
     Ok(missing(runs, &RateTable::pairs(table, &reference(&provisional, settings.variant))?))
 }
 
-/// The books that the second phase is measured under.
-fn reference(provisional: &Books, variant: Variant) -> Books {
+/// The masks that the second phase is measured under.
+fn reference(provisional: &ReuseMasks, variant: Variant) -> ReuseMasks {
     if variant.corrects_gate() { provisional.clone() } else { provisional.clone().without_gate() }
 }
 

@@ -9,7 +9,7 @@ use fixture::Fixture;
 use invardiff_plan::Kind;
 use invardiff_plan::core::Threshold;
 use invardiff_plan::two_phase::{
-    Books, DistanceTable, Phases, Precision, RateTable, Settings, TwoPhase, Variant, WarmUp, distance,
+    DistanceTable, Phases, Precision, RateTable, ReuseMasks, Settings, TwoPhase, Variant, WarmUp, distance,
     missing_pairs, two_phase,
 };
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix1, Ix2};
@@ -147,12 +147,12 @@ impl Case {
         found
     }
 
-    fn stored_books(&self, number: usize, name: &str) -> Books {
+    fn stored_books(&self, number: usize, name: &str) -> ReuseMasks {
         let read = |what: &str| self.fixture.bool(&format!("s{number}.{name}.{what}"));
         let gate = read("step").into_iter().collect();
         let stream =
             |kind: Kind| -> Array2<bool> { read(kind.as_str()).into_dimensionality::<Ix2>().unwrap() };
-        Books::new(gate, self.streams.iter().map(|(kind, _)| (*kind, stream(*kind))).collect()).unwrap()
+        ReuseMasks::new(gate, self.streams.iter().map(|(kind, _)| (*kind, stream(*kind))).collect()).unwrap()
     }
 }
 
@@ -192,8 +192,8 @@ fn check(case: &Case) {
             assert!(error < 1e-5, "setting {number} phase {phase}: {error}");
             thresholds_agree(&rates.thresholds, &case.stored_thresholds(number, phase), 1e-5);
         }
-        assert_eq!(found.books, case.stored_books(number, "book"), "setting {number}");
-        let gate: String = found.books.gate().iter().map(|skip| if *skip { '1' } else { '0' }).collect();
+        assert_eq!(found.masks, case.stored_books(number, "book"), "setting {number}");
+        let gate: String = found.masks.gate().iter().map(|skip| if *skip { '1' } else { '0' }).collect();
         assert_eq!(gate, case.fixture.manifest["runs"][number]["step_book"].as_str().unwrap());
         check_from_stored_rates(case, number, &settings, &found);
     }
@@ -207,8 +207,8 @@ fn check_from_stored_rates(case: &Case, number: usize, settings: &Settings, foun
         thresholds_agree(&thresholds, &case.stored_thresholds(number, phase), 0.0);
         (rates, thresholds)
     });
-    assert_eq!(settings.provisional_books(&first.0, &first.1).unwrap(), found.provisional);
-    assert_eq!(settings.final_books(&second.0, &second.1).unwrap(), found.books);
+    assert_eq!(settings.provisional_masks(&first.0, &first.1).unwrap(), found.provisional);
+    assert_eq!(settings.final_masks(&second.0, &second.1).unwrap(), found.masks);
 }
 
 /// A short window and a second pass over what it missed find the same as a window over all steps.
@@ -270,11 +270,11 @@ fn a_second_pass_over_missing_pairs_completes_a_short_window() {
 #[test]
 fn variants_are_told_apart() {
     // Each rule, run on the features of another, must not give the known books: the differences are not idle.
-    let books = |case: &Case, variant: Variant| -> Vec<Books> {
+    let books = |case: &Case, variant: Variant| -> Vec<ReuseMasks> {
         let tables = case.tables(usize::MAX);
         let each = (0..case.count()).map(|number| {
             let settings = Settings { variant, ..case.settings(number) };
-            two_phase(&tables, &settings).unwrap().books
+            two_phase(&tables, &settings).unwrap().masks
         });
         each.collect()
     };

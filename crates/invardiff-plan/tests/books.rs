@@ -57,7 +57,7 @@ fn error(mut book: Value, edit: impl FnOnce(&mut Value)) -> String {
 #[test]
 fn flux_reuses_joint_attention_only_where_both_streams_agree() {
     let book = read(&flux());
-    let plan = book.to_plan(&book.topology()).unwrap();
+    let plan = book.plan(&book.topology()).unwrap();
     assert_eq!(plan.of_kind(Kind::ATTN).row(1).to_vec(), [true, false]);
     assert_eq!(plan.of_kind(Kind::FF).row(1).to_vec(), [false, true]);
     assert_eq!(plan.of_kind(Kind::SINGLE_ATTN).row(1).to_vec(), [true]);
@@ -89,7 +89,7 @@ fn an_ip_attn_of_its_own_is_kept_and_noted() {
     value["transformer_cache_book"]["ip_attn"][1] = json!([false, false]);
     let book = read(&value);
     assert_eq!(written(&book), value);
-    let notes = book.to_plan(&book.topology()).unwrap().provenance.notes;
+    let notes = book.plan(&book.topology()).unwrap().provenance.notes;
     assert!(notes.iter().any(|note| note.contains("ip_attn")), "{notes:?}");
     value["transformer_cache_book"].as_object_mut().unwrap().remove("ip_attn");
     assert_eq!(written(&read(&value)), value);
@@ -126,7 +126,7 @@ fn version_2_keeps_its_metadata() {
     let book = read(&value);
     assert_eq!(book.version(), BookVersion::V2);
     assert_eq!(written(&book), value);
-    let provenance = book.to_plan(&book.topology()).unwrap().provenance;
+    let provenance = book.plan(&book.topology()).unwrap().provenance;
     assert_eq!(provenance.calibration.unwrap().conditions, ["207"]);
     assert!(
         provenance.notes.iter().any(|note| note == "rate_method: \"relative_l1\""),
@@ -150,7 +150,7 @@ fn version_2_is_written_from_what_a_plan_knows() {
         calibration: Some(Calibration { conditions: vec!["207".into()], ..Calibration::default() }),
         ..Provenance::default()
     };
-    let plan = read(&dit()).to_plan(&topology).unwrap().with_provenance(provenance);
+    let plan = read(&dit()).plan(&topology).unwrap().with_provenance(provenance);
     let value = written(&AuthorBook::from_plan(&plan, BookLayout::Dit, BookVersion::V2).unwrap());
     let expected = json!({
         "cache_version": 2, "cache_scope": "step_layer", "rate_method": "relative_l1",
@@ -175,7 +175,7 @@ fn hybrid_books_carry_the_steps_of_another_method() {
     });
     let book = read(&value);
     assert_eq!(written(&book), value);
-    let plan = book.to_plan(&book.topology()).unwrap();
+    let plan = book.plan(&book.topology()).unwrap();
     assert_eq!(plan.gate(), [false, false, true]);
     assert_eq!(plan.of_kind(Kind::ATTN), array![[false], [false], [true]]);
     assert_eq!(plan.of_kind(Kind::SINGLE_MLP).row(1).to_vec(), [false, true]);
@@ -249,11 +249,11 @@ fn every_defect_is_named_by_file_and_key() {
 #[test]
 fn a_book_is_laid_only_over_a_model_that_fits() {
     let xl = Topology::named("dit-xl-2-256").unwrap();
-    let message = read(&dit()).to_plan(&xl).unwrap_err().to_string();
+    let message = read(&dit()).plan(&xl).unwrap_err().to_string();
     assert!(message.contains("msa [steps, layers] has shape [4, 2], expected [4, 28]"), "{message}");
-    let message = read(&flux()).to_plan(&xl).unwrap_err().to_string();
+    let message = read(&flux()).plan(&xl).unwrap_err().to_string();
     assert!(message.contains("'attn', which dit-xl-2-256 does not have"), "{message}");
-    let message = read(&dit()).to_plan(&Topology { sites: Vec::new(), ..xl }).unwrap_err().to_string();
+    let message = read(&dit()).plan(&Topology { sites: Vec::new(), ..xl }).unwrap_err().to_string();
     assert!(message.contains("'msa'"), "{message}");
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use fixture::Fixture;
 use invardiff_plan::Kind;
 use invardiff_plan::core::Threshold;
-use invardiff_plan::two_phase::{Books, Phases, RateTable, Settings, Variant, WarmUp};
+use invardiff_plan::two_phase::{Phases, RateTable, ReuseMasks, Settings, Variant, WarmUp};
 use ndarray::{ArrayD, Axis, Ix1, Ix2};
 
 const STREAMS: [Kind; 2] = [Kind::MSA, Kind::MLP];
@@ -31,10 +31,10 @@ fn runs(fixture: &Fixture, prefix: &str) -> Vec<RateTable> {
     (0..count).map(one).collect()
 }
 
-fn books(fixture: &Fixture, prefix: &str) -> Books {
+fn books(fixture: &Fixture, prefix: &str) -> ReuseMasks {
     let read = |name: &str| fixture.bool(&format!("{prefix}{name}"));
     let stream = |kind: Kind| (kind, read(kind.as_str()).into_dimensionality::<Ix2>().unwrap());
-    Books::new(read("step").into_iter().collect(), STREAMS.map(stream).to_vec()).unwrap()
+    ReuseMasks::new(read("step").into_iter().collect(), STREAMS.map(stream).to_vec()).unwrap()
 }
 
 fn settings(run: &serde_json::Value) -> Settings {
@@ -78,14 +78,14 @@ fn thresholds_agree_in_every_bit_and_books_entry_by_entry() {
         let settings = settings(run);
         let thresholds = settings.thresholds(&first).unwrap();
         same_bits(&fixture, &format!("s{number}.phase1."), &thresholds);
-        let provisional = settings.provisional_books(&first, &thresholds).unwrap();
+        let provisional = settings.provisional_masks(&first, &thresholds).unwrap();
         assert_eq!(provisional, books(&fixture, &format!("s{number}.provisional.")));
 
         let second = table(&fixture, &format!("s{number}.phase2.avg_"), |all| all);
         same_mean(&runs(&fixture, &format!("s{number}.phase2.runs_")), &second);
         let thresholds = settings.thresholds(&second).unwrap();
         same_bits(&fixture, &format!("s{number}.phase2."), &thresholds);
-        let found = settings.final_books(&second, &thresholds).unwrap();
+        let found = settings.final_masks(&second, &thresholds).unwrap();
         assert_eq!(found, books(&fixture, &format!("s{number}.book.")));
         let gate: String = found.gate().iter().map(|skip| if *skip { '1' } else { '0' }).collect();
         assert_eq!(gate, run["step_book"].as_str().unwrap());

@@ -32,9 +32,8 @@ fn json_error(edit: impl FnOnce(&mut Value)) -> String {
 
 /// Whatever the bytes, every reader returns.
 fn read_all(bytes: &[u8]) {
-    let _ =
-        PlanFile::parse(bytes, "b").map(|file| file.into_plan(Topology::named("dit-s-8-256").ok().as_ref()));
-    let _ = PlanFile::parse(bytes, "b").map(|file| file.into_plan(None));
+    let _ = PlanFile::parse(bytes, "b").map(|file| file.plan(Topology::named("dit-s-8-256").ok().as_ref()));
+    let _ = PlanFile::parse(bytes, "b").map(|file| file.plan(None));
     let _ = CachePlan::from_bytes(bytes, "b");
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = CachePlan::from_json(text, "b");
@@ -83,11 +82,11 @@ proptest! {
 
     #[test]
     fn books_keep_the_plan(book in plans::book()) {
-        let plan = book.to_plan(&book.topology()).unwrap();
+        let plan = book.plan(&book.topology()).unwrap();
         prop_assert_eq!(plan.gate(), book.gate());
         for version in [BookVersion::V1, BookVersion::V2] {
             if let Ok(back) = AuthorBook::from_plan(&plan, book.layout(), version) {
-                let again = back.to_plan(&back.topology()).unwrap();
+                let again = back.plan(&back.topology()).unwrap();
                 prop_assert_eq!((again.gate(), again.reuse()), (plan.gate(), plan.reuse()));
                 prop_assert_eq!(again.sites(), plan.sites());
             } else {
@@ -316,7 +315,7 @@ fn large_and_foreign_files_are_refused() {
         let message = message(name, bytes);
         assert!(message.contains("name the model"), "{message}");
         let topology = Topology::named("dit-s-2-256").unwrap();
-        let plan = PlanFile::read(folder.path().join(name)).unwrap().into_plan(Some(&topology)).unwrap();
+        let plan = PlanFile::read(folder.path().join(name)).unwrap().plan(Some(&topology)).unwrap();
         assert_eq!(plan.sites().len(), 24);
     }
 }

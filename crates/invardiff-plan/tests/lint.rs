@@ -147,7 +147,7 @@ fn the_fast_dit_plan_wastes_what_is_known() {
 fn the_medium_flux_plan_has_kinds_that_are_step_only() {
     let text = reference::text(reference::FLUX_MEDIUM_1);
     let book = AuthorBook::from_json(&text, "book").unwrap();
-    let plan = book.to_plan(&book.topology()).unwrap();
+    let plan = book.plan(&book.topology()).unwrap();
     let found = lint(&plan, &book.topology());
     for kind in [Kind::FF, Kind::CONTEXT_FF, Kind::SINGLE_MLP] {
         assert!(

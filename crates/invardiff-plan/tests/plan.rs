@@ -1,8 +1,7 @@
 //! The plan's own promises: its parts fit together, and it refuses a run that it was not made for.
 
 use invardiff_plan::{
-    CachePlan, Execution, GateSite, Kind, PlanError, Provenance, ReuseRule, Site, SiteSpec, TimeAxis,
-    Topology,
+    CachePlan, GateSite, Kind, PlanError, Provenance, ReuseRule, RunSpec, Site, SiteSpec, TimeAxis, Topology,
 };
 use ndarray::{Array2, array};
 
@@ -18,7 +17,7 @@ fn topology() -> Topology {
 }
 
 /// One difference between two runs.
-type Change = fn(&mut Execution);
+type Change = fn(&mut RunSpec);
 
 /// Step 1 is skipped; `msa[1]` is reused at steps 1 and 2, `mlp[0]` at step 2.
 fn plan() -> CachePlan {
@@ -30,8 +29,8 @@ fn plan() -> CachePlan {
     CachePlan::new(sites, vec![false, true, false, false], reuse).unwrap()
 }
 
-fn execution() -> Execution {
-    Execution {
+fn execution() -> RunSpec {
+    RunSpec {
         model: "dit".into(),
         weights_sha256: Some("ab".into()),
         sampler: "ddim".into(),
@@ -107,7 +106,7 @@ fn a_run_that_the_plan_was_not_made_for_is_refused_with_every_difference() {
     let plan = plan().with_provenance(provenance);
     assert!(plan.check(&execution()).is_ok());
     // Another weight file counts only where both are known; times may differ by rounding.
-    let mut near = Execution { weights_sha256: None, ..execution() };
+    let mut near = RunSpec { weights_sha256: None, ..execution() };
     near.timesteps[1] += 1e-4;
     assert!(plan.check(&near).is_ok());
 
@@ -124,10 +123,10 @@ fn a_run_that_the_plan_was_not_made_for_is_refused_with_every_difference() {
     for (field, change) in changes {
         let mut run = execution();
         change(&mut run);
-        let PlanError::Execution(found) = plan.check(&run).unwrap_err() else { panic!("{field}") };
+        let PlanError::OtherRun(found) = plan.check(&run).unwrap_err() else { panic!("{field}") };
         assert_eq!(found.iter().map(|mismatch| mismatch.field).collect::<Vec<_>>(), [field]);
     }
-    let other = Execution { model: "flux".into(), dtype: "bf16".into(), ..execution() };
+    let other = RunSpec { model: "flux".into(), dtype: "bf16".into(), ..execution() };
     let message = plan.check(&other).unwrap_err().to_string();
     assert!(message.contains("model is dit in the plan and flux here; dtype is f32"), "{message}");
 }

@@ -33,7 +33,7 @@ const EXPECTED: [Expected; 7] = [
 fn skipped_steps_and_speedups_are_the_published_ones() {
     for expected in EXPECTED {
         let topology = Topology::named(expected.model).unwrap();
-        let plan = PlanFile::read(path(expected.file)).unwrap().into_plan(Some(&topology)).unwrap();
+        let plan = PlanFile::read(path(expected.file)).unwrap().plan(Some(&topology)).unwrap();
         assert_eq!(plan.skipped_steps(), expected.skipped, "{}", expected.file);
         let cost = Cost::of(&plan, &topology).unwrap();
         let two = |speedup: f64| format!("{speedup:.2}");
@@ -71,7 +71,7 @@ fn books_are_written_as_they_were_read() {
         let book = AuthorBook::from_json(&text(file), file).unwrap();
         let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(value(&book.to_json()), value(&text(file)), "{file}");
-        let plan = book.to_plan(&book.topology()).unwrap();
+        let plan = book.plan(&book.topology()).unwrap();
         let back = AuthorBook::from_plan(&plan, book.layout(), BookVersion::V1).unwrap();
         assert_eq!(back.gate(), book.gate());
         for (kind, array) in book.streams() {
@@ -91,7 +91,7 @@ fn the_derived_model_has_the_sites_of_the_named_one() {
         let plan = CachePlan::read(path(file)).unwrap();
         assert_eq!(derived.streams(), named.streams());
         assert!(derived.sites.iter().map(|s| s.site).eq(named.sites.iter().map(|s| s.site)));
-        assert_eq!(plan.reuse(), book.to_plan(&named).unwrap().reuse());
+        assert_eq!(plan.reuse(), book.plan(&named).unwrap().reuse());
         assert_eq!(Topology::named_with_sites(plan.sites())[0].model, model);
         assert!(plan.schedule(&named).is_ok());
         let message = Cost::of(&plan, &derived).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use invardiff_plan::two_phase::{
-    Books, DistanceTable, Phases, RateTable, Settings, Variant, WarmUp, missing_pairs, two_phase,
+    DistanceTable, Phases, RateTable, ReuseMasks, Settings, Variant, WarmUp, missing_pairs, two_phase,
 };
 use invardiff_plan::{Kind, PlanError, Site, SiteSpec, StreamSpec, Topology};
 use ndarray::{Array1, Array2};
@@ -76,7 +76,7 @@ prop_compose! {
 }
 
 /// What the guards promise of final books.
-fn guarded(books: &Books, warm_up: usize) {
+fn guarded(books: &ReuseMasks, warm_up: usize) {
     let (gate, steps) = (books.gate(), books.gate().len());
     for step in 0..steps {
         let rows: Vec<Vec<bool>> = books.streams().iter().map(|(_, book)| book.row(step).to_vec()).collect();
@@ -102,10 +102,10 @@ proptest! {
         let found = two_phase(&tables, &settings).unwrap();
         let steps = tables[0].steps();
         prop_assert_eq!(found.warm_up, settings.warm_up.rows(steps).unwrap());
-        guarded(&found.books, found.warm_up);
+        guarded(&found.masks, found.warm_up);
         let plan = found.plan(&topology).unwrap();
         prop_assert!(plan.schedule(&topology).is_ok());
-        prop_assert_eq!(plan.gate(), found.books.gate());
+        prop_assert_eq!(plan.gate(), found.masks.gate());
         prop_assert_eq!(&plan.provenance.thresholds, &found.decisive().thresholds);
         prop_assert_eq!(found.second.is_some(), settings.phases == Phases::Two);
     }
@@ -116,7 +116,7 @@ proptest! {
     ) {
         let found = two_phase(&tables, &settings).unwrap();
         let plan = found.plan(&topology).unwrap();
-        let book = |kind| found.books.stream(kind).unwrap();
+        let book = |kind| found.masks.stream(kind).unwrap();
         let joint = plan.of_kind(JOINT);
         for ((at, reused), other) in book(Kind::ATTN).indexed_iter().zip(book(Kind::CONTEXT_ATTN)) {
             prop_assert_eq!(joint[at], *reused && *other);
@@ -143,7 +143,7 @@ proptest! {
     #[test]
     fn quantile_zero_reuses_nothing_and_corrects_nothing((_, tables) in calibration()) {
         let found = two_phase(&tables, &settings(Variant::Dit, 0.0, [0.0; 3], 1)).unwrap();
-        prop_assert_eq!(&found.books, &Books::empty(&tables[0]));
+        prop_assert_eq!(&found.masks, &ReuseMasks::empty(&tables[0]));
         prop_assert_eq!(&found.second.unwrap().rates, &found.first.rates);
     }
 
@@ -173,7 +173,7 @@ proptest! {
         (_, tables) in calibration(), gate in 0.0_f64..=1.0, q in prop::array::uniform3(0.0_f64..=1.0),
     ) {
         let found = two_phase(&tables, &settings(Variant::Flux, gate, q, 2)).unwrap();
-        prop_assert_eq!(found.provisional.gate(), found.books.gate());
+        prop_assert_eq!(found.provisional.gate(), found.masks.gate());
         prop_assert_eq!(found.decisive().rates.trunk(), found.first.rates.trunk());
     }
 }
@@ -188,8 +188,8 @@ fn one_phase_decides_by_its_own_thresholds() {
     let (both, one) = (two_phase(&tables, &both).unwrap(), two_phase(&tables, &one).unwrap());
     assert_eq!(one.first, both.first);
     assert_eq!(one.decisive(), &one.first);
-    assert_eq!(one.books, one.provisional.clone().with_gate_written());
-    assert_ne!(one.books, both.books, "the correction changes these books");
+    assert_eq!(one.masks, one.provisional.clone().with_gate_written());
+    assert_ne!(one.masks, both.masks, "the correction changes these books");
 }
 
 #[test]
@@ -243,18 +243,18 @@ fn settings_and_runs_that_do_not_fit_are_refused() {
 fn books_for_another_model_make_no_plan() {
     let topology = topology(2);
     let of = |kind, layers| (kind, Array2::from_elem((4, layers), false));
-    let books = |streams| Books::new(vec![false; 4], streams).unwrap();
+    let books = |streams| ReuseMasks::new(vec![false; 4], streams).unwrap();
     let whole = vec![of(Kind::ATTN, 2), of(Kind::CONTEXT_ATTN, 2), of(Kind::FF, 2)];
-    assert!(books(whole.clone()).to_plan(&topology).is_ok());
-    let lacking = books(whole[..2].to_vec()).to_plan(&topology).unwrap_err();
+    assert!(books(whole.clone()).plan(&topology).is_ok());
+    let lacking = books(whole[..2].to_vec()).plan(&topology).unwrap_err();
     assert!(matches!(lacking, PlanError::MissingKind { kind, .. } if kind == Kind::FF));
-    let surplus = books([whole.clone(), vec![of(Kind::MSA, 2)]].concat()).to_plan(&topology).unwrap_err();
+    let surplus = books([whole.clone(), vec![of(Kind::MSA, 2)]].concat()).plan(&topology).unwrap_err();
     assert!(matches!(surplus, PlanError::UnknownKind { kind, .. } if kind == Kind::MSA));
     let deeper = books(vec![of(Kind::ATTN, 2), of(Kind::CONTEXT_ATTN, 2), of(Kind::FF, 3)]);
-    assert!(matches!(deeper.to_plan(&topology), Err(PlanError::Shape { .. })));
-    let uneven = Books::new(vec![false; 3], whole.clone());
+    assert!(matches!(deeper.plan(&topology), Err(PlanError::Shape { .. })));
+    let uneven = ReuseMasks::new(vec![false; 3], whole.clone());
     assert!(matches!(uneven, Err(PlanError::Shape { .. })));
-    assert!(Books::new(vec![false; 4], [whole.clone(), whole].concat()).is_err());
+    assert!(ReuseMasks::new(vec![false; 4], [whole.clone(), whole].concat()).is_err());
     let short = RateTable::new(Array1::ones(2), vec![]);
     assert!(matches!(short, Err(PlanError::TooFewSteps { needed: 3, .. })));
 }

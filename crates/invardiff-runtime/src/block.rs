@@ -13,7 +13,7 @@ pub struct Block {
 
 /// What becomes of a block.
 #[derive(Clone, Debug)]
-pub enum Passage<const N: usize> {
+pub enum BlockAction<const N: usize> {
     /// It is computed.
     Compute,
     /// It is left out: the hidden state stays as it is.

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use invardiff_plan::{OutputForm, Site};
 
-use crate::block::{Block, Passage};
+use crate::block::{Block, BlockAction};
 use crate::feature::Feature;
 
 /// Which forward of a step the model is in. Where guidance takes two forwards, the same sites are passed twice, and their
@@ -31,7 +31,7 @@ pub trait Executor: Sized {
     /// a projection whose output is cached. By default nobody looks. Called between [`Executor::recall`] and
     /// [`Executor::settle`] of the site, and only where it is computed.
     #[inline]
-    fn witness(&mut self, _site: Site, _value: &[Tensor<3>]) {}
+    fn probe(&mut self, _site: Site, _value: &[Tensor<3>]) {}
 
     /// From here on the sites are those of `pass`. An executor that keeps or compares values does it for each pass apart;
     /// by default there is nothing to keep apart. A step begins in the conditional pass.
@@ -61,8 +61,8 @@ pub trait Executor: Sized {
         _block: Block,
         _hidden: impl FnOnce() -> Feature<N>,
         _modulated: impl FnOnce() -> Tensor<3>,
-    ) -> Passage<N> {
-        Passage::Compute
+    ) -> BlockAction<N> {
+        BlockAction::Compute
     }
 
     /// The value at `site`: recalled, or computed and settled. The closure receives the outermost executor.

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use invardiff_plan::{OutputForm, Site};
 
-use crate::block::{Block, Passage};
+use crate::block::{Block, BlockAction};
 use crate::executor::{Executor, Pass, Policy};
 use crate::feature::Feature;
 
@@ -71,8 +71,8 @@ impl<E: Executor, F: FnMut(usize, Site, Event<'_>)> Executor for ObservedStep<'_
         settled
     }
 
-    fn witness(&mut self, site: Site, value: &[Tensor<3>]) {
-        self.inner.witness(site, value);
+    fn probe(&mut self, site: Site, value: &[Tensor<3>]) {
+        self.inner.probe(site, value);
     }
 
     fn enter(&mut self, pass: Pass) {
@@ -84,7 +84,7 @@ impl<E: Executor, F: FnMut(usize, Site, Event<'_>)> Executor for ObservedStep<'_
         block: Block,
         hidden: impl FnOnce() -> Feature<N>,
         modulated: impl FnOnce() -> Tensor<3>,
-    ) -> Passage<N> {
+    ) -> BlockAction<N> {
         self.inner.before_block(block, hidden, modulated)
     }
 }

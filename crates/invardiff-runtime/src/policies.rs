@@ -1,7 +1,7 @@
 //! Policies that decide while they run: `TeaCache`, First-Block Cache, `MagCache`.
 
-mod bypass;
+mod block_skip;
 mod change;
 
-pub use bypass::{Bypass, BypassStep, Decision};
+pub use block_skip::{BlockSkip, BlockSkipStep, Decision};
 pub use change::relative_change;

@@ -22,7 +22,7 @@ pub trait Sampler<const D: usize> {
     fn time(&self, step: usize) -> f32;
 
     /// The sampler's own time at `step`, the axis of extrapolated reuse: half log-SNR, or sigma for flow matching.
-    fn own_time(&self, step: usize) -> f64;
+    fn schedule_time(&self, step: usize) -> f64;
 
     /// The noise level at `step`; it converts predictions made there.
     fn noise_level(&self, step: usize) -> Marginal;

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 use invardiff_calib::RecordOptions;
 use invardiff_models::Dit;
 use invardiff_plan::two_phase::Variant;
-use invardiff_plan::{Execution, Schedule, Topology};
+use invardiff_plan::{RunSpec, Schedule, Topology};
 use invardiff_runtime::{BatchedGuidance, Denoiser, Executor, GaussianNoise, Sampler};
 use ndarray::Array4;
 
@@ -146,9 +146,9 @@ impl Pipeline<4> for ClassToImage {
         Variant::Dit
     }
 
-    fn execution(&self) -> Execution {
+    fn execution(&self) -> RunSpec {
         let size = self.model.config().input_size;
-        Execution {
+        RunSpec {
             model: self.model.name.clone(),
             weights_sha256: Some(self.model.loaded.sha256.clone()),
             sampler: self.sampler.name().to_owned(),

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use invardiff_calib::{Concurrency, RecordOptions, Run, Session};
 use invardiff_plan::core::{Calibration, Mismatch};
 use invardiff_plan::two_phase::Variant;
-use invardiff_plan::{CachePlan, Execution, PlanError, Schedule};
+use invardiff_plan::{CachePlan, PlanError, RunSpec, Schedule};
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 use ndarray::Array4;
 
@@ -79,7 +79,7 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     fn variant(&self) -> Variant;
 
     /// What a plan for this pipeline must have been made for.
-    fn execution(&self) -> Execution;
+    fn execution(&self) -> RunSpec;
 
     /// The same model without guidance, uncached; `None` where guidance cannot be taken away.
     fn unguided(&self) -> Option<Self>;
@@ -240,7 +240,7 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
         self.set_schedule(Some(schedule));
         match plan.check(&self.execution()) {
             Ok(()) => Ok(Vec::new()),
-            Err(PlanError::Execution(found)) => Ok(found),
+            Err(PlanError::OtherRun(found)) => Ok(found),
             Err(other) => Err(other.into()),
         }
     }

@@ -180,8 +180,8 @@ impl Sampler<4> for DitSampler {
         forward!(self, sampler => Sampler::<4>::time(sampler, step))
     }
 
-    fn own_time(&self, step: usize) -> f64 {
-        forward!(self, sampler => Sampler::<4>::own_time(sampler, step))
+    fn schedule_time(&self, step: usize) -> f64 {
+        forward!(self, sampler => Sampler::<4>::schedule_time(sampler, step))
     }
 
     fn noise_level(&self, step: usize) -> Marginal {

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor};
 use invardiff_calib::{Concurrency, RecordOptions};
 use invardiff_models::{AutoencoderKl, Canvas, Flux, Loaded};
 use invardiff_plan::two_phase::Variant;
-use invardiff_plan::{Execution, Schedule};
+use invardiff_plan::{RunSpec, Schedule};
 use invardiff_runtime::{Denoiser, FlowMatchEuler, Sampler, TwoPassCond, TwoPassGuidance};
 use ndarray::Array4;
 
@@ -189,8 +189,8 @@ impl Pipeline<3> for TextToImage {
         Variant::Flux
     }
 
-    fn execution(&self) -> Execution {
-        Execution {
+    fn execution(&self) -> RunSpec {
+        RunSpec {
             model: self.name.clone(),
             weights_sha256: Some(self.weights_sha256.clone()),
             sampler: Sampler::<3>::name(&self.sampler).to_owned(),
@@ -261,7 +261,7 @@ impl Pipeline<3> for TextToImage {
         let step = prepared::recorded_bytes(&self.flux().topology());
         let room = available().map_or(default.module_window, |bytes| (bytes / 4 / step.max(1)) as usize);
         let module_window = room.clamp(1, default.module_window);
-        RecordOptions { witness: true, module_window, ..default }
+        RecordOptions { probe: true, module_window, ..default }
     }
 
     /// One run at a time: several would take several times the memory that was announced.

@@ -93,8 +93,8 @@ fn without_the_witness_the_rates_of_single_blocks_are_others() {
     let (flux, sampler) = (fixture.flux(), fixture.sampler());
     let runs = [Run { noise: fixture.tensor("latents0"), cond: fixture.cond(&flux, 0) }];
     let settings = settings(&fixture.manifest["runs"][0]);
-    let rates = |witness| {
-        let options = RecordOptions { witness, ..RecordOptions::default() };
+    let rates = |probe| {
+        let options = RecordOptions { probe, ..RecordOptions::default() };
         Session::new(&flux, &sampler, &runs)
             .unwrap()
             .two_phase(&settings, &options)

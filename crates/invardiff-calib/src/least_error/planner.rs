@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use invardiff_plan::least_error::{ErrorAtlas, FrontPoint, PlannerOptions};
+use invardiff_plan::least_error::{FrontPoint, PlannerOptions, SkipErrors};
 use invardiff_plan::{CachePlan, Cost, TimeAxis};
 use invardiff_runtime::{Guard, OutputForm, Replay, Sampler, sample_with};
 
@@ -20,7 +20,7 @@ const MORE_STEPS: f64 = 1.2;
 /// What a point of one strategy's front needs to become a plan and to be replayed.
 pub(super) struct Planner<'p, 'a, const D: usize, M: SharedDenoiser<D>, S> {
     pub(super) closed: &'p ClosedLoop<'a, D, M, S>,
-    pub(super) atlas: &'p ErrorAtlas,
+    pub(super) atlas: &'p SkipErrors,
     pub(super) options: PlannerOptions,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use invardiff_calib::{AtlasOptions, CalibError, Concurrency, Run, Session, Substitute};
-use invardiff_plan::least_error::ErrorAtlas;
+use invardiff_plan::least_error::SkipErrors;
 use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule, TimeAxis};
 use invardiff_runtime::{
     Denoiser, Event, Executor, Full, Observed, Policy, Replay, Sampler, Site, Topology, sample_with,
@@ -87,11 +87,11 @@ fn weight(step: usize) -> f64 {
 }
 
 /// The error of an entry without the step's importance.
-fn error(atlas: &ErrorAtlas, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
+fn error(atlas: &SkipErrors, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
     atlas.error(rule, step, b, a).map(|error| error / atlas.importance[step])
 }
 
-fn measured(options: &AtlasOptions) -> ErrorAtlas {
+fn measured(options: &AtlasOptions) -> SkipErrors {
     session(&Toy::seeded(1), &solver(STEPS), &runs(2)).skip_errors(options).unwrap()
 }
 
@@ -109,7 +109,7 @@ fn entries_are_what_a_skip_changes_in_the_predicted_clean_sample() {
             let atlas = measured(&AtlasOptions { gate_site, axis, window, ..options });
             let time = |step: usize| match axis {
                 TimeAxis::Step => step as f64,
-                TimeAxis::Sampler => Sampler::<3>::own_time(&solver(STEPS), step),
+                TimeAxis::Sampler => Sampler::<3>::schedule_time(&solver(STEPS), step),
             };
             for (step, b, a) in triples() {
                 let found = error(&atlas, LINEAR, step, b, a);
@@ -135,7 +135,7 @@ fn several_sites_are_measured_in_one_pass_as_they_are_alone() {
     let (toy, solver, runs) = (Toy::seeded(1), solver(STEPS), runs(2));
     let session = session(&toy, &solver, &runs);
     let together = session.skip_errors_at(&SITES, &options).unwrap();
-    let alone: Vec<ErrorAtlas> =
+    let alone: Vec<SkipErrors> =
         SITES.into_iter().map(|gate_site| measured(&AtlasOptions { gate_site, ..options })).collect();
     assert_eq!(together.len(), SITES.len());
     for (one, other) in together.iter().zip(&alone) {
@@ -184,7 +184,7 @@ fn runs_in_parallel_are_runs_in_sequence() {
         let expected = measured(&options);
         assert_eq!(together.runs, 2);
         for (step, b, a) in expected.entries() {
-            let error = |atlas: &ErrorAtlas| atlas.error(LINEAR, step, b, a).map(f64::to_bits);
+            let error = |atlas: &SkipErrors| atlas.error(LINEAR, step, b, a).map(f64::to_bits);
             assert_eq!(error(&together), error(&expected));
             assert!(error(&expected).is_some());
         }

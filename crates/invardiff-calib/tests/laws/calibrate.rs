@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use invardiff_calib::{CalibError, Concurrency, Outcome, RecordOptions, Run, Session};
-use invardiff_plan::two_phase::{Books, DistanceTable, Precision, Settings, TwoPhase, Variant, change_rate};
+use invardiff_plan::two_phase::{
+    DistanceTable, Precision, ReuseMasks, Settings, TwoPhase, Variant, change_rate,
+};
 use invardiff_plan::{Kind, PlanError};
 use invardiff_runtime::{Denoiser, Executor, Replay, RuntimeError, Sampler, Site, Topology};
 
@@ -79,7 +81,7 @@ fn rates_by_hand(features: &[Vec<f32>], book: &[bool]) -> Vec<f32> {
 }
 
 /// Mean rates of a phase under `books`, as `[stream][step]`.
-fn mean_by_hand(phases: &TwoPhase, books: Option<&Books>) -> Vec<Vec<f64>> {
+fn mean_by_hand(phases: &TwoPhase, books: Option<&ReuseMasks>) -> Vec<Vec<f64>> {
     let table = streams();
     let mut sums = vec![vec![0.0; STEPS]; table.len()];
     for run in runs(3) {
@@ -130,7 +132,7 @@ fn a_joint_site_is_reused_where_all_of_its_streams_agree() {
     let mut disagreements = 0;
     for quantiles in [[0.0, 0.5, 0.5], [0.0, 0.9, 0.6], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]] {
         let found = calibrated(&settings(Variant::Flux, 0.3, quantiles), &options(STEPS));
-        let book = |kind| found.phases.books.stream(kind).unwrap();
+        let book = |kind| found.phases.masks.stream(kind).unwrap();
         let both = book(JOINT) & book(JOINT_TEXT);
         assert_eq!(found.plan.of_kind(JOINT), both);
         disagreements += book(JOINT).iter().zip(&both).filter(|(one, both)| one != both).count();

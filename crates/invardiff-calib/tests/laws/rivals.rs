@@ -7,7 +7,8 @@ use invardiff_plan::methods::block_skip::SkipRule;
 use invardiff_plan::methods::magcache::MagCache;
 use invardiff_plan::methods::teacache::{TeaCache, TeaCacheFit};
 use invardiff_runtime::{
-    Bypass, Denoiser, Event, Executor, Full, Observed, Site, Topology, TwoPassCond, TwoPassGuidance, sample,
+    BlockSkip, Denoiser, Event, Executor, Full, Observed, Site, Topology, TwoPassCond, TwoPassGuidance,
+    sample,
 };
 
 use crate::toy::{EXTRA, JOINT, MIX, Toy, Units, features, modulated, runs, session, solver, time, values};
@@ -88,7 +89,7 @@ fn a_policy_sees_what_was_measured() {
     assert!(fit.rms_error < fit.rms_change, "{fit:?}");
     let rule = SkipRule::TeaCache(TeaCache { coefficients: fit.coefficients, threshold: 0.0 });
     for (run, found) in runs.iter().zip(&found) {
-        let mut policy = Bypass::new(&rule, STEPS).unwrap();
+        let mut policy = BlockSkip::new(&rule, STEPS).unwrap();
         sample(&toy, &solver(STEPS), &mut policy, run.noise.clone(), &run.cond);
         for (step, decision) in policy.decisions().iter().enumerate() {
             let expected = (step > 0 && step + 1 < STEPS).then(|| found.modulated[step]);

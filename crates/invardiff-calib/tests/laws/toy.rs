@@ -8,8 +8,8 @@ use invardiff_calib::{Concurrency, RecordOptions, Run, Session};
 use invardiff_plan::StreamSpec;
 use invardiff_plan::two_phase::{Phases, Settings, Variant, WarmUp};
 use invardiff_runtime::{
-    Block, Ddim, Denoiser, Event, Executor, Full, GaussianNoise, Kind, NoiseSchedule, Observed, OutputForm,
-    Passage, Policy, Progress, Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
+    Block, BlockAction, Ddim, Denoiser, Event, Executor, Full, GaussianNoise, Kind, NoiseSchedule, Observed,
+    OutputForm, Policy, Progress, Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
 };
 
 pub(crate) const MIX: Kind = Kind::new("mix");
@@ -77,8 +77,10 @@ impl Denoiser<3> for Toy {
                 let place = Block { index: layer as usize, count: LAYERS };
                 let state = || [hidden.clone(), text.clone()];
                 match exec.before_block(place, state, || modulated(&hidden, t)) {
-                    Passage::Compute => {}
-                    Passage::Skip | Passage::Replace(_) => panic!("a calibration computes everything"),
+                    BlockAction::Compute => {}
+                    BlockAction::Skip | BlockAction::Replace(_) => {
+                        panic!("a calibration computes everything")
+                    }
                 }
                 let [mixed] = exec.at(Site::new(MIX, layer), |_| [hidden.clone().matmul(mix.clone()).tanh()]);
                 hidden = hidden + mixed;

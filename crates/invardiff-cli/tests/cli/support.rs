@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::cargo::cargo_bin_cmd;
-use invardiff_plan::{CachePlan, Execution, Provenance, Site};
+use invardiff_plan::{CachePlan, Provenance, RunSpec, Site};
 use ndarray::Array2;
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ fn sites() -> Vec<Site> {
 pub(crate) fn fashion_plan() -> CachePlan {
     let mut reuse = Array2::from_elem((4, 16), false);
     reuse[[1, 3]] = true;
-    let execution = Execution {
+    let execution = RunSpec {
         model: "fashion".into(),
         weights_sha256: None,
         sampler: "ddim".into(),

@@ -1,6 +1,6 @@
 //! What a classifier is for, and what parameters that takes.
 
-use invardiff_plan::core::Draws;
+use invardiff_plan::core::SplitMix64;
 use serde::{Deserialize, Serialize};
 
 /// Pictures and classes of a [`Classifier`](crate::Classifier).
@@ -52,7 +52,7 @@ impl ClassifierShape {
 
     /// Parameters to start a training with: weights uniform in `+- sqrt(6 / inputs)` (He et al. 2015), biases 0.
     pub fn initial(&self, seed: u64) -> Vec<f32> {
-        let mut draws = Draws::seeded(seed);
+        let mut draws = SplitMix64::seeded(seed);
         let mut values = Vec::with_capacity(self.len());
         for (_, shape) in self.parameters() {
             let inputs = match shape.as_slice() {

@@ -16,7 +16,7 @@ pub(crate) struct CalibrationSubject<'a, const D: usize, M: Denoiser<D>, S> {
     pub(crate) run: Run<D, M::Cond>,
     pub(crate) settings: &'a Settings,
     /// Whether values are measured where the model shows them on the way.
-    pub(crate) witness: bool,
+    pub(crate) probe: bool,
     pub(crate) device: &'a OpenDevice,
 }
 
@@ -80,7 +80,7 @@ where
 
     /// One calibration on one run; how often the model ran along it.
     fn calibrate(&self, similarity: bool) -> Result<usize> {
-        let options = RecordOptions { similarity, witness: self.witness, ..RecordOptions::default() };
+        let options = RecordOptions { similarity, probe: self.probe, ..RecordOptions::default() };
         let session = Session::new(self.model, self.sampler, std::slice::from_ref(&self.run))?;
         let session = session.with_concurrency(Concurrency::Sequential);
         Ok(session.two_phase(self.settings, &options)?.passes)

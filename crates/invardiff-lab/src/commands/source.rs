@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use invardiff_plan::formats::{AuthorBook, BookVersion, PlanFile};
-use invardiff_plan::{CachePlan, Execution, Topology};
+use invardiff_plan::{CachePlan, RunSpec, Topology};
 
 /// A plan file that was read, with its path for messages.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Source {
     }
 
     /// The run that the plan says it was made for.
-    pub fn execution(&self) -> Option<&Execution> {
+    pub fn execution(&self) -> Option<&RunSpec> {
         match &self.file {
             PlanFile::Json(plan) | PlanFile::Binary(plan) => plan.provenance.execution.as_ref(),
             PlanFile::Book(..) | PlanFile::SmoothCache(_) | PlanFile::StepMask(_) => None,
@@ -43,9 +43,9 @@ impl Source {
     /// The plan; formats that do not say which sites there are take them from `topology`.
     ///
     /// # Errors
-    /// As [`PlanFile::into_plan`]; the file is named.
+    /// As [`PlanFile::plan`]; the file is named.
     pub fn plan(&self, topology: Option<&Topology>) -> Result<CachePlan> {
-        self.file.clone().into_plan(topology).with_context(|| self.path.display().to_string())
+        self.file.clone().plan(topology).with_context(|| self.path.display().to_string())
     }
 
     /// The format in words.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use invardiff::critic::classifier;
 use invardiff::{Critic, CriticFacts, RealPictures, files};
 use invardiff_eval::{Classifier, Gaussian};
-use invardiff_plan::core::Draws;
+use invardiff_plan::core::SplitMix64;
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde_json::json;
 
@@ -175,7 +175,7 @@ fn real_pictures(
     for pictures in COUNTS.into_iter().filter(|count| 2 * count <= labels.len()) {
         let mut sum = 0.0;
         for draw in 0..DRAWS {
-            let mut draws = Draws::of_part(seed, draw);
+            let mut draws = SplitMix64::of_part(seed, draw);
             let rows: Vec<usize> = (0..pictures)
                 .map(|picture| {
                     let places = &by_class[picture % by_class.len()];

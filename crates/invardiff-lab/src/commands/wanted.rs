@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use invardiff::{Dtype, Embedded, Pretrained, SamplerKind, SamplingOptions, check_loras, locate};
 use invardiff_models::Architecture;
-use invardiff_plan::{CachePlan, Execution};
+use invardiff_plan::{CachePlan, RunSpec};
 
 use super::source::Source;
 
@@ -87,7 +87,7 @@ impl<'a> Wanted<'a> {
         Ok(Choice { model, source })
     }
 
-    fn find(&self, made_for: Option<&Execution>) -> Result<Chosen> {
+    fn find(&self, made_for: Option<&RunSpec>) -> Result<Chosen> {
         let embedded = |name: &str| Embedded::ALL.into_iter().find(|embedded| embedded.name() == name);
         let name = match (self.model, made_for) {
             (Some(model), _) => model,
@@ -140,7 +140,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// The type of the weights: as asked for, or as in the run that the plan was made for.
-    fn dtype(&self, made_for: Option<&Execution>) -> Dtype {
+    fn dtype(&self, made_for: Option<&RunSpec>) -> Dtype {
         let planned = made_for.and_then(|run| Dtype::ALL.into_iter().find(|dtype| dtype.name() == run.dtype));
         self.prompts.dtype.or(planned).unwrap_or_default()
     }

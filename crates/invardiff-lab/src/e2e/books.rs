@@ -1,6 +1,6 @@
 //! Where two devices decide differently, and whether they may.
 
-use invardiff_plan::two_phase::Books;
+use invardiff_plan::two_phase::ReuseMasks;
 
 /// One decision of a calibration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,12 @@ pub(super) struct Differences {
 
 /// What `found` decides otherwise than `expected`. A decision that turns between `low` and `high` (the expected books at
 /// thresholds a little below and above) may differ.
-pub(super) fn differences(found: &Books, expected: &Books, low: &Books, high: &Books) -> Differences {
+pub(super) fn differences(
+    found: &ReuseMasks,
+    expected: &ReuseMasks,
+    low: &ReuseMasks,
+    high: &ReuseMasks,
+) -> Differences {
     let mut all = Differences::default();
     let bounds = entries(low).into_iter().zip(entries(high));
     for ((found, expected), (low, high)) in entries(found).into_iter().zip(entries(expected)).zip(bounds) {
@@ -42,7 +47,7 @@ pub(super) fn differences(found: &Books, expected: &Books, low: &Books, high: &B
 }
 
 /// All decisions of the books, in one order.
-fn entries(books: &Books) -> Vec<Entry> {
+fn entries(books: &ReuseMasks) -> Vec<Entry> {
     let gate = books.gate().iter().enumerate();
     let gate = gate.map(|(step, reused)| Entry { place: format!("step {step}"), reused: *reused });
     let streams = books.streams().iter().flat_map(|(kind, book)| {
@@ -62,9 +67,9 @@ mod tests {
 
     use super::*;
 
-    fn books(gate: [bool; 3], reused: &[(usize, usize)]) -> Books {
+    fn books(gate: [bool; 3], reused: &[(usize, usize)]) -> ReuseMasks {
         let book = Array2::from_shape_fn((3, 2), |at| reused.contains(&at));
-        Books::new(gate.to_vec(), vec![(Kind::MSA, book)]).unwrap()
+        ReuseMasks::new(gate.to_vec(), vec![(Kind::MSA, book)]).unwrap()
     }
 
     #[test]

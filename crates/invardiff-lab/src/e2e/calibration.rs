@@ -6,7 +6,7 @@ use invardiff_calib::{RecordOptions, Run, Session};
 use invardiff_plan::CachePlan;
 use invardiff_plan::core::Threshold;
 use invardiff_plan::two_phase::{
-    Books, DistanceTable, Phases, RateTable, Settings, TwoPhase, Variant, WarmUp, two_phase,
+    DistanceTable, Phases, RateTable, ReuseMasks, Settings, TwoPhase, Variant, WarmUp, two_phase,
 };
 use invardiff_runtime::Denoiser;
 
@@ -63,12 +63,12 @@ pub(super) fn compare(pair: &Pair<'_>, checks: &mut Checks<'_>) -> Result<Plans>
         Ok(Check::at_most(worst(pairs.map(|(a, b)| (a.value, b.value))), TOLERANCE, "relative"))
     })?;
     checks.run("decisions between the phases", || {
-        let make = |thresholds: &[Threshold]| settings.provisional_books(&first.0.rates, thresholds);
+        let make = |thresholds: &[Threshold]| settings.provisional_masks(&first.0.rates, thresholds);
         decisions(&found.phases.provisional, &first.0.thresholds, make)
     })?;
     checks.run("decisions of the plan", || {
-        let make = |thresholds: &[Threshold]| settings.final_books(&own_rates, thresholds);
-        decisions(&settings.final_books(&rates, &thresholds)?, &own_thresholds, make)
+        let make = |thresholds: &[Threshold]| settings.final_masks(&own_rates, thresholds);
+        decisions(&settings.final_masks(&rates, &thresholds)?, &own_thresholds, make)
     })?;
     Ok(Plans { processor: expected.plan, device: found.plan })
 }
@@ -96,7 +96,7 @@ fn measure(pair: &Pair<'_>, pipeline: &ClassToImage, settings: &Settings) -> Res
         module_window: pair.steps(),
         trunk_window: pair.steps(),
         similarity: false,
-        witness: false,
+        probe: false,
     };
     let (tables, _) = Session::new(pipeline.denoiser(), pipeline.sampler(), &runs)?.record(&options)?;
     let phases = two_phase(&tables, settings)?;
@@ -106,7 +106,7 @@ fn measure(pair: &Pair<'_>, pipeline: &ClassToImage, settings: &Settings) -> Res
 }
 
 /// The books that the second phase is measured under.
-fn reference(settings: &Settings, provisional: &Books) -> Books {
+fn reference(settings: &Settings, provisional: &ReuseMasks) -> ReuseMasks {
     let books = provisional.clone();
     if settings.variant.corrects_gate() { books } else { books.without_gate() }
 }
@@ -114,7 +114,7 @@ fn reference(settings: &Settings, provisional: &Books) -> Books {
 fn second_phase(
     measured: &Measured,
     settings: &Settings,
-    reference: &Books,
+    reference: &ReuseMasks,
 ) -> Result<(RateTable, Vec<Threshold>)> {
     let each = measured.tables.iter().map(|table| RateTable::phase2(table, reference));
     let rates = RateTable::mean(&each.collect::<Result<Vec<_>, _>>()?)?;
@@ -145,9 +145,9 @@ fn worst(pairs: impl Iterator<Item = (f32, f32)>) -> f64 {
 }
 
 fn decisions<E>(
-    found: &Books,
+    found: &ReuseMasks,
     thresholds: &[Threshold],
-    make: impl Fn(&[Threshold]) -> Result<Books, E>,
+    make: impl Fn(&[Threshold]) -> Result<ReuseMasks, E>,
 ) -> Result<Check>
 where
     anyhow::Error: From<E>,

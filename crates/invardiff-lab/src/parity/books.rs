@@ -46,7 +46,7 @@ fn one(folder: &Path, path: &Path, name: &str) -> Result<Measured> {
 
 /// The predicted speed-up on the published model with these layers: the one that the folder is called by, or the first.
 fn predicted(folder: &Path, book: &AuthorBook) -> Result<String> {
-    let plan = book.to_plan(&book.topology())?;
+    let plan = book.plan(&book.topology())?;
     plan.schedule(&book.topology())?;
     let skipped = format!("{} of {} steps skipped", plan.skipped_steps(), plan.steps());
     let name = folder.file_name().unwrap_or_default();
@@ -55,7 +55,7 @@ fn predicted(folder: &Path, book: &AuthorBook) -> Result<String> {
     let Some(model) = models.first() else {
         return Ok(skipped);
     };
-    let cost = Cost::of(&book.to_plan(model)?, model)?;
+    let cost = Cost::of(&book.plan(model)?, model)?;
     let (gate, all) = (cost.gate_speedup(), cost.speedup());
     Ok(format!("{skipped}; predicted {gate:.2}x by the gate, {all:.2}x in all on {}", model.model))
 }

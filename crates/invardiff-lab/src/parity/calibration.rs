@@ -71,24 +71,24 @@ pub(super) fn weights(folder: &Folder, all: &[PathBuf]) -> Result<PathBuf> {
     })
 }
 
-/// The distances of every run that any of the settings reads; with `witness`, where the model shows values on the way.
+/// The distances of every run that any of the settings reads; with `probe`, where the model shows values on the way.
 pub(super) fn measure<const D: usize, M, S>(
     model: &M,
     sampler: &S,
     runs: &[Run<D, M::Cond>],
     asked: &[Settings],
-    witness: bool,
+    probe: bool,
 ) -> Result<Vec<DistanceTable>>
 where
     M: SharedDenoiser<D>,
     S: Sampler<D> + Sync,
 {
     let session = Session::new(model, sampler, runs)?;
-    let options = RecordOptions { similarity: false, witness, ..RecordOptions::default() };
+    let options = RecordOptions { similarity: false, probe, ..RecordOptions::default() };
     let (mut tables, _) = session.record(&options)?;
     let far = missing(&tables, asked)?;
     if !far.is_empty() {
-        session.record_pairs(&mut tables, far, witness)?;
+        session.record_pairs(&mut tables, far, probe)?;
     }
     Ok(tables)
 }
@@ -154,7 +154,7 @@ fn samples(
         let replay = || {
             let topology = sampling.dit.topology();
             let books = stored_books(arrays, &format!("s{index}.book."), &STREAMS)?;
-            let schedule = books.to_plan(&topology)?.schedule(&topology)?;
+            let schedule = books.plan(&topology)?.schedule(&topology)?;
             ensure!(
                 schedule.steps() == sampling.sampler.steps(),
                 "the books have {} steps, the sampler {}",

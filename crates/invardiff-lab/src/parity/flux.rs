@@ -98,7 +98,7 @@ pub(super) fn check_calibration(
             trajectory(checks, &key, "sample.latents0", &arrays, parts, device, || {
                 let topology = flux.topology();
                 let books = stored_books(&arrays, &format!("s{index}.book."), &STREAMS)?;
-                Ok(Replay::new(Arc::new(books.to_plan(&topology)?.schedule(&topology)?)))
+                Ok(Replay::new(Arc::new(books.plan(&topology)?.schedule(&topology)?)))
             });
         }
     }
@@ -212,7 +212,7 @@ impl Executor for Seen {
         fresh
     }
 
-    fn witness(&mut self, site: Site, value: &[Tensor<3>]) {
+    fn probe(&mut self, site: Site, value: &[Tensor<3>]) {
         let name = site.kind.to_string().replace("single_", "");
         self.0.extend(value.iter().map(|value| (format!("single{}.{name}", site.layer), value.clone())));
     }

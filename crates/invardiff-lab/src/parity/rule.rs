@@ -8,7 +8,7 @@ use invardiff_plan::Kind;
 use invardiff_plan::core::Threshold;
 use invardiff_plan::formats::AuthorBook;
 use invardiff_plan::two_phase::{
-    Books, DistanceTable, Phase, Phases, RateTable, Settings, StepPair, TwoPhase, Variant, WarmUp,
+    DistanceTable, Phase, Phases, RateTable, ReuseMasks, Settings, StepPair, TwoPhase, Variant, WarmUp,
     missing_pairs, two_phase,
 };
 use serde_json::Value;
@@ -84,10 +84,10 @@ impl Setting<'_> {
                 RateTable::phase2(table, &reference).map_err(Into::into)
             });
         }
-        self.books(checks, "book", &found.books);
+        self.books(checks, "book", &found.masks);
         self.rule_alone(checks);
-        self.counts(checks, &found.books);
-        self.book_file(checks, &found.books);
+        self.counts(checks, &found.masks);
+        self.book_file(checks, &found.masks);
     }
 
     fn name(&self, what: &str) -> String {
@@ -99,7 +99,7 @@ impl Setting<'_> {
     }
 
     /// The books under which the second phase was measured.
-    fn reference(&self, found: &TwoPhase) -> Books {
+    fn reference(&self, found: &TwoPhase) -> ReuseMasks {
         let provisional = found.provisional.clone();
         if self.settings.variant.corrects_gate() { provisional } else { provisional.without_gate() }
     }
@@ -123,7 +123,7 @@ impl Setting<'_> {
     }
 
     /// Final books must be there; provisional ones may be.
-    fn books(&self, checks: &mut Checks, which: &str, found: &Books) {
+    fn books(&self, checks: &mut Checks, which: &str, found: &ReuseMasks) {
         let prefix = self.key(&format!("{which}."));
         if which == "book" || !self.arrays.under(&prefix).is_empty() {
             checks.run(self.name(&format!("{which} entries")), || books_differ(self.arrays, &prefix, found));
@@ -147,14 +147,14 @@ impl Setting<'_> {
             wrong += self.bits_differ(&first_stored, &thresholds)?;
             let provisional = self.key("provisional.");
             if !self.arrays.under(&provisional).is_empty() {
-                let found = self.settings.provisional_books(&first, &thresholds)?;
+                let found = self.settings.provisional_masks(&first, &thresholds)?;
                 wrong += books_differ(self.arrays, &provisional, &found)?.error as usize;
             }
             if let Some(second) = second {
                 let second = second?;
                 let thresholds = self.settings.thresholds(&second)?;
                 wrong += self.bits_differ(&second_stored, &thresholds)?;
-                let found = self.settings.final_books(&second, &thresholds)?;
+                let found = self.settings.final_masks(&second, &thresholds)?;
                 wrong += books_differ(self.arrays, &self.key("book."), &found)?.error as usize;
             }
             Ok(differing(wrong).with_note("thresholds bit by bit, and books"))
@@ -171,7 +171,7 @@ impl Setting<'_> {
     }
 
     /// The gate and the counts that the manifest repeats.
-    fn counts(&self, checks: &mut Checks, found: &Books) {
+    fn counts(&self, checks: &mut Checks, found: &ReuseMasks) {
         let gate: String = found.gate().iter().map(|skip| if *skip { '1' } else { '0' }).collect();
         let skipped = gate.matches('1').count();
         let mut counts = vec![("steps_skipped".to_owned(), skipped)];
@@ -201,7 +201,7 @@ impl Setting<'_> {
     }
 
     /// The authors' file of the final books: read, compared, and equal to the one that this program writes.
-    fn book_file(&self, checks: &mut Checks, found: &Books) {
+    fn book_file(&self, checks: &mut Checks, found: &ReuseMasks) {
         let named = self.run.find("book_file").map(|file| file.text().map(str::to_owned));
         let numbered = || {
             let ending = format!("_s{}.json", self.index);

@@ -37,7 +37,7 @@ pub struct SingleBlock {
 
 impl SingleBlock {
     /// Runs the block. Both contributions are sites, taken before bias and gate. The values before the projection, which the
-    /// authors of InvarDiff cache and measure, are shown to the executor through `witness`: attention
+    /// authors of InvarDiff cache and measure, are shown to the executor through `probe`: attention
     /// `[batch, tokens, dim]`, and the feed-forward after its GELU `[batch, tokens, 4 * dim]`.
     ///
     /// # Shapes
@@ -57,13 +57,13 @@ impl SingleBlock {
         let site = Site::new(Kind::SINGLE_ATTN, layer);
         let [attn] = exec.at(site, |exec| {
             let mixed = mix(self.qkv.forward(normed.clone()), rope);
-            exec.witness(site, slice::from_ref(&mixed));
+            exec.probe(site, slice::from_ref(&mixed));
             [project(&self.attn_out, mixed)]
         });
         let site = Site::new(Kind::SINGLE_MLP, layer);
         let [mlp] = exec.at(site, |exec| {
             let hidden = gelu_tanh(project(&self.mlp_in, normed.clone()));
-            exec.witness(site, slice::from_ref(&hidden));
+            exec.probe(site, slice::from_ref(&hidden));
             [project(&self.mlp_out, hidden)]
         });
         drop(normed);

@@ -6,7 +6,7 @@ use invardiff_models::{Dit, DitConfig};
 use invardiff_plan::methods::block_skip::SkipRule;
 use invardiff_plan::methods::first_blocks::FirstBlocks;
 use invardiff_plan::methods::teacache::{Polynomial, TeaCache};
-use invardiff_runtime::{Block, Bypass, Denoiser, Event, Full, Observed, Policy, Site};
+use invardiff_runtime::{Block, BlockSkip, Denoiser, Event, Full, Observed, Policy, Site};
 
 use crate::fixture::{bits, device};
 use crate::laws::{configs, sample};
@@ -62,8 +62,8 @@ fn left_out_blocks_add_what_they_added() {
                 computed.push(site);
             }
         };
-        let mut policy = Observed::new(Bypass::new(&rule, 3).unwrap(), look);
-        let run = |policy: &mut Observed<Bypass, _>, step| {
+        let mut policy = Observed::new(BlockSkip::new(&rule, 3).unwrap(), look);
+        let run = |policy: &mut Observed<BlockSkip, _>, step| {
             let out: Tensor<4> = dit.predict(&mut policy.step(step), x.clone(), 400.0, &y);
             out
         };

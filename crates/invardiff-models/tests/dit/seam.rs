@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, TensorData};
 use invardiff_plan::{CachePlan, Schedule, Topology};
 use invardiff_runtime::{
-    Block, Denoiser, Event, Executor, Feature, Full, Observed, Passage, Policy, Replay, Site,
+    Block, BlockAction, Denoiser, Event, Executor, Feature, Full, Observed, Policy, Replay, Site,
 };
 use ndarray::Array2;
 
@@ -139,10 +139,10 @@ impl Executor for Shown {
         block: Block,
         hidden: impl FnOnce() -> Feature<N>,
         modulated: impl FnOnce() -> Tensor<3>,
-    ) -> Passage<N> {
+    ) -> BlockAction<N> {
         self.blocks.push(block);
         self.streams.push(hidden().to_vec());
         self.modulated.push(modulated());
-        Passage::Compute
+        BlockAction::Compute
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::activation::silu;
 use invardiff_plan::methods::block_skip::SkipRule;
 use invardiff_plan::methods::first_blocks::FirstBlocks;
 use invardiff_plan::methods::teacache::{Polynomial, TeaCache};
-use invardiff_runtime::{Block, Bypass, Denoiser, Event, Full, Observed, Policy, Site};
+use invardiff_runtime::{Block, BlockSkip, Denoiser, Event, Full, Observed, Policy, Site};
 
 use crate::fixture::{bits, device};
 use crate::laws::{cond, models, noise};
@@ -74,7 +74,7 @@ fn left_out_blocks_add_what_they_added() {
                 let inner = site != Site::TRUNK;
                 computed += usize::from(step == 1 && inner && matches!(event, Event::Computed(_)));
             };
-            let mut policy = Observed::new(Bypass::new(&rule, 3).unwrap(), look);
+            let mut policy = Observed::new(BlockSkip::new(&rule, 3).unwrap(), look);
             let one = flux.predict(&mut policy.step(0), x.clone(), 0.5, &cond);
             let two = flux.predict(&mut policy.step(1), x.clone(), 0.5, &cond);
             assert!(policy.inner.decisions()[1].skipped, "{rule:?}");

@@ -58,11 +58,11 @@ fn every_module_output() {
 
 /// Computes all and keeps what it is shown: a witness, and what is then settled at its site.
 #[derive(Default)]
-struct Witness(Vec<(Site, Tensor<3>, Option<Tensor<3>>)>);
+struct Probed(Vec<(Site, Tensor<3>, Option<Tensor<3>>)>);
 
-struct Watch<'a>(&'a mut Witness);
+struct Watch<'a>(&'a mut Probed);
 
-impl Policy for Witness {
+impl Policy for Probed {
     type Step<'a> = Watch<'a>;
 
     fn step(&mut self, _: usize) -> Watch<'_> {
@@ -82,7 +82,7 @@ impl Executor for Watch<'_> {
         fresh
     }
 
-    fn witness(&mut self, site: Site, value: &[Tensor<3>]) {
+    fn probe(&mut self, site: Site, value: &[Tensor<3>]) {
         let [value] = value else { panic!("one tensor at {site}") };
         self.0.0.push((site, value.clone(), None));
     }
@@ -95,18 +95,18 @@ fn witnesses_of_the_single_blocks() {
     let dump = dump();
     for file in FILES {
         let flux = model(file);
-        let mut witness = Witness::default();
+        let mut probe = Probed::default();
         let condition = cond(&flux, &dump, "", true);
         let (x, t): (Tensor<3>, Tensor<1>) = (dump.tensor("hidden_states"), dump.flat("timestep"));
-        flux.forward(&mut witness.step(0), x.clone(), t.clone(), &condition);
-        assert_eq!(witness.0.len(), 2 * 3);
-        let mut observed = Observed::new(Witness::default(), |_, _, _: Event<'_>| {});
+        flux.forward(&mut probe.step(0), x.clone(), t.clone(), &condition);
+        assert_eq!(probe.0.len(), 2 * 3);
+        let mut observed = Observed::new(Probed::default(), |_, _, _: Event<'_>| {});
         flux.forward(&mut observed.step(0), x, t, &condition);
-        let shown = |witness: &Witness| {
-            witness.0.iter().map(|(site, value, _)| (*site, bits(value.clone()))).collect::<Vec<_>>()
+        let shown = |probe: &Probed| {
+            probe.0.iter().map(|(site, value, _)| (*site, bits(value.clone()))).collect::<Vec<_>>()
         };
-        assert_eq!(shown(&observed.inner), shown(&witness), "an observed executor is shown the same");
-        for (site, value, _) in &witness.0 {
+        assert_eq!(shown(&observed.inner), shown(&probe), "an observed executor is shown the same");
+        for (site, value, _) in &probe.0 {
             let key = match site.kind {
                 Kind::SINGLE_ATTN => format!("single{}.attn", site.layer),
                 Kind::SINGLE_MLP => format!("single{}.mlp", site.layer),
@@ -115,7 +115,7 @@ fn witnesses_of_the_single_blocks() {
             within(&format!("{file} {key}"), difference(value.clone(), dump.tensor(&key)), TOLERANCE);
         }
         let stored = Dump::open(&tiny::folder().join(FILES[0]));
-        for (layer, pair) in witness.0.chunks(2).enumerate() {
+        for (layer, pair) in probe.0.chunks(2).enumerate() {
             let [(_, attn, Some(a)), (_, mlp, Some(m))] = pair else { panic!("a pair a block") };
             let name = |field| format!("single_transformer_blocks.{layer}.proj_out.{field}");
             let both = Tensor::cat(vec![attn.clone(), mlp.clone()], 2);

@@ -106,7 +106,7 @@ pub enum PlanError {
     },
     /// A plan made for another execution.
     #[error("the plan was made for another run: {}; use --force to replay it all the same", list(.0))]
-    Execution(
+    OtherRun(
         /// What differs.
         Vec<Mismatch>,
     ),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use ndarray::Array2;
 
 use crate::core::error::PlanError;
-use crate::core::provenance::{Execution, Mismatch, Provenance};
+use crate::core::provenance::{Mismatch, Provenance, RunSpec};
 use crate::core::rule::{GateSite, ReuseRule, TimeAxis};
 use crate::core::site::{Kind, Site};
 use crate::core::topology::Topology;
@@ -257,8 +257,8 @@ impl CachePlan {
     /// from its number of steps.
     ///
     /// # Errors
-    /// [`PlanError::Execution`] with every difference.
-    pub fn check(&self, run: &Execution) -> Result<(), PlanError> {
+    /// [`PlanError::OtherRun`] with every difference.
+    pub fn check(&self, run: &RunSpec) -> Result<(), PlanError> {
         let mut found =
             self.provenance.execution.as_ref().map_or_else(Vec::new, |execution| execution.mismatches(run));
         if self.provenance.execution.is_none() && self.steps() != run.timesteps.len() {
@@ -268,6 +268,6 @@ impl CachePlan {
                 run: run.timesteps.len().to_string(),
             });
         }
-        if found.is_empty() { Ok(()) } else { Err(PlanError::Execution(found)) }
+        if found.is_empty() { Ok(()) } else { Err(PlanError::OtherRun(found)) }
     }
 }

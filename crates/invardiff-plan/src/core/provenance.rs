@@ -9,7 +9,7 @@ use crate::core::site::Kind;
 /// Everything about a sampling run that a plan depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Execution {
+pub struct RunSpec {
     /// The model's name, e.g. `dit-xl-2-256`.
     pub model: String,
     /// SHA-256 of the weights (hexadecimal), where they come from a file.
@@ -61,7 +61,7 @@ pub struct Provenance {
     /// The program and version that wrote it.
     pub tool: String,
     /// The run it was made for.
-    pub execution: Option<Execution>,
+    pub execution: Option<RunSpec>,
     /// Thresholds by stream.
     pub thresholds: Vec<Threshold>,
     /// Steps at the start that are never reused.
@@ -75,7 +75,7 @@ pub struct Provenance {
 /// One difference between the run that a plan was made for and the run at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// The field of [`Execution`] that differs.
+    /// The field of [`RunSpec`] that differs.
     pub field: &'static str,
     /// Its value in the plan.
     pub plan: String,
@@ -93,7 +93,7 @@ pub(crate) fn list(mismatches: &[Mismatch]) -> String {
     mismatches.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-impl Execution {
+impl RunSpec {
     /// What differs between the run a plan was made for (`self`) and the run at hand.
     ///
     /// A weight hash counts only where both sides have one. Timesteps agree within 1e-3.

@@ -2,9 +2,9 @@
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a plan or a training depends on its seed and on nothing else.
 #[derive(Clone, Debug)]
-pub struct Draws(u64);
+pub struct SplitMix64(u64);
 
-impl Draws {
+impl SplitMix64 {
     /// The draws of a seed.
     pub const fn seeded(seed: u64) -> Self {
         Self(seed)
@@ -44,18 +44,18 @@ mod tests {
     /// The first outputs of the published generator for seed 1234567.
     #[test]
     fn bits_are_those_of_the_published_generator() {
-        let mut draws = Draws::seeded(1_234_567);
+        let mut draws = SplitMix64::seeded(1_234_567);
         let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!([draws.bits(), draws.bits(), draws.bits()], expected);
     }
 
     #[test]
     fn parts_differ_and_draws_stay_in_range() {
-        let first = |seed, index| Draws::of_part(seed, index).bits();
+        let first = |seed, index| SplitMix64::of_part(seed, index).bits();
         let all: std::collections::HashSet<u64> =
             (0..20).flat_map(|seed| (0..20).map(move |index| first(seed, index))).collect();
         assert_eq!(all.len(), 400);
-        let mut draws = Draws::of_part(3, 4);
+        let mut draws = SplitMix64::of_part(3, 4);
         let mut seen = [0; 5];
         for _ in 0..1000 {
             seen[draws.below(5)] += 1;

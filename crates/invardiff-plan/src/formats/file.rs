@@ -96,7 +96,7 @@ impl PlanFile {
     ///
     /// # Errors
     /// [`PlanError::Format`] when a model is needed and none is given; otherwise as the conversions of the formats.
-    pub fn into_plan(self, topology: Option<&Topology>) -> Result<CachePlan, PlanError> {
+    pub fn plan(self, topology: Option<&Topology>) -> Result<CachePlan, PlanError> {
         let needed = |what: &str| {
             topology
                 .ok_or_else(|| wrong(what, "it does not say what layers there are; name the model".into()))
@@ -105,14 +105,14 @@ impl PlanFile {
             Self::Json(plan) | Self::Binary(plan) => Ok(plan),
             Self::Book(book, name) => {
                 let mut plan = match topology {
-                    Some(topology) => book.to_plan(topology)?,
-                    None => book.to_plan(&book.topology())?,
+                    Some(topology) => book.plan(topology)?,
+                    None => book.plan(&book.topology())?,
                 };
                 plan.provenance.notes.extend(name.iter().flat_map(BookName::notes));
                 Ok(plan)
             }
-            Self::SmoothCache(schedule) => schedule.to_plan(needed("a SmoothCache schedule")?),
-            Self::StepMask(mask) => Ok(mask.to_plan(needed("a step mask")?)),
+            Self::SmoothCache(schedule) => schedule.plan(needed("a SmoothCache schedule")?),
+            Self::StepMask(mask) => Ok(mask.plan(needed("a step mask")?)),
         }
     }
 }
@@ -121,10 +121,10 @@ impl CachePlan {
     /// Reads a plan of any format that stands for itself: JSON, the compact format or a book of the authors.
     ///
     /// # Errors
-    /// As [`PlanFile::read`] and [`PlanFile::into_plan`] without a model.
+    /// As [`PlanFile::read`] and [`PlanFile::plan`] without a model.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, PlanError> {
         let what = path.as_ref().display().to_string();
-        PlanFile::read(path)?.into_plan(None).map_err(|error| error.in_file(&what))
+        PlanFile::read(path)?.plan(None).map_err(|error| error.in_file(&what))
     }
 
     /// Writes the plan as JSON (`.json`) or in the compact format (`.bin`), by the file's extension. The file is written

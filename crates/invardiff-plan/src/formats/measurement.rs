@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::core::{Calibration, Execution, PlanError};
+use crate::core::{Calibration, PlanError, RunSpec};
 use crate::formats::replace::replace;
 use crate::formats::text;
 
@@ -28,7 +28,7 @@ pub struct Fit<T> {
     /// The program and version that wrote it.
     pub tool: String,
     /// The run it was measured in.
-    pub execution: Option<Execution>,
+    pub execution: Option<RunSpec>,
     /// From which conditions and seeds.
     pub calibration: Option<Calibration>,
     /// What was measured.
@@ -44,7 +44,7 @@ struct Document<T> {
     format: String,
     version: u64,
     tool: String,
-    execution: Option<Execution>,
+    execution: Option<RunSpec>,
     calibration: Option<Calibration>,
     fit: T,
 }

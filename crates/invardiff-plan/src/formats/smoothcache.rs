@@ -100,7 +100,7 @@ impl SmoothCache {
     ///
     /// # Errors
     /// [`PlanError::UnknownKind`] for a component that the model lacks.
-    pub fn to_plan(&self, topology: &Topology) -> Result<CachePlan, PlanError> {
+    pub fn plan(&self, topology: &Topology) -> Result<CachePlan, PlanError> {
         let kinds = topology.kinds();
         let renamed = kinds.contains(&Kind::MSA) && !kinds.contains(&Kind::ATTN);
         let target = |kind: Kind| if renamed && kind == Kind::ATTN { Kind::MSA } else { kind };
@@ -154,12 +154,12 @@ mod tests {
     #[test]
     fn one_means_compute_and_attn_is_msa_on_a_dit() {
         let schedule = SmoothCache::from_json(r#"{"attn":[1,0,0],"mlp":[1,1,0]}"#, "s.json").unwrap();
-        let plan = schedule.to_plan(&topology()).unwrap();
+        let plan = schedule.plan(&topology()).unwrap();
         assert_eq!(plan.of_kind(Kind::MSA).column(11).to_vec(), [false, true, true]);
         assert_eq!(plan.of_kind(Kind::MLP).column(0).to_vec(), [false, false, true]);
         let back = SmoothCache::from_plan(&plan).unwrap();
         assert_eq!(back.to_json(), "{\"mlp\":[1,1,0],\"msa\":[1,0,0]}\n");
-        assert_eq!(back.to_plan(&topology()).unwrap(), plan);
+        assert_eq!(back.plan(&topology()).unwrap(), plan);
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
         assert!(message(r#"{"attn":[1,0],"mlp":[1]}"#).contains("mlp"));
         assert!(message("{}").contains("no key"));
         assert!(message("[1]").contains("not a JSON object"));
-        let unknown = SmoothCache::from_json(r#"{"ff":[1,0]}"#, "s.json").unwrap().to_plan(&topology());
+        let unknown = SmoothCache::from_json(r#"{"ff":[1,0]}"#, "s.json").unwrap().plan(&topology());
         assert!(unknown.unwrap_err().to_string().contains("'ff'"));
     }
 }

@@ -43,7 +43,7 @@ impl StepMask {
     }
 
     /// The plan that skips these steps and reuses no module.
-    pub fn to_plan(&self, topology: &Topology) -> CachePlan {
+    pub fn plan(&self, topology: &Topology) -> CachePlan {
         let provenance = Provenance { method: "step-mask".into(), ..Provenance::default() };
         CachePlan::gate_only(topology, self.0.clone()).with_provenance(provenance)
     }

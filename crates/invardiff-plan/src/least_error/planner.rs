@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::{CachePlan, PlanError, Provenance, ReuseRule};
-use crate::least_error::atlas::ErrorAtlas;
+use crate::least_error::skip_errors::SkipErrors;
 
 /// How the errors of single skips add up to the error of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ impl FrontPoint {
     ///
     /// # Errors
     /// As [`CachePlan::with_times`].
-    pub fn plan(&self, atlas: &ErrorAtlas, rule: ReuseRule) -> Result<CachePlan, PlanError> {
+    pub fn plan(&self, atlas: &SkipErrors, rule: ReuseRule) -> Result<CachePlan, PlanError> {
         let provenance = Provenance { method: "least-error".into(), ..atlas.provenance.clone() };
         CachePlan::gate_only(&atlas.topology, self.gate.clone())
             .with_gate_rule(atlas.gate_site, rule)
@@ -88,7 +88,7 @@ struct Way {
 ///
 /// # Errors
 /// [`PlanError::Range`] for rules of order 2 or more, and for a warm-up of 0 or longer than the run.
-pub fn front(atlas: &ErrorAtlas, options: &PlannerOptions) -> Result<Vec<FrontPoint>, PlanError> {
+pub fn front(atlas: &SkipErrors, options: &PlannerOptions) -> Result<Vec<FrontPoint>, PlanError> {
     check(atlas, options)?;
     let steps = atlas.steps();
     let first_end = steps - options.last.min(steps);
@@ -124,7 +124,7 @@ pub fn front(atlas: &ErrorAtlas, options: &PlannerOptions) -> Result<Vec<FrontPo
     Ok((0..steps).filter_map(|n| finish(atlas, options, &ways, n)).collect())
 }
 
-fn check(atlas: &ErrorAtlas, options: &PlannerOptions) -> Result<(), PlanError> {
+fn check(atlas: &SkipErrors, options: &PlannerOptions) -> Result<(), PlanError> {
     if options.rule.reach() > 2 {
         return Err(PlanError::Range {
             what: "the reuse rule's order".into(),
@@ -144,7 +144,7 @@ fn check(atlas: &ErrorAtlas, options: &PlannerOptions) -> Result<(), PlanError> 
 
 /// The best way to end with `n + 1` computed steps: skipped steps may follow the last computed one.
 fn finish(
-    atlas: &ErrorAtlas,
+    atlas: &SkipErrors,
     options: &PlannerOptions,
     ways: &[HashMap<Anchors, Way>],
     n: usize,
@@ -193,9 +193,9 @@ mod tests {
     }
 
     /// An atlas with pseudo-random errors.
-    fn atlas(steps: usize, window: usize) -> ErrorAtlas {
+    fn atlas(steps: usize, window: usize) -> SkipErrors {
         let times = (0..steps).map(|step| step as f64).collect();
-        let mut atlas = ErrorAtlas::new(topology(), GateSite::Trunk, TimeAxis::Step, times, window);
+        let mut atlas = SkipErrors::new(topology(), GateSite::Trunk, TimeAxis::Step, times, window);
         let mut state = 7_u64;
         let errors: Vec<f64> = atlas
             .entries()
@@ -210,7 +210,7 @@ mod tests {
     }
 
     /// The error of a gate, by the definition.
-    fn price(atlas: &ErrorAtlas, options: &PlannerOptions, gate: &[bool]) -> Option<f64> {
+    fn price(atlas: &SkipErrors, options: &PlannerOptions, gate: &[bool]) -> Option<f64> {
         let (mut computed, mut run, mut error) = (Vec::new(), 0, 0.0);
         for (step, skipped) in gate.iter().enumerate() {
             if !skipped {
@@ -263,7 +263,7 @@ mod tests {
     fn an_atlas_survives_its_file_and_plans_the_same() {
         let atlas = atlas(10, 4);
         let bytes = atlas.to_bytes().unwrap();
-        let back = ErrorAtlas::from_bytes(&bytes, "a.atlas").unwrap();
+        let back = SkipErrors::from_bytes(&bytes, "a.atlas").unwrap();
         let options = PlannerOptions::default();
         let points = front(&atlas, &options).unwrap();
         assert_eq!(points, front(&back, &options).unwrap());
@@ -271,12 +271,12 @@ mod tests {
         plan.schedule(&back.topology).unwrap();
         assert_eq!(plan.provenance.method, "least-error");
         for cut in [0, 3, 8, 20, bytes.len() - 1] {
-            let message = ErrorAtlas::from_bytes(&bytes[..cut], "a.atlas").unwrap_err().to_string();
+            let message = SkipErrors::from_bytes(&bytes[..cut], "a.atlas").unwrap_err().to_string();
             assert!(message.starts_with("a.atlas"), "{message}");
         }
         let mut wrong = back;
         wrong.importance.pop();
-        let message = ErrorAtlas::from_bytes(&wrong.to_bytes().unwrap(), "a.atlas").unwrap_err().to_string();
+        let message = SkipErrors::from_bytes(&wrong.to_bytes().unwrap(), "a.atlas").unwrap_err().to_string();
         assert!(message.contains("importance"), "{message}");
     }
 

@@ -1,6 +1,6 @@
 //! Plans that measure nothing: what any measured plan has to beat.
 
-use crate::core::{CachePlan, Draws, PlanError, Site, Topology};
+use crate::core::{CachePlan, PlanError, Site, SplitMix64, Topology};
 
 /// The gate that computes `computed` of `steps` steps, spread evenly; the first is always computed.
 ///
@@ -29,7 +29,7 @@ pub fn uniform_gate(steps: usize, computed: usize) -> Result<Vec<bool>, PlanErro
 /// # Errors
 /// As [`CachePlan::new`]; it cannot happen for a plan that exists.
 pub fn random_plan(topology: &Topology, like: &CachePlan, seed: u64) -> Result<CachePlan, PlanError> {
-    let mut draw = Draws::seeded(seed);
+    let mut draw = SplitMix64::seeded(seed);
     let steps = like.steps();
     let mut gate = vec![false; steps];
     let mut free: Vec<usize> = (1..steps).collect();

@@ -63,7 +63,7 @@ impl SkipRule {
     ///
     /// # Errors
     /// [`PlanError::Range`] naming the setting that is out of range, [`PlanError::TooFewSteps`] without steps.
-    pub fn decide(&self, steps: usize) -> Result<Decider, PlanError> {
+    pub fn decide(&self, steps: usize) -> Result<SkipDecider, PlanError> {
         if steps == 0 {
             return Err(PlanError::TooFewSteps { steps, needed: 1 });
         }
@@ -72,13 +72,13 @@ impl SkipRule {
             Self::FirstBlocks(rule) => Running::FirstBlocks(rule.clone(), rule.start()?),
             Self::MagCache(rule) => Running::MagCache(rule.gate(steps)?),
         };
-        Ok(Decider { probe: self.probe(), computed_blocks: self.computed_blocks(), steps, running })
+        Ok(SkipDecider { probe: self.probe(), computed_blocks: self.computed_blocks(), steps, running })
     }
 }
 
 /// The decisions of one trajectory, one a step in order.
 #[derive(Clone, Debug)]
-pub struct Decider {
+pub struct SkipDecider {
     probe: Probe,
     computed_blocks: [usize; 2],
     steps: usize,
@@ -93,7 +93,7 @@ enum Running {
     MagCache(Vec<bool>),
 }
 
-impl Decider {
+impl SkipDecider {
     /// What is measured.
     pub fn probe(&self) -> Probe {
         self.probe
@@ -115,7 +115,7 @@ impl Decider {
     }
 
     /// Whether the blocks of `step` are skipped, from the measured relative change (`None` where there is nothing to compare
-    /// with yet, and where [`Decider::asks`] says no). The first step is never skipped, and a change that is not a number
+    /// with yet, and where [`SkipDecider::asks`] says no). The first step is never skipped, and a change that is not a number
     /// skips nothing.
     pub fn skip(&mut self, step: usize, change: Option<f64>) -> bool {
         let at_an_end = self.at_an_end(step);

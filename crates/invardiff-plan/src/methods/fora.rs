@@ -4,23 +4,32 @@ use ndarray::Array2;
 
 use crate::core::{CachePlan, PlanError, Provenance, Site, Topology};
 
-/// The plan of FORA: every module is computed at the first step and at those whose number counted down from the end
-/// (`steps - 1` first, 0 last) is a multiple of `interval`, and reused at all others. The last step is always computed.
-///
-/// As the authors' DiT code counts; the schedule of FORA that SmoothCache ships counts up from the first step. No step is
-/// skipped whole: gates, modulations and residual sums are fresh, as in the original. The authors' interval is 3; 2 to 7 are
-/// usual.
-///
-/// # Errors
-/// [`PlanError::Range`] for an interval of 0, [`PlanError::TooFewSteps`] without steps.
-pub fn fora(topology: &Topology, steps: usize, interval: usize) -> Result<CachePlan, PlanError> {
-    if interval == 0 {
-        let (what, expected) = ("the interval of FORA".into(), "at least 1 step".into());
-        return Err(PlanError::Range { what, value: "0".into(), expected });
+/// The settings of FORA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fora {
+    /// Steps from one computed step to the next. The authors use 3; 2 to 7 are common.
+    pub interval: usize,
+}
+
+impl Fora {
+    /// The plan for a model: every module is computed at the first step and at those whose number counted down from the
+    /// end (`steps - 1` first, 0 last) is a multiple of the interval, and reused at all others. The last step is always
+    /// computed.
+    ///
+    /// As the authors' DiT code counts; the schedule of FORA that SmoothCache ships counts up from the first step. No step
+    /// is skipped whole: gates, modulations and residual sums are fresh, as in the original.
+    ///
+    /// # Errors
+    /// [`PlanError::Range`] for an interval of 0, [`PlanError::TooFewSteps`] without steps.
+    pub fn plan(&self, topology: &Topology, steps: usize) -> Result<CachePlan, PlanError> {
+        let interval = self.interval;
+        if interval == 0 {
+            let (what, expected) = ("the interval of FORA".into(), "at least 1 step".into());
+            return Err(PlanError::Range { what, value: "0".into(), expected });
+        }
+        let computed = |step: usize| step == 0 || (steps - 1 - step).is_multiple_of(interval);
+        every_module(topology, steps, computed, format!("fora-{interval}"))
     }
-    let computed = |step: usize| step == 0 || (steps - 1 - step).is_multiple_of(interval);
-    let method = format!("fora-{interval}");
-    every_module(topology, steps, computed, method)
 }
 
 /// A plan that computes all modules at some steps and reuses all of them at the others.
@@ -41,7 +50,7 @@ mod tests {
     use super::*;
 
     fn drawn(steps: usize, interval: usize) -> String {
-        let plan = fora(&Topology::named("dit-s-2-256").unwrap(), steps, interval).unwrap();
+        let plan = Fora { interval }.plan(&Topology::named("dit-s-2-256").unwrap(), steps).unwrap();
         assert_eq!(plan.skipped_steps(), 0);
         let row = |step: usize| {
             let row = plan.reuse().row(step);
@@ -63,7 +72,13 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let topology = Topology::named("dit-s-2-256").unwrap();
-        assert!(fora(&topology, 5, 0).unwrap_err().to_string().contains("interval of FORA is 0"));
-        assert!(matches!(fora(&topology, 0, 2), Err(PlanError::TooFewSteps { .. })));
+        assert!(
+            Fora { interval: 0 }
+                .plan(&topology, 5)
+                .unwrap_err()
+                .to_string()
+                .contains("interval of FORA is 0")
+        );
+        assert!(matches!(Fora { interval: 2 }.plan(&topology, 0), Err(PlanError::TooFewSteps { .. })));
     }
 }

@@ -9,25 +9,25 @@ use crate::two_phase::streams::check_streams;
 /// The step gate and one matrix a stream, `true` = reuse; a plan in the making.
 ///
 /// The paper's step gate `c[t]` and plan matrix `C[t, l, s]` (arXiv 2512.05134), before streams that share a site are
-/// brought together by [`Books::to_plan`]. The gate is `[steps]`, each matrix `[steps, layers]`, steps in sampling order.
+/// brought together by [`ReuseMasks::plan`]. The gate is `[steps]`, each matrix `[steps, layers]`, steps in sampling order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Books {
+pub struct ReuseMasks {
     gate: Vec<bool>,
     streams: Vec<(Kind, Array2<bool>)>,
 }
 
-impl Books {
-    /// Books from their parts.
+impl ReuseMasks {
+    /// Masks from their parts.
     ///
     /// # Errors
     /// [`PlanError::Shape`] when a stream has another number of steps than the gate, [`PlanError::Sites`] when a stream is
     /// named twice or called like the trunk.
     pub fn new(gate: Vec<bool>, streams: Vec<(Kind, Array2<bool>)>) -> Result<Self, PlanError> {
-        check_streams("the books", gate.len(), &streams)?;
+        check_streams("the masks", gate.len(), &streams)?;
         Ok(Self { gate, streams })
     }
 
-    /// Books that reuse nothing, for the streams of a table.
+    /// Masks that reuse nothing, for the streams of a table.
     pub fn empty(distances: &DistanceTable) -> Self {
         let steps = distances.steps();
         let mut streams: Vec<(Kind, Array2<bool>)> = Vec::new();
@@ -39,30 +39,30 @@ impl Books {
         Self { gate: vec![false; steps], streams }
     }
 
-    /// The same books with nothing below `gate_rows` and `module_rows` reused, and nothing at the last step.
+    /// The same masks with nothing below `gate_rows` and `module_rows` reused, and nothing at the last step.
     ///
     /// The first steps have nothing to reuse or change too fast (the paper's warm-up); the last has no change rate.
     pub fn protected(mut self, gate_rows: usize, module_rows: usize) -> Self {
         let steps = self.gate.len();
         let spared = |rows: usize| (0..steps).filter(move |step| *step < rows || step + 1 == steps);
         spared(gate_rows).for_each(|step| self.gate[step] = false);
-        for (_, book) in &mut self.streams {
-            spared(module_rows).for_each(|step| book.row_mut(step).fill(false));
+        for (_, mask) in &mut self.streams {
+            spared(module_rows).for_each(|step| mask.row_mut(step).fill(false));
         }
         self
     }
 
-    /// The same books with the step gate written into every stream: rows of skipped steps all reuse, the row after a
+    /// The same masks with the step gate written into every stream: rows of skipped steps all reuse, the row after a
     /// skipped step is computed whole unless it is skipped itself.
     ///
     /// So a module never reuses a feature that is older than the last skip. As the authors' published code does.
     pub fn with_gate_written(mut self) -> Self {
         for (step, skipped) in self.gate.iter().enumerate() {
             let after_skip = step > 0 && self.gate[step - 1];
-            for (_, book) in &mut self.streams {
+            for (_, mask) in &mut self.streams {
                 match (skipped, after_skip) {
-                    (true, _) => book.row_mut(step).fill(true),
-                    (false, true) => book.row_mut(step).fill(false),
+                    (true, _) => mask.row_mut(step).fill(true),
+                    (false, true) => mask.row_mut(step).fill(false),
                     (false, false) => {}
                 }
             }
@@ -70,7 +70,7 @@ impl Books {
         self
     }
 
-    /// The same books with no step skipped by the gate; rows of streams stay as they are.
+    /// The same masks with no step skipped by the gate; rows of streams stay as they are.
     pub fn without_gate(mut self) -> Self {
         self.gate.fill(false);
         self
@@ -81,28 +81,28 @@ impl Books {
     /// The AND over streams is what the authors' published code does for the joint attention of FLUX.
     ///
     /// # Errors
-    /// [`PlanError::MissingKind`] when the model has a stream that the books lack, [`PlanError::UnknownKind`] when the books
+    /// [`PlanError::MissingKind`] when the model has a stream that the masks lack, [`PlanError::UnknownKind`] when the masks
     /// have one that the model lacks, [`PlanError::Shape`] when they differ in layers.
-    pub fn to_plan(&self, topology: &Topology) -> Result<CachePlan, PlanError> {
+    pub fn plan(&self, topology: &Topology) -> Result<CachePlan, PlanError> {
         let steps = self.gate.len();
         let known = topology.streams();
-        for (kind, book) in &self.streams {
+        for (kind, mask) in &self.streams {
             if !known.iter().any(|(stream, _)| stream == kind) {
                 let known = known.iter().map(|(stream, _)| stream.to_string()).collect::<Vec<_>>().join(", ");
                 return Err(PlanError::UnknownKind { kind: *kind, model: topology.model.clone(), known });
             }
             let has = |spec: &&SiteSpec| spec.streams.iter().any(|stream| stream.name == *kind);
             let layers = topology.sites.iter().filter(has).count();
-            if book.ncols() != layers {
-                let (expected, found) = (vec![steps, layers], book.shape().to_vec());
-                return Err(PlanError::Shape { what: format!("'{kind}' of the books"), expected, found });
+            if mask.ncols() != layers {
+                let (expected, found) = (vec![steps, layers], mask.shape().to_vec());
+                return Err(PlanError::Shape { what: format!("'{kind}' of the masks"), expected, found });
             }
         }
         let mut reuse = Array2::from_elem((steps, topology.sites.len()), true);
         for (site, spec) in topology.sites.iter().enumerate() {
             for stream in &spec.streams {
-                let book = self.column(steps, stream.name, spec.site.layer)?;
-                reuse.column_mut(site).zip_mut_with(&book, |all, one| *all &= *one);
+                let mask = self.column(steps, stream.name, spec.site.layer)?;
+                reuse.column_mut(site).zip_mut_with(&mask, |all, one| *all &= *one);
             }
         }
         CachePlan::new(topology.sites.iter().map(|spec| spec.site).collect(), self.gate.clone(), reuse)
@@ -118,12 +118,12 @@ impl Books {
         &self.streams
     }
 
-    /// The book of one stream, `[steps, layers]`.
+    /// The mask of one stream, `[steps, layers]`.
     pub fn stream(&self, kind: Kind) -> Option<&Array2<bool>> {
-        self.streams.iter().find(|(known, _)| *known == kind).map(|(_, book)| book)
+        self.streams.iter().find(|(known, _)| *known == kind).map(|(_, mask)| mask)
     }
 
-    /// The book of one stream at one layer, or the gate as [`Kind::TRUNK`]: `[steps]`.
+    /// The mask of one stream at one layer, or the gate as [`Kind::TRUNK`]: `[steps]`.
     pub(crate) fn column(
         &self,
         steps: usize,
@@ -133,18 +133,18 @@ impl Books {
         let column = if kind == Kind::TRUNK {
             ArrayView1::from(&self.gate)
         } else {
-            let book =
-                self.stream(kind).ok_or_else(|| PlanError::MissingKind { kind, what: "the books".into() })?;
-            if layer as usize >= book.ncols() {
-                let (expected, found) = (vec![steps, layer as usize + 1], book.shape().to_vec());
-                return Err(PlanError::Shape { what: format!("'{kind}' of the books"), expected, found });
+            let mask =
+                self.stream(kind).ok_or_else(|| PlanError::MissingKind { kind, what: "the masks".into() })?;
+            if layer as usize >= mask.ncols() {
+                let (expected, found) = (vec![steps, layer as usize + 1], mask.shape().to_vec());
+                return Err(PlanError::Shape { what: format!("'{kind}' of the masks"), expected, found });
             }
-            book.column(layer as usize)
+            mask.column(layer as usize)
         };
         if column.len() != steps {
             let (expected, found) = (vec![steps], vec![column.len()]);
             return Err(PlanError::Shape {
-                what: format!("the steps of '{kind}' in the books"),
+                what: format!("the steps of '{kind}' in the masks"),
                 expected,
                 found,
             });

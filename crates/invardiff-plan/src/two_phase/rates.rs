@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{Kind, PlanError, Threshold};
 use crate::two_phase::distance::{DistanceTable, StepPair};
-use crate::two_phase::masks::Books;
+use crate::two_phase::masks::ReuseMasks;
 use crate::two_phase::streams::check_streams;
 
 /// The change rates of a run, or their mean over runs: `[steps]` for the trunk, `[steps, layers]` for each stream.
 ///
 /// # Index
 /// Row `t` holds `D(F_t, F_{t+1}) / D(F_{t-1}, F_t)`: the change *after* step `t` over the change that led to it, one step
-/// earlier than the reuse it will decide. That is where the authors' published code books it, and the published plans hang
+/// earlier than the reuse it will decide. That is where the authors' published code records it, and the published plans hang
 /// on it. The first and the last row have no such quotient and hold 1.
 ///
 /// A file format that has no NaN (JSON) cannot hold a table with one in it.
@@ -60,26 +60,26 @@ impl RateTable {
     /// # Errors
     /// [`PlanError::MissingPair`] when the distance between two neighbouring steps was not recorded.
     pub fn phase1(distances: &DistanceTable) -> Result<Self, PlanError> {
-        Self::phase2(distances, &Books::empty(distances))
+        Self::phase2(distances, &ReuseMasks::empty(distances))
     }
 
-    /// The rates of the second phase, under the provisional books of the first (the paper's re-sampling correction).
+    /// The rates of the second phase, under the provisional masks of the first (the paper's re-sampling correction).
     ///
     /// Nothing is cached while it is measured: features are those of the first phase, only the pair of steps that a new
     /// feature is compared with changes. It moves on over a computed step and over the first of a run of reused ones, then
     /// it stays until the run is over, so that later steps of the run are compared with what a cache would hold. With
-    /// empty books this is the first phase. Details as the authors' published code does.
+    /// empty masks this is the first phase. Details as the authors' published code does.
     ///
     /// # Errors
     /// [`PlanError::MissingPair`] when a distance was not recorded ([`missing_pairs`](crate::two_phase::missing_pairs) lists all),
-    /// [`PlanError::MissingKind`] or [`PlanError::Shape`] when the books are for other streams.
-    pub fn phase2(distances: &DistanceTable, provisional: &Books) -> Result<Self, PlanError> {
+    /// [`PlanError::MissingKind`] or [`PlanError::Shape`] when the masks are for other streams.
+    pub fn phase2(distances: &DistanceTable, provisional: &ReuseMasks) -> Result<Self, PlanError> {
         let (steps, known) = (distances.steps(), distances.streams());
         let mut trunk = Array1::ones(steps);
         let mut streams: Vec<(Kind, Array2<f32>)> = Vec::new();
         for (stream, (kind, layer)) in known.iter().enumerate() {
-            let book = provisional.column(steps, *kind, *layer)?;
-            let rates = column(distances, stream, book)?;
+            let mask = provisional.column(steps, *kind, *layer)?;
+            let rates = column(distances, stream, mask)?;
             if stream == DistanceTable::TRUNK {
                 trunk = rates;
                 continue;
@@ -96,8 +96,8 @@ impl RateTable {
     /// Every pair of steps that [`RateTable::phase2`] reads, each once a stream.
     ///
     /// # Errors
-    /// [`PlanError::MissingKind`] or [`PlanError::Shape`] when the books are for other streams.
-    pub fn pairs(distances: &DistanceTable, provisional: &Books) -> Result<Vec<StepPair>, PlanError> {
+    /// [`PlanError::MissingKind`] or [`PlanError::Shape`] when the masks are for other streams.
+    pub fn pairs(distances: &DistanceTable, provisional: &ReuseMasks) -> Result<Vec<StepPair>, PlanError> {
         let mut pairs = Vec::new();
         for (stream, (kind, layer)) in distances.streams().iter().enumerate() {
             // The first denominator; every later one was a numerator before.
@@ -136,7 +136,7 @@ impl RateTable {
     ///
     /// # Errors
     /// [`PlanError::MissingKind`] when the trunk or a stream has no threshold.
-    pub fn below(&self, thresholds: &[Threshold]) -> Result<Books, PlanError> {
+    pub fn below(&self, thresholds: &[Threshold]) -> Result<ReuseMasks, PlanError> {
         let threshold = |kind: Kind| {
             let found = thresholds.iter().find(|threshold| threshold.kind == kind);
             found
@@ -145,11 +145,11 @@ impl RateTable {
         };
         let limit = threshold(Kind::TRUNK)?;
         let gate = self.trunk.iter().map(|rate| *rate < limit).collect();
-        let book = |(kind, table): &(Kind, Array2<f32>)| {
+        let mask = |(kind, table): &(Kind, Array2<f32>)| {
             let limit = threshold(*kind)?;
             Ok((*kind, table.mapv(|rate| rate < limit)))
         };
-        Books::new(gate, self.streams.iter().map(book).collect::<Result<_, PlanError>>()?)
+        ReuseMasks::new(gate, self.streams.iter().map(mask).collect::<Result<_, PlanError>>()?)
     }
 
     /// Number of steps.
@@ -195,10 +195,10 @@ impl RateTable {
 fn column(
     distances: &DistanceTable,
     stream: usize,
-    book: ArrayView1<'_, bool>,
+    mask: ArrayView1<'_, bool>,
 ) -> Result<Array1<f32>, PlanError> {
     let mut rates = Array1::ones(distances.steps());
-    for [previous, current, new] in anchors(book) {
+    for [previous, current, new] in anchors(mask) {
         let after = distances.get(stream, current, new)?;
         let before = distances.get(stream, previous, current)?;
         rates[new - 1] = after / before;
@@ -207,11 +207,11 @@ fn column(
 }
 
 /// For every step from 2 on, `[previous, current, new]`: the steps whose features its rate compares.
-fn anchors(book: ArrayView1<'_, bool>) -> impl Iterator<Item = [usize; 3]> {
+fn anchors(mask: ArrayView1<'_, bool>) -> impl Iterator<Item = [usize; 3]> {
     let (mut previous, mut current, mut frozen) = (0, 1, false);
-    (2..book.len()).map(move |new| {
+    (2..mask.len()).map(move |new| {
         let asked = [previous, current, new];
-        let reused = book[new - 1];
+        let reused = mask[new - 1];
         if !(reused && frozen) {
             (previous, current) = (current, new);
         }
@@ -228,8 +228,8 @@ fn average(runs: &[RateTable], value: impl Fn(&RateTable) -> f32) -> f32 {
 mod tests {
     use super::*;
 
-    fn pairs(book: &[bool]) -> Vec<[usize; 3]> {
-        anchors(ArrayView1::from(book)).collect()
+    fn pairs(mask: &[bool]) -> Vec<[usize; 3]> {
+        anchors(ArrayView1::from(mask)).collect()
     }
 
     #[test]
@@ -239,13 +239,13 @@ mod tests {
 
     #[test]
     fn the_reference_stays_from_the_second_reused_step_to_the_next_computed_one() {
-        let mut book = [false; 10];
-        book[3..=5].fill(true);
+        let mut mask = [false; 10];
+        mask[3..=5].fill(true);
         let frozen = [[2, 3, 4], [3, 4, 5], [3, 4, 6], [3, 4, 7], [4, 7, 8], [7, 8, 9]];
-        assert_eq!(pairs(&book)[2..], frozen);
+        assert_eq!(pairs(&mask)[2..], frozen);
         // A run of one reused step freezes nothing.
-        book[4..=5].fill(false);
-        assert_eq!(pairs(&book), pairs(&[false; 10]));
+        mask[4..=5].fill(false);
+        assert_eq!(pairs(&mask), pairs(&[false; 10]));
     }
 
     #[test]

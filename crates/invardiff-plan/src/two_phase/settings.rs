@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::{Kind, PlanError, Threshold};
-use crate::two_phase::masks::Books;
+use crate::two_phase::masks::ReuseMasks;
 use crate::two_phase::quantile::quantile;
 use crate::two_phase::rates::RateTable;
 use crate::two_phase::variant::Variant;
@@ -64,9 +64,9 @@ impl WarmUp {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phases {
-    /// The first alone: its thresholds make the final books (the ablation without the re-sampling correction).
+    /// The first alone: its thresholds make the final masks (the ablation without the re-sampling correction).
     One,
-    /// Both: the first makes provisional books, the second corrects the rates under them.
+    /// Both: the first makes provisional masks, the second corrects the rates under them.
     #[default]
     Two,
 }
@@ -97,21 +97,25 @@ impl Settings {
         Ok(thresholds)
     }
 
-    /// The books between the phases: the rows that the variant guards, cleared; its gate written in where it does that.
+    /// The masks between the phases: the rows that the variant guards, cleared; its gate written in where it does that.
     ///
     /// # Errors
     /// As [`RateTable::below`] and [`WarmUp::rows`].
-    pub fn provisional_books(&self, rates: &RateTable, thresholds: &[Threshold]) -> Result<Books, PlanError> {
+    pub fn provisional_masks(
+        &self,
+        rates: &RateTable,
+        thresholds: &[Threshold],
+    ) -> Result<ReuseMasks, PlanError> {
         let rows = self.warm_up.rows(rates.steps())?;
-        let books = rates.below(thresholds)?.protected(rows, self.variant.provisional_module_rows(rows));
-        Ok(if self.variant.writes_provisional_gate() { books.with_gate_written() } else { books })
+        let masks = rates.below(thresholds)?.protected(rows, self.variant.provisional_module_rows(rows));
+        Ok(if self.variant.writes_provisional_gate() { masks.with_gate_written() } else { masks })
     }
 
-    /// The final books: warm-up rows and the last row computed, the gate written into the streams. The same in all variants.
+    /// The final masks: warm-up rows and the last row computed, the gate written into the streams. The same in all variants.
     ///
     /// # Errors
     /// As [`RateTable::below`] and [`WarmUp::rows`].
-    pub fn final_books(&self, rates: &RateTable, thresholds: &[Threshold]) -> Result<Books, PlanError> {
+    pub fn final_masks(&self, rates: &RateTable, thresholds: &[Threshold]) -> Result<ReuseMasks, PlanError> {
         let rows = self.warm_up.rows(rates.steps())?;
         Ok(rates.below(thresholds)?.protected(rows, rows).with_gate_written())
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// | provisional gate written into provisional module rows | no | no | yes |
 /// | NaN rates left out before the quantile | no | no | yes |
 ///
-/// Everything else is common: the statistic, the quantile, the strict comparison, and the guards of the final books.
+/// Everything else is common: the statistic, the quantile, the strict comparison, and the guards of the final masks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Variant {
@@ -44,8 +44,8 @@ impl Variant {
         }
     }
 
-    /// How many rows at the start the provisional books of modules have cleared, when the warm-up is `warm_up` steps. The
-    /// provisional gate and all final books have `warm_up` cleared.
+    /// How many rows at the start the provisional masks of modules have cleared, when the warm-up is `warm_up` steps. The
+    /// provisional gate and all final masks have `warm_up` cleared.
     pub fn provisional_module_rows(self, warm_up: usize) -> usize {
         match self {
             Self::Dit | Self::Wan => warm_up,
@@ -53,7 +53,7 @@ impl Variant {
         }
     }
 
-    /// Whether the provisional gate is written into the provisional books of modules, as it is into final books.
+    /// Whether the provisional gate is written into the provisional masks of modules, as it is into final masks.
     pub fn writes_provisional_gate(self) -> bool {
         match self {
             Self::Dit | Self::Flux => false,

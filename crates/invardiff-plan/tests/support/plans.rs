@@ -4,9 +4,7 @@
 
 use invardiff_plan::core::{Calibration, Threshold};
 use invardiff_plan::formats::{AuthorBook, BookLayout, BookVersion};
-use invardiff_plan::{
-    CachePlan, Execution, GateSite, Kind, OutputForm, Provenance, ReuseRule, Site, TimeAxis,
-};
+use invardiff_plan::{CachePlan, GateSite, Kind, OutputForm, Provenance, ReuseRule, RunSpec, Site, TimeAxis};
 use ndarray::Array2;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -66,9 +64,9 @@ fn fraction() -> impl Strategy<Value = f64> {
     (0..=10_007_u32).prop_map(|part| f64::from(part) / 10_007.0)
 }
 
-fn execution() -> impl Strategy<Value = Execution> {
+fn execution() -> impl Strategy<Value = RunSpec> {
     (any::<String>(), option::of(any::<String>()), vec(number(), 0..6), any::<u32>(), option::of(number()))
-        .prop_map(|(model, weights_sha256, timesteps, size, guidance_scale)| Execution {
+        .prop_map(|(model, weights_sha256, timesteps, size, guidance_scale)| RunSpec {
             model,
             weights_sha256,
             sampler: "ddim".into(),

@@ -164,7 +164,7 @@ impl<const D: usize> Sampler<D> for Ddim {
     }
 
     /// Half log-SNR.
-    fn own_time(&self, step: usize) -> f64 {
+    fn schedule_time(&self, step: usize) -> f64 {
         self.noise_level(step).half_log_snr()
     }
 

@@ -118,7 +118,7 @@ impl<const D: usize> Sampler<D> for DpmSolverPlusPlus {
     }
 
     /// Half log-SNR.
-    fn own_time(&self, step: usize) -> f64 {
+    fn schedule_time(&self, step: usize) -> f64 {
         self.levels[step].half_log_snr()
     }
 

@@ -147,7 +147,7 @@ impl<const D: usize> Sampler<D> for FlowMatchEuler {
     }
 
     /// Sigma.
-    fn own_time(&self, step: usize) -> f64 {
+    fn schedule_time(&self, step: usize) -> f64 {
         self.sigmas[step]
     }
 

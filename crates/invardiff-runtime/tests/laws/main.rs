@@ -1,9 +1,9 @@
 //! The laws of the seam, on a toy model.
 
-mod bypass;
+mod block_skip;
+mod flop_counter;
 mod guarded;
 mod guidance;
-mod meter;
 mod scale_shift;
 mod storage;
 mod toy;
@@ -163,7 +163,7 @@ fn measured_bytes_are_the_schedules() {
 #[test]
 fn extrapolation_is_the_linear_combination() {
     for axis in [TimeAxis::Step, TimeAxis::Sampler] {
-        let times: Vec<f64> = (0..5).map(|step| Sampler::<3>::own_time(&solver(5), step)).collect();
+        let times: Vec<f64> = (0..5).map(|step| Sampler::<3>::schedule_time(&solver(5), step)).collect();
         let plan = CachePlan::gate_only(&Toy::seeded(1).topology(), vec![false, false, true, true, false])
             .with_gate_rule(GateSite::Trunk, ReuseRule::Extrapolate(1))
             .with_times(axis, times.clone())

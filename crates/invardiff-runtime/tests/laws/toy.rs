@@ -5,8 +5,8 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use invardiff_plan::{CachePlan, GateSite, ReuseRule, StreamSpec, TimeAxis};
 use invardiff_runtime::{
-    Block, Denoiser, DpmSolverPlusPlus, Executor, GaussianNoise, Kind, NoiseSchedule, OutputForm, Passage,
-    Policy, Replay, Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
+    Block, BlockAction, Denoiser, DpmSolverPlusPlus, Executor, GaussianNoise, Kind, NoiseSchedule,
+    OutputForm, Policy, Replay, Sampler, Site, SiteSpec, Spacing, Topology, sample_with,
 };
 use ndarray::Array2;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -102,9 +102,9 @@ impl Denoiser<3> for Toy {
                 let place = Block { index: layer, count: LAYERS };
                 let state = || [hidden.clone(), text.clone()];
                 match exec.before_block(place, state, || Self::modulated(&hidden, t)) {
-                    Passage::Compute => {}
-                    Passage::Skip => continue,
-                    Passage::Replace(state) => {
+                    BlockAction::Compute => {}
+                    BlockAction::Skip => continue,
+                    BlockAction::Replace(state) => {
                         [hidden, text] = state;
                         continue;
                     }
@@ -171,7 +171,7 @@ pub(crate) fn random_plan(seed: u64) -> CachePlan {
     let gate_site =
         if rng.random_bool(0.5) { GateSite::Trunk } else { GateSite::Output(FORMS[rng.random_range(0..3)]) };
     let axis = if rng.random_bool(0.5) { TimeAxis::Step } else { TimeAxis::Sampler };
-    let times = (0..steps).map(|step| Sampler::<3>::own_time(&solver(steps), step)).collect();
+    let times = (0..steps).map(|step| Sampler::<3>::schedule_time(&solver(steps), step)).collect();
     let (gate_rule, mix_rule, joint_rule) = (rule(rng), rule(rng), rule(rng));
     CachePlan::new(sites, gate, matrix)
         .unwrap()

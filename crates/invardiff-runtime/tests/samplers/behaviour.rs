@@ -112,7 +112,7 @@ fn second_order_beats_first_order_on_the_same_timesteps() {
 /// Half log-SNR or sigma of every step of a deterministic sampler.
 fn own_times<S: Sampler<2>>(sampler: &S) -> Vec<f64> {
     sampler.deterministic().unwrap();
-    (0..sampler.steps()).map(|step| sampler.own_time(step)).collect()
+    (0..sampler.steps()).map(|step| sampler.schedule_time(step)).collect()
 }
 
 #[test]

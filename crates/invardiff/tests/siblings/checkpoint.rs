@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use invardiff_plan::core::Draws;
+use invardiff_plan::core::SplitMix64;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -67,7 +67,7 @@ pub(crate) fn synthetic(steps: usize, above_nine: usize, above_half: usize) -> B
             _ => -1.0,
         })
         .collect();
-    let mut draws = Draws::seeded(steps as u64);
+    let mut draws = SplitMix64::seeded(steps as u64);
     for place in (1..count).rev() {
         logits.swap(place, draws.below(place + 1));
     }

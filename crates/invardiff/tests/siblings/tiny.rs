@@ -83,7 +83,7 @@ pub(crate) fn flux() -> Case<3, Flux, FlowMatchEuler> {
 /// Routers whose logits take four values in a seeded order.
 pub(crate) fn routers(topology: &Topology, seed: u64) -> Routers {
     let sites: Vec<Site> = topology.sites.iter().map(|spec| spec.site).collect();
-    let mut draws = invardiff_plan::core::Draws::seeded(seed);
+    let mut draws = invardiff_plan::core::SplitMix64::seeded(seed);
     let logits =
         Array2::from_shape_simple_fn((STEPS / 2, sites.len()), || [-6.0, -0.5, 0.5, 6.0][draws.below(4)]);
     Routers::new(sites, logits).unwrap()

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use invardiff_lab::stdout::say;
 use invardiff_plan::ReuseRule;
-use invardiff_plan::least_error::{Criterion, ErrorAtlas, FrontPoint, PlannerOptions, front};
+use invardiff_plan::least_error::{Criterion, FrontPoint, PlannerOptions, SkipErrors, front};
 use serde_json::json;
 
 const HELP: &str = "\
@@ -57,7 +57,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let atlas = ErrorAtlas::read(&args.atlas)?;
+    let atlas = SkipErrors::read(&args.atlas)?;
     let rule = if args.hold { ReuseRule::Hold } else { ReuseRule::Extrapolate(1) };
     let options = PlannerOptions {
         rule,
@@ -103,7 +103,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The point of the front that was asked for.
-fn chosen<'a>(args: &Args, atlas: &ErrorAtlas, points: &'a [FrontPoint]) -> Result<&'a FrontPoint> {
+fn chosen<'a>(args: &Args, atlas: &SkipErrors, points: &'a [FrontPoint]) -> Result<&'a FrontPoint> {
     let fewest = points
         .first()
         .context("no gate fits these bounds; loosen --longest-run, --warm-up or --last")?

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use invardiff::{Embedded, known_topology, topology};
 use invardiff_models::DitConfig;
 use invardiff_plan::formats::PlanFile;
-use invardiff_plan::{CachePlan, Execution, Kind, Site, SiteSpec, Topology};
+use invardiff_plan::{CachePlan, Kind, RunSpec, Site, SiteSpec, Topology};
 
 use super::Source;
 
@@ -72,7 +72,7 @@ pub(super) fn resolve(source: &Source, flag: Option<&str>) -> Result<Resolved> {
 type Found = Result<(String, Topology, Option<String>), String>;
 
 /// The model that the plan says it was made for.
-fn said(run: &Execution) -> Result<Found> {
+fn said(run: &RunSpec) -> Result<Found> {
     let name = run.model.as_str();
     // FLUX has one name for all sizes of pictures, and its shapes have one each.
     let sized = (run.height == run.width).then(|| format!("{name}-{}", run.height));
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_plan_that_names_an_unknown_model_is_not_counted_with_another() {
         let said = |model: &str| {
-            let run = Execution {
+            let run = RunSpec {
                 model: model.into(),
                 weights_sha256: None,
                 sampler: "ddim".into(),

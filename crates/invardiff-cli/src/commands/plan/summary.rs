@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use invardiff_plan::core::Threshold;
 use invardiff_plan::formats::PlanFile;
-use invardiff_plan::{CachePlan, Cost, Execution, GateSite, Kind, OutputForm, ReuseRule, Topology};
+use invardiff_plan::{CachePlan, Cost, GateSite, Kind, OutputForm, ReuseRule, RunSpec, Topology};
 use serde::Serialize;
 
 use super::model::{Model, Resolved};
@@ -58,7 +58,7 @@ pub(super) struct Summary {
     pub(super) method: String,
     pub(super) tool: String,
     /// The run that the plan was made for.
-    pub(super) execution: Option<Execution>,
+    pub(super) execution: Option<RunSpec>,
     pub(super) notes: Vec<String>,
 }
 

@@ -65,9 +65,9 @@ where
     let topology = model.topology();
     let settings = settings(variant, &topology);
     let noise: Tensor<D> = GaussianNoise::seeded(args.seed).draw(shape, device);
-    let witness = variant == Variant::Flux;
+    let probe = variant == Variant::Flux;
     let run = Run { noise, cond };
-    let subject = CalibrationSubject { model, sampler, run, settings: &settings, witness, device };
+    let subject = CalibrationSubject { model, sampler, run, settings: &settings, probe, device };
     let (rounds, warm_up) = (args.rounds as usize, args.warm_up as usize);
     let progress = bar(3 * (rounds + warm_up), "timing (trajectories)");
     let measured = subject.measure(rounds, warm_up, &|| progress.inc(1))?;

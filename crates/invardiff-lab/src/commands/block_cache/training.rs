@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use invardiff::{Pipeline, adjustment_path, write_adjustment};
 use invardiff_calib::{AdamW, Run, ScaleShiftState, ScaleShiftTraining};
 use invardiff_plan::CachePlan;
-use invardiff_plan::core::Draws;
+use invardiff_plan::core::SplitMix64;
 use invardiff_report::{Highlight, PlanPicture, Report, Scale, Table, TrainingChart, TrainingLine};
 use invardiff_runtime::Denoiser;
 use serde_json::{Map, Value, json};
@@ -135,7 +135,7 @@ fn trajectories<const D: usize, P: Pipeline<D>>(
     let batch = args.batch_size as usize;
     let first = args.seed.wrapping_add(TRAJECTORIES).wrapping_add((iteration * batch) as u64);
     let seeds: Vec<u64> = (0..batch as u64).map(|picture| first.wrapping_add(picture)).collect();
-    let mut draws = Draws::of_part(args.seed, iteration as u64);
+    let mut draws = SplitMix64::of_part(args.seed, iteration as u64);
     let subjects: Vec<P::Subject> = seeds.iter().map(|_| full.subject(draws.below(SUBJECTS))).collect();
     Ok(Run { noise: full.noise(&seeds), cond: full.condition(&subjects)? })
 }

@@ -9,11 +9,11 @@ use invardiff_calib::{
     SkipStrategy,
 };
 use invardiff_plan::formats::{Fit, Measurement, PlanFile};
-use invardiff_plan::least_error::{ErrorAtlas, FrontPoint, PlannerOptions, front};
+use invardiff_plan::least_error::{FrontPoint, PlannerOptions, SkipErrors, front};
 use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
 use invardiff_plan::methods::block_skip::SkipRule;
 use invardiff_plan::methods::first_blocks::FirstBlocks;
-use invardiff_plan::methods::fora::fora;
+use invardiff_plan::methods::fora::Fora;
 use invardiff_plan::methods::magcache::{Interpolation, MagCache, Magnitudes};
 use invardiff_plan::methods::smoothcache::ComponentErrors;
 use invardiff_plan::methods::taylorseer::TaylorSeer;
@@ -133,8 +133,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
                 self.paper(Check::Published, count, (gate, modules), None)?
             }
             Family::LeastError => self.least_error(count)?,
-            Family::Fora => fora(&topology, steps, count)?,
-            Family::SmoothCache => self.component_errors()?.schedule(value).to_plan(&topology)?,
+            Family::Fora => Fora { interval: count }.plan(&topology, steps)?,
+            Family::SmoothCache => self.component_errors()?.schedule(value).plan(&topology)?,
             Family::TaylorSeer(order) => {
                 TaylorSeer { interval: count, order: *order, ..TaylorSeer::default() }
                     .plan(&topology, steps)?
@@ -165,8 +165,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     fn file_plan(&self, paths: &[PathBuf], place: usize) -> Result<Ready<P>> {
         let path = paths.get(place.saturating_sub(1)).context("one file a setting")?;
         let topology = self.pipeline.denoiser().topology();
-        let plan =
-            PlanFile::read(path)?.into_plan(Some(&topology)).with_context(|| path.display().to_string())?;
+        let plan = PlanFile::read(path)?.plan(Some(&topology)).with_context(|| path.display().to_string())?;
         plan.check(&self.pipeline.execution()).with_context(|| path.display().to_string())?;
         let vectors = adjustment_path(path, &plan)?;
         if !vectors.exists() {
@@ -335,7 +334,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
 }
 
 /// The gate of least error that computes so many steps.
-fn cheapest(atlas: &ErrorAtlas, options: &PlannerOptions, computed: usize) -> Result<FrontPoint> {
+fn cheapest(atlas: &SkipErrors, options: &PlannerOptions, computed: usize) -> Result<FrontPoint> {
     let points = front(atlas, options)?;
     let fewest = points.first().map_or(0, |point| point.computed);
     let point = points.into_iter().find(|point| point.computed == computed);

@@ -9,7 +9,7 @@ use super::Args;
 use super::bench::{Bench, Ready};
 use super::family::{Family, sampler_name};
 use super::method::{Base, Method};
-use crate::{Bars, Contender, How};
+use crate::{Bars, Contender, Decider};
 
 /// Lines of one panel.
 pub(super) struct Group {
@@ -108,7 +108,7 @@ fn contender<const D: usize, P: Pipeline<D>>(
     if let Family::FewerSteps(sampler) = method.family {
         let pipeline = full.resampled(sampler, value as usize)?;
         let compute_fraction = value / full.sampler().steps() as f64;
-        return Ok(Contender { name, description, pipeline, how: How::Enabled, compute_fraction });
+        return Ok(Contender { name, description, pipeline, decider: Decider::Enabled, compute_fraction });
     }
     let ready = bench.ready(&method.family, value)?;
     let base = bench.pipeline();
@@ -116,7 +116,13 @@ fn contender<const D: usize, P: Pipeline<D>>(
     let mut contender = match ready {
         Ready::Pipeline(pipeline) => {
             let compute_fraction = pipeline.sampler().steps() as f64 / full.sampler().steps() as f64;
-            return Ok(Contender { name, description, pipeline, how: How::Enabled, compute_fraction });
+            return Ok(Contender {
+                name,
+                description,
+                pipeline,
+                decider: Decider::Enabled,
+                compute_fraction,
+            });
         }
         Ready::Plan(plan) => Contender::plan(base, &name, &description, &plan)?,
         Ready::Adjusted(plan, adjustment) => {

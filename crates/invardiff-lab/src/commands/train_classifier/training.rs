@@ -9,7 +9,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use invardiff_calib::{AdamW, Moments};
 use invardiff_eval::{Classifier, ClassifierShape};
-use invardiff_plan::core::Draws;
+use invardiff_plan::core::SplitMix64;
 
 use super::idx::{Labelled, scale};
 
@@ -74,7 +74,7 @@ pub(super) fn train(
     let (total, mut done, mut epochs) = (recipe.updates(data.len()), 0, Vec::new());
     for epoch in 0..recipe.epochs {
         let (clock, mut sum) = (Instant::now(), 0.0);
-        let mut draws = Draws::of_part(recipe.seed, epoch as u64);
+        let mut draws = SplitMix64::of_part(recipe.seed, epoch as u64);
         let order = shuffled(data.len(), &mut draws);
         let batch = recipe.batch.min(data.len());
         let batches = order.chunks_exact(batch);
@@ -106,7 +106,7 @@ fn gradient(
     data: &Labelled,
     places: &[usize],
     mirror: bool,
-    draws: &mut Draws,
+    draws: &mut SplitMix64,
     device: &Device,
 ) -> Result<(f32, Vec<f32>)> {
     let size = shape.size;
@@ -134,7 +134,7 @@ fn gradient(
 }
 
 /// All places in an order of chance (Fisher and Yates).
-fn shuffled(length: usize, draws: &mut Draws) -> Vec<usize> {
+fn shuffled(length: usize, draws: &mut SplitMix64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();
     for last in (1..length).rev() {
         order.swap(last, draws.below(last + 1));
@@ -149,7 +149,7 @@ mod tests {
 
     /// Noise with a bright stripe whose row says the class.
     fn stripes(count: usize, seed: u64) -> Labelled {
-        let mut draws = Draws::seeded(seed);
+        let mut draws = SplitMix64::seeded(seed);
         let labels: Vec<usize> = (0..count).map(|picture| picture % 3).collect();
         let pictures = Array3::from_shape_fn((count, 8, 8), |(picture, row, _)| {
             let stripe = row / 3 == labels[picture];
@@ -183,7 +183,7 @@ mod tests {
         let parameters = shape.initial(7);
         let of = |parameters: &[f32]| {
             let places: Vec<usize> = (0..6).collect();
-            gradient(shape, parameters, &data, &places, false, &mut Draws::seeded(0), &device).unwrap()
+            gradient(shape, parameters, &data, &places, false, &mut SplitMix64::seeded(0), &device).unwrap()
         };
         let (loss, found) = of(&parameters);
         assert!(loss > 0.1, "{loss}");
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn an_order_has_every_place_once() {
-        let mut order = shuffled(100, &mut Draws::seeded(4));
+        let mut order = shuffled(100, &mut SplitMix64::seeded(4));
         assert_ne!(order, (0..100).collect::<Vec<_>>());
         order.sort_unstable();
         assert_eq!(order, (0..100).collect::<Vec<_>>());

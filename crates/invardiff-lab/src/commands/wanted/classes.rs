@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use invardiff::{ClassToImage, NamedDit, SamplingOptions};
-use invardiff_plan::{CachePlan, Execution};
+use invardiff_plan::{CachePlan, RunSpec};
 
 use super::{Choice, Chosen, Wanted};
 use crate::commands::source::Source;
@@ -39,7 +39,7 @@ impl Choice {
 
 impl Wanted<'_> {
     /// Sampler, steps and guidance: as asked for, or as in the run that the plan was made for.
-    fn options(&self, made_for: Option<&Execution>, plan: Option<&CachePlan>) -> Result<SamplingOptions> {
+    fn options(&self, made_for: Option<&RunSpec>, plan: Option<&CachePlan>) -> Result<SamplingOptions> {
         let sampler = made_for.and_then(|run| run.sampler.parse().ok());
         Ok(SamplingOptions {
             sampler: self.sampler.or(sampler).unwrap_or_default(),

@@ -9,7 +9,7 @@ use invardiff::{
     parse_lora,
 };
 use invardiff_models::Lora;
-use invardiff_plan::{CachePlan, Execution};
+use invardiff_plan::{CachePlan, RunSpec};
 
 use super::{Choice, Chosen, Wanted};
 use crate::commands::source::Source;
@@ -90,7 +90,7 @@ impl PromptFlags {
     fn options(
         &self,
         wanted: &Wanted<'_>,
-        made_for: Option<&Execution>,
+        made_for: Option<&RunSpec>,
         steps: Option<usize>,
     ) -> TextToImageOptions {
         let default = TextToImageOptions::default();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use invardiff_plan::Kind;
-use invardiff_plan::two_phase::{Books, RateTable};
+use invardiff_plan::two_phase::{RateTable, ReuseMasks};
 use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 
 use crate::parity::arrays::Arrays;
@@ -85,7 +85,7 @@ pub(super) fn named(rates: &RateTable, stream: &str) -> Result<ArrayD<f64>> {
 }
 
 /// How many entries of books differ from the stored ones under `prefix`.
-pub(super) fn books_differ(arrays: &Arrays, prefix: &str, found: &Books) -> Result<Measured> {
+pub(super) fn books_differ(arrays: &Arrays, prefix: &str, found: &ReuseMasks) -> Result<Measured> {
     let names = arrays.under(prefix);
     ensure!(!names.is_empty(), "{}: '{prefix}step' is missing", arrays.file);
     let mut wrong = 0.0;
@@ -109,7 +109,7 @@ pub(super) fn books_differ(arrays: &Arrays, prefix: &str, found: &Books) -> Resu
 ///
 /// # Errors
 /// When one is missing, or they do not fit together.
-pub(crate) fn stored_books(arrays: &Arrays, prefix: &str, streams: &[Kind]) -> Result<Books> {
+pub(crate) fn stored_books(arrays: &Arrays, prefix: &str, streams: &[Kind]) -> Result<ReuseMasks> {
     let gate = arrays.flags(&format!("{prefix}{STEP}"))?;
     if gate.ndim() != 1 {
         bail!("{}: '{prefix}{STEP}' has shape {:?}, expected [steps]", arrays.file, gate.shape());
@@ -119,5 +119,5 @@ pub(crate) fn stored_books(arrays: &Arrays, prefix: &str, streams: &[Kind]) -> R
         let book = arrays.flags(&key)?.into_dimensionality::<Ix2>();
         Ok((*kind, book.with_context(|| format!("{}: '{key}' is not [steps, layers]", arrays.file))?))
     };
-    Ok(Books::new(gate.into_iter().collect(), streams.iter().map(book).collect::<Result<_>>()?)?)
+    Ok(ReuseMasks::new(gate.into_iter().collect(), streams.iter().map(book).collect::<Result<_>>()?)?)
 }

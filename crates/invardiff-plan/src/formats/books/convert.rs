@@ -15,7 +15,7 @@ impl AuthorBook {
     /// # Errors
     /// [`PlanError::MissingKind`] for a stream that the book lacks, [`PlanError::UnknownKind`] for one that the model
     /// lacks, [`PlanError::Shape`] for other numbers of layers.
-    pub fn to_plan(&self, topology: &Topology) -> Result<CachePlan, PlanError> {
+    pub fn plan(&self, topology: &Topology) -> Result<CachePlan, PlanError> {
         self.check_streams(topology)?;
         let sites: Vec<Site> = topology.sites.iter().map(|spec| spec.site).collect();
         let mut reuse = Array2::from_elem((self.steps(), sites.len()), true);

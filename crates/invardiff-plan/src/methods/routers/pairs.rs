@@ -1,6 +1,6 @@
 //! Trajectories in pairs of steps, and plans over them that measure nothing.
 
-use crate::core::{CachePlan, Draws, Kind, PlanError};
+use crate::core::{CachePlan, Kind, PlanError, SplitMix64};
 
 /// What a step of a paired trajectory does.
 ///
@@ -27,7 +27,7 @@ impl PairedStep {
 /// # Errors
 /// [`PlanError::Range`] for a plan with an odd number of steps, or one that reuses or skips in the first step of a pair.
 pub fn random_pairs(like: &CachePlan, seed: u64) -> Result<CachePlan, PlanError> {
-    let mut draw = Draws::seeded(seed);
+    let mut draw = SplitMix64::seeded(seed);
     let drawn = rearrange(like, |places, count| {
         let mut left: Vec<usize> = (0..places).collect();
         (0..count).map(|_| left.swap_remove(draw.below(left.len()))).collect()

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use invardiff::{DitSampler, Dtype, Embedded, PreparedFlux, Pretrained, SamplerKind, TextToImageOptions};
 use invardiff_models::{Architecture, Dit, DitConfig};
-use invardiff_plan::{Execution, Topology};
+use invardiff_plan::{RunSpec, Topology};
 use invardiff_runtime::Sampler;
 
 /// What another number of steps comes to. Nothing of the weights is read for it.
@@ -12,7 +12,7 @@ pub(super) struct Grid {
     /// The sampler's own time of every step.
     pub(super) times: Vec<f64>,
     /// The run, otherwise that of the plan.
-    pub(super) execution: Execution,
+    pub(super) execution: RunSpec,
 }
 
 impl Grid {
@@ -21,7 +21,7 @@ impl Grid {
     ///
     /// # Errors
     /// When there is no such model, it is another one than the plan's, or the sampler is unknown.
-    pub(super) fn new(run: &Execution, model: Option<&str>, steps: usize) -> Result<Self> {
+    pub(super) fn new(run: &RunSpec, model: Option<&str>, steps: usize) -> Result<Self> {
         let sampler = run.sampler.parse::<SamplerKind>().map_err(|_| {
             anyhow::anyhow!("its sampler is {}, which this command does not have", run.sampler)
         })?;
@@ -44,7 +44,7 @@ impl Grid {
     }
 
     fn dit(
-        run: &Execution,
+        run: &RunSpec,
         name: &str,
         config: &DitConfig,
         sampler: SamplerKind,
@@ -56,7 +56,7 @@ impl Grid {
         Self::of(run, name, topology, &sampler)
     }
 
-    fn flux(run: &Execution, parts: &Pretrained, steps: usize) -> Result<Self> {
+    fn flux(run: &RunSpec, parts: &Pretrained, steps: usize) -> Result<Self> {
         let options = TextToImageOptions {
             height: run.height,
             width: run.width,
@@ -70,7 +70,7 @@ impl Grid {
     }
 
     fn of<const D: usize>(
-        run: &Execution,
+        run: &RunSpec,
         name: &str,
         topology: Topology,
         sampler: &impl Sampler<D>,
@@ -79,8 +79,8 @@ impl Grid {
         let steps = 0..sampler.steps();
         Ok(Self {
             topology,
-            times: steps.clone().map(|step| sampler.own_time(step)).collect(),
-            execution: Execution { timesteps: steps.map(|step| sampler.time(step)).collect(), ..run.clone() },
+            times: steps.clone().map(|step| sampler.schedule_time(step)).collect(),
+            execution: RunSpec { timesteps: steps.map(|step| sampler.time(step)).collect(), ..run.clone() },
         })
     }
 }

@@ -6,7 +6,7 @@ use invardiff_plan::methods::first_blocks::FirstBlocks;
 use invardiff_plan::methods::magcache::{MagCache, Magnitudes};
 use invardiff_plan::methods::teacache::{Polynomial, TeaCache};
 use invardiff_runtime::{
-    Bypass, Decision, Denoiser, Event, Full, Meter, Observed, Policy, Sampler, sample, sample_with,
+    BlockSkip, Decision, Denoiser, Event, FlopCounter, Full, Observed, Policy, Sampler, sample, sample_with,
 };
 
 use crate::toy::{BATCH, DIM, LAYERS, TEXT, TOKENS, Toy, bits, noise, solver, text, trajectory, values};
@@ -30,7 +30,7 @@ fn magcache(threshold: f64) -> SkipRule {
 
 /// The samples after every step and the decisions of one trajectory.
 fn run(rule: &SkipRule, seed: u64) -> (Vec<Vec<u32>>, Vec<Decision>, usize) {
-    let mut policy = Bypass::new(rule, STEPS).unwrap();
+    let mut policy = BlockSkip::new(rule, STEPS).unwrap();
     let samples = trajectory(STEPS, &mut policy, seed);
     (samples, policy.decisions().to_vec(), policy.peak_bytes())
 }
@@ -177,7 +177,7 @@ fn a_batch_of_equal_pictures_decides_as_one() {
     let words: Tensor<3> = text().narrow(0, 0, 1);
     for rule in [teacache(1.0), first_blocks(1, 0, 0.4)] {
         let decide = |rows: usize| {
-            let mut policy = Bypass::new(&rule, STEPS).unwrap();
+            let mut policy = BlockSkip::new(&rule, STEPS).unwrap();
             let repeat = |x: &Tensor<3>| x.clone().repeat_dim(0, rows);
             sample(&toy, &sampler, &mut policy, repeat(&single), &repeat(&words));
             skips(policy.decisions())
@@ -199,9 +199,9 @@ fn bytes_are_counted() {
         (first_blocks(1, 1, 0.3), 2 * image + words, 3 * image + words),
         (magcache(0.5), image, image),
     ] {
-        let mut policy = Bypass::new(&rule, STEPS).unwrap();
+        let mut policy = BlockSkip::new(&rule, STEPS).unwrap();
         let mut held = Vec::new();
-        let look = |policy: &Bypass, _, _: &Tensor<3>| held.push(policy.bytes());
+        let look = |policy: &BlockSkip, _, _: &Tensor<3>| held.push(policy.bytes());
         sample_with(&Toy::seeded(1), &solver(STEPS), &mut policy, noise(2), &text(), look);
         assert_eq!(held, [end; STEPS], "{}", rule.name());
         assert_eq!(policy.peak_bytes(), peak, "{}", rule.name());
@@ -213,7 +213,7 @@ fn bytes_are_counted() {
 fn a_skipped_step_follows_the_sample() {
     let toy = Toy::seeded(1);
     let second = |x: Tensor<3>| {
-        let mut policy = Bypass::new(&first_blocks(1, 0, 1e9), STEPS).unwrap();
+        let mut policy = BlockSkip::new(&first_blocks(1, 0, 1e9), STEPS).unwrap();
         toy.predict(&mut policy.step(0), noise(2), 900.0, &text());
         let out = bits(&toy.predict(&mut policy.step(1), x, 800.0, &text()));
         assert!(policy.decisions()[1].skipped);
@@ -233,18 +233,18 @@ fn forced(skipped: &[bool]) -> SkipRule {
 #[test]
 fn two_passes_decide_once() {
     for rule in [teacache(0.8), teacache(1.5), magcache(0.5)] {
-        let mut policy = Bypass::new(&rule, STEPS).unwrap();
+        let mut policy = BlockSkip::new(&rule, STEPS).unwrap();
         let samples = two_pass::guided(STEPS, &mut policy);
         let skipped = skips(policy.decisions());
         assert!(skipped.len() == STEPS && skipped.contains(&true), "{rule:?}");
-        let by_hand = || Bypass::new(&forced(&skipped), STEPS).unwrap();
+        let by_hand = || BlockSkip::new(&forced(&skipped), STEPS).unwrap();
         assert_eq!(samples, two_pass::apart(STEPS, [by_hand(), by_hand()]), "{rule:?}");
     }
     for rule in [first_blocks(1, 0, 0.5), first_blocks(1, 1, 0.5)] {
         let topology = two_pass::model().topology();
-        let mut meter = Meter::new(&topology);
+        let mut meter = FlopCounter::new(&topology);
         let look = |step, site, event: Event<'_>| meter.look(step, site, &event);
-        let mut policy = Observed::new(Bypass::new(&rule, STEPS).unwrap(), look);
+        let mut policy = Observed::new(BlockSkip::new(&rule, STEPS).unwrap(), look);
         let samples = two_pass::guided(STEPS, &mut policy);
         let skipped = skips(policy.inner.decisions());
         assert!(skipped.len() == STEPS && skipped.contains(&true), "{rule:?}");
@@ -258,6 +258,6 @@ fn two_passes_decide_once() {
             .collect();
         assert_eq!(meter.steps(), expected, "{rule:?}");
     }
-    let never = two_pass::guided(STEPS, &mut Bypass::new(&first_blocks(1, 1, 0.0), STEPS).unwrap());
+    let never = two_pass::guided(STEPS, &mut BlockSkip::new(&first_blocks(1, 1, 0.0), STEPS).unwrap());
     assert_eq!(never, two_pass::guided(STEPS, &mut Full));
 }

@@ -3,12 +3,12 @@
 use invardiff_plan::Cost;
 use invardiff_plan::methods::block_skip::SkipRule;
 use invardiff_plan::methods::first_blocks::FirstBlocks;
-use invardiff_runtime::{Bypass, Denoiser, Full, Meter, Observed, Policy};
+use invardiff_runtime::{BlockSkip, Denoiser, FlopCounter, Full, Observed, Policy};
 
 use crate::toy::{LAYERS, Toy, random_plan, replay, trajectory};
 
-fn metered<P: Policy>(steps: usize, policy: P) -> (Meter, P) {
-    let mut meter = Meter::new(&Toy::seeded(1).topology());
+fn metered<P: Policy>(steps: usize, policy: P) -> (FlopCounter, P) {
+    let mut meter = FlopCounter::new(&Toy::seeded(1).topology());
     let mut watched = Observed::new(policy, |step, site, event| meter.look(step, site, &event));
     trajectory(steps, &mut watched, 2);
     let Observed { inner, .. } = watched;
@@ -37,7 +37,7 @@ fn a_replayed_plan_computes_what_its_cost_says() {
 fn left_out_blocks_are_not_counted() {
     let topology = Toy::seeded(1).topology();
     let rule = SkipRule::FirstBlocks(FirstBlocks { last: 1, ..FirstBlocks::first_block(0.4) });
-    let (meter, policy) = metered(9, Bypass::new(&rule, 9).unwrap());
+    let (meter, policy) = metered(9, BlockSkip::new(&rule, 9).unwrap());
     let block = 3.0; // a mix and a joint
     assert_eq!(topology.full_flops(), LAYERS as f64 * block + 2.0);
     let expected: Vec<f64> = policy

@@ -14,11 +14,11 @@ const VERSION: u8 = 1;
 
 /// For every step `k` and every admissible pair of anchors `a < b < k`, the squared error of the clean sample that the
 /// network predicts at `k`, when the values of `a` and `b` stand in: the mean square over the elements of a picture,
-/// averaged over calibration runs. What an error at `k` does to the final picture is [`ErrorAtlas::importance`].
+/// averaged over calibration runs. What an error at `k` does to the final picture is [`SkipErrors::importance`].
 ///
-/// Anchors are at most [`ErrorAtlas::window`] steps away: `k - b <= window` and `b - a <= window`.
+/// Anchors are at most [`SkipErrors::window`] steps away: `k - b <= window` and `b - a <= window`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ErrorAtlas {
+pub struct SkipErrors {
     /// The model's sites, which a plan is made for.
     pub topology: Topology,
     /// Where the measurements come from; plans take it over.
@@ -40,7 +40,7 @@ pub struct ErrorAtlas {
     linear: Array3<f64>,
 }
 
-impl ErrorAtlas {
+impl SkipErrors {
     /// An atlas without entries, for `times.len()` steps.
     pub fn new(
         topology: Topology,
@@ -86,10 +86,10 @@ impl ErrorAtlas {
         seal(MAGIC, VERSION, self, "the atlas")
     }
 
-    /// Reads what [`ErrorAtlas::to_bytes`] wrote; `what` names the file in messages.
+    /// Reads what [`SkipErrors::to_bytes`] wrote; `what` names the file in messages.
     ///
     /// # Errors
-    /// As [`ErrorAtlas::read`].
+    /// As [`SkipErrors::read`].
     pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, PlanError> {
         let atlas: Self = open(MAGIC, VERSION, bytes, what)?;
         atlas.check().map_err(|error| error.in_file(what))?;
@@ -159,7 +159,7 @@ impl ErrorAtlas {
         (1.0 - later, later)
     }
 
-    /// Adds one run's errors, one for each of [`ErrorAtlas::entries`], to the average.
+    /// Adds one run's errors, one for each of [`SkipErrors::entries`], to the average.
     ///
     /// # Errors
     /// [`PlanError::Shape`] when there is not one error an entry.

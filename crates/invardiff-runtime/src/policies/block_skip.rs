@@ -1,10 +1,10 @@
 //! Skipping blocks by what they added the last time.
 
 use burn::tensor::Tensor;
-use invardiff_plan::methods::block_skip::{Decider, Probe, SkipRule};
+use invardiff_plan::methods::block_skip::{Probe, SkipDecider, SkipRule};
 use invardiff_plan::{PlanError, Site};
 
-use crate::block::{Block, Passage};
+use crate::block::{Block, BlockAction};
 use crate::executor::{Executor, Pass, Policy};
 use crate::feature::Feature;
 use crate::policies::change::relative_change;
@@ -23,8 +23,8 @@ use crate::policies::change::relative_change;
 /// A model must pass its blocks through [`Executor::before_block`], once a step and pass, and its trunk as one tensor; the
 /// picture's tokens are the first stream of the hidden state.
 #[derive(Debug)]
-pub struct Bypass {
-    decider: Decider,
+pub struct BlockSkip {
+    decider: SkipDecider,
     /// Of the conditional pass and of the other.
     held: [Held; 2],
     decisions: Vec<Decision>,
@@ -60,7 +60,7 @@ impl Held {
     }
 }
 
-impl Bypass {
+impl BlockSkip {
     /// A policy for one trajectory of `steps` steps.
     ///
     /// # Errors
@@ -95,25 +95,25 @@ impl Bypass {
     }
 }
 
-impl Policy for Bypass {
-    type Step<'a> = BypassStep<'a>;
+impl Policy for BlockSkip {
+    type Step<'a> = BlockSkipStep<'a>;
 
-    fn step(&mut self, step: usize) -> BypassStep<'_> {
-        BypassStep { policy: self, step, pass: Pass::default(), decided: None }
+    fn step(&mut self, step: usize) -> BlockSkipStep<'_> {
+        BlockSkipStep { policy: self, step, pass: Pass::default(), decided: None }
     }
 }
 
-/// The executor of one step under a [`Bypass`].
+/// The executor of one step under a [`BlockSkip`].
 #[derive(Debug)]
-pub struct BypassStep<'a> {
-    policy: &'a mut Bypass,
+pub struct BlockSkipStep<'a> {
+    policy: &'a mut BlockSkip,
     step: usize,
     pass: Pass,
     /// Once it is decided, whether blocks are skipped.
     decided: Option<bool>,
 }
 
-impl BypassStep<'_> {
+impl BlockSkipStep<'_> {
     /// What is kept for the pass that the model is in.
     fn held(&mut self) -> &mut Held {
         let [conditional, unconditional] = &mut self.policy.held;
@@ -129,7 +129,7 @@ impl BypassStep<'_> {
             return decided;
         }
         let step = self.step;
-        let Bypass { decider, held: [held, _], .. } = &mut *self.policy;
+        let BlockSkip { decider, held: [held, _], .. } = &mut *self.policy;
         let measured = match decider.probe() {
             Probe::Nothing => None,
             Probe::ModulatedInput => Some(modulated()),
@@ -167,7 +167,7 @@ impl BypassStep<'_> {
     }
 }
 
-impl Executor for BypassStep<'_> {
+impl Executor for BlockSkipStep<'_> {
     fn recall<const N: usize>(&mut self, _: Site) -> Option<Feature<N>> {
         None
     }
@@ -195,24 +195,24 @@ impl Executor for BypassStep<'_> {
         block: Block,
         hidden: impl FnOnce() -> Feature<N>,
         modulated: impl FnOnce() -> Tensor<3>,
-    ) -> Passage<N> {
+    ) -> BlockAction<N> {
         let [first, last] = self.policy.decider.computed_blocks();
         let end = block.count.saturating_sub(last);
         if first >= end {
-            return Passage::Compute;
+            return BlockAction::Compute;
         }
         if block.index == 0 && first > 0 {
             if self.pass == Pass::Conditional {
                 self.held().entered = hidden().into_iter().next();
                 self.policy.note_peak();
             }
-            return Passage::Compute;
+            return BlockAction::Compute;
         }
         if block.index == first {
             let hidden = hidden();
             if self.decide(&hidden, modulated) {
                 let mut added = self.held().added.iter();
-                return Passage::Replace(hidden.map(|stream| match added.next() {
+                return BlockAction::Replace(hidden.map(|stream| match added.next() {
                     Some(added) => stream + added.clone(),
                     None => stream,
                 }));
@@ -221,15 +221,15 @@ impl Executor for BypassStep<'_> {
             held.added.clear();
             held.before = Self::streams(hidden, last).collect();
             self.policy.note_peak();
-            return Passage::Compute;
+            return BlockAction::Compute;
         }
         let skipping = self.decided == Some(true);
         if (first..end).contains(&block.index) {
-            return if skipping { Passage::Skip } else { Passage::Compute };
+            return if skipping { BlockAction::Skip } else { BlockAction::Compute };
         }
         if block.index == end && self.decided == Some(false) {
             self.learn(hidden().into_iter());
         }
-        Passage::Compute
+        BlockAction::Compute
     }
 }

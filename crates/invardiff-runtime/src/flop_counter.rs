@@ -13,23 +13,23 @@ use crate::observe::Event;
 /// blocks saves their modulations too (0.2 % of a DiT-XL/2 step).
 ///
 /// ```
-/// # use invardiff_runtime::{Denoiser, Full, Meter, Observed, Sampler, sample};
+/// # use invardiff_runtime::{Denoiser, FlopCounter, Full, Observed, Sampler, sample};
 /// # fn run<M: Denoiser<4>, S: Sampler<4>>(model: &M, sampler: &S, noise: burn::tensor::Tensor<4>, cond: &M::Cond) {
-/// let mut meter = Meter::new(&model.topology());
-/// let mut policy = Observed::new(Full, |step, site, event| meter.look(step, site, &event));
+/// let mut counter = FlopCounter::new(&model.topology());
+/// let mut policy = Observed::new(Full, |step, site, event| counter.look(step, site, &event));
 /// sample(model, sampler, &mut policy, noise, cond);
-/// assert_eq!(meter.compute_fraction(sampler.steps()), 1.0);
+/// assert_eq!(counter.compute_fraction(sampler.steps()), 1.0);
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Meter {
+pub struct FlopCounter {
     costs: HashMap<Site, f64>,
     full: f64,
     /// Per step and site: how often it was passed, and how often computed.
     passed: BTreeMap<(usize, Site), [u32; 2]>,
 }
 
-impl Meter {
+impl FlopCounter {
     /// A meter for a model, at zero.
     pub fn new(topology: &Topology) -> Self {
         let modules = topology.sites.iter().map(|spec| (spec.site, spec.flops));
