@@ -1,4 +1,4 @@
-//! Plans and what they are made of: sites and topologies, the plan itself, its schedule, its cost and where it comes from.
+//! Sites and topologies, caching plans, their schedules, costs and provenance.
 
 mod budget;
 mod cost;

@@ -1,4 +1,4 @@
-//! What a plan says without effect, and what it does that it should not.
+//! Checks of plans: entries without effect, and reuses that the method forbids.
 
 mod checks;
 mod finding;
@@ -8,7 +8,7 @@ pub use finding::{Finding, Severity};
 use crate::core::{CachePlan, Kind, Topology};
 use crate::formats::AuthorBook;
 
-/// Everything odd about a plan on a model, the worst first.
+/// All findings about a plan on a model, the most severe first.
 pub fn lint(plan: &CachePlan, topology: &Topology) -> Vec<Finding> {
     let mut findings: Vec<Finding> = plan
         .columns(topology)
@@ -23,12 +23,12 @@ pub fn lint(plan: &CachePlan, topology: &Topology) -> Vec<Finding> {
     findings
 }
 
-/// What is odd about a book beyond the plan that it becomes: streams of one site that disagree.
+/// Findings about a cache book that its plan does not show: streams of one site that disagree.
 pub fn lint_book(book: &AuthorBook) -> Vec<Finding> {
     checks::of_streams(book, Kind::ATTN, Kind::CONTEXT_ATTN)
 }
 
-/// Kinds of a plan in order of first appearance.
+/// The kinds of a plan, in order of first appearance.
 fn kinds(plan: &CachePlan) -> Vec<Kind> {
     let mut kinds = Vec::new();
     for site in plan.sites() {

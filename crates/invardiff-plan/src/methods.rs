@@ -1,4 +1,4 @@
-//! Other methods than InvarDiff's, each a module: what it measures, its rule, and the plan that it makes.
+//! Other published methods, one module each: their settings and rules, what they measure, and the plans that they make.
 
 pub mod baseline;
 pub mod block_caching;

@@ -1,4 +1,32 @@
-//! From the distances of calibration runs to a plan, in two phases.
+//! The two-phase calibration of InvarDiff: from the distances of calibration runs to a plan.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use invardiff_plan::two_phase::{DistanceTable, Phases, Settings, Variant, WarmUp, two_phase};
+//! use invardiff_plan::{Kind, Topology};
+//!
+//! // One calibration run: here every change is half of the one before it; a recorder measures them on a model.
+//! let topology = Topology::named("dit-s-8-256")?;
+//! let steps = 8;
+//! let mut run = DistanceTable::for_topology(&topology, steps, steps - 1)?;
+//! for stream in 0..run.streams().len() {
+//!     for (from, to) in (0..steps).flat_map(|from| (from + 1..steps).map(move |to| (from, to))) {
+//!         run.record(stream, from, to, (from..to).map(|step| 0.5_f32.powi(step as i32)).sum())?;
+//!     }
+//! }
+//! let settings = Settings {
+//!     variant: Variant::Dit,
+//!     gate_quantile: 0.5,
+//!     quantiles: BTreeMap::from([(Kind::MSA, 0.2), (Kind::MLP, 0.2)]),
+//!     warm_up: WarmUp::Steps(1),
+//!     phases: Phases::Two,
+//! };
+//! let plan = two_phase(&[run], &settings)?.plan(&topology)?;
+//! assert_eq!(plan.steps(), steps);
+//! assert_eq!(plan.provenance.method, "invardiff-dit");
+//! # Ok::<(), invardiff_plan::PlanError>(())
+//! ```
 
 mod distance;
 mod masks;
@@ -19,41 +47,41 @@ pub use variant::Variant;
 
 use crate::core::{CachePlan, PlanError, Provenance, Threshold, Topology};
 
-/// What a calibration found, phase by phase.
+/// The result of a two-phase calibration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TwoPhase {
-    /// The first phase: mean rates over the runs, and their thresholds.
+    /// The first phase.
     pub first: Phase,
-    /// The masks between the phases.
+    /// The masks between the phases, under which the second phase is measured.
     pub provisional: ReuseMasks,
-    /// The second phase under the provisional masks; `None` where only one was asked for ([`Phases::One`]). Where the
-    /// variant does not correct the gate, the trunk's rates and threshold are those of the first phase.
+    /// The second phase; `None` for [`Phases::One`]. Where the variant does not correct the gate, the trunk's rates and
+    /// threshold are those of the first phase.
     pub second: Option<Phase>,
     /// The final masks.
     pub masks: ReuseMasks,
-    /// Steps at the start that are never reused.
+    /// The number of steps at the start that are always computed.
     pub warm_up: usize,
-    /// The rule that was followed.
+    /// The variant of the method that was followed.
     pub variant: Variant,
 }
 
-/// Mean change rates and what they are compared with.
+/// Mean change rates and the thresholds taken from them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phase {
-    /// The mean over runs.
+    /// The change rates, averaged over runs.
     pub rates: RateTable,
     /// The threshold of the gate, then of each stream.
     pub thresholds: Vec<Threshold>,
 }
 
 impl TwoPhase {
-    /// The phase whose thresholds made the final masks.
+    /// The phase that made the final masks: the second, or the first where there is no other.
     pub fn decisive(&self) -> &Phase {
         self.second.as_ref().unwrap_or(&self.first)
     }
 
-    /// The plan of the final masks for a model, with method, thresholds and warm-up in its provenance. The rest of the
-    /// provenance (the run, the conditions, the program) is the caller's to add.
+    /// The plan for a model. Its provenance has the method, the thresholds and the warm-up; the run, the conditions and the
+    /// program are left to the caller.
     ///
     /// # Errors
     /// As [`ReuseMasks::plan`].
@@ -67,16 +95,16 @@ impl TwoPhase {
     }
 }
 
-/// Runs both phases on what was measured: thresholds from the mean rates, provisional masks, rates corrected under them,
-/// thresholds again, final masks.
+/// Runs both phases on the distances of calibration runs. First phase: mean rates, their thresholds, provisional masks.
+/// Second phase: rates corrected under these masks, their thresholds, final masks.
 ///
-/// The two-phase calibration with re-sampling correction of the paper (arXiv 2512.05134), in the form of one of the
-/// authors' published scripts ([`Variant`]). The model is not run: both phases read the distances of one trajectory.
+/// This is the two-phase calibration with re-sampling correction of the paper (arXiv 2512.05134), in the form of one of the
+/// authors' published scripts ([`Variant`]). No model runs: both phases read the distances of the same trajectories.
 ///
 /// # Errors
 /// [`PlanError::MissingPair`] names the first distance that was not recorded; [`missing_pairs`] lists all of them.
-/// [`PlanError::Range`] without runs, for a quantile or warm-up out of range, or for a rate that is no number where the
-/// variant has no rule for it; [`PlanError::MissingKind`] when streams and quantiles do not match; [`PlanError::Sites`] or
+/// [`PlanError::Range`] without runs, for a quantile or warm-up out of range, or for a NaN rate where the variant does not
+/// leave NaN out; [`PlanError::MissingKind`] when streams and quantiles do not match; [`PlanError::Sites`] or
 /// [`PlanError::Shape`] when the runs differ in their streams or steps.
 pub fn two_phase(runs: &[DistanceTable], settings: &Settings) -> Result<TwoPhase, PlanError> {
     check_alike(runs)?;
@@ -95,13 +123,13 @@ pub fn two_phase(runs: &[DistanceTable], settings: &Settings) -> Result<TwoPhase
     Ok(TwoPhase { first, provisional, second, masks, warm_up, variant: settings.variant })
 }
 
-/// The distances that [`two_phase`] would read and that at least one run lacks, sorted; empty when it has all it needs.
+/// The distances that [`two_phase`] needs and at least one run lacks, sorted; empty when nothing is missing.
 ///
-/// Indices are those of [`DistanceTable::streams`], the same in all runs. As long as distances between neighbouring steps
-/// are missing only those are listed: what the second phase asks for hangs on the provisional masks.
+/// Streams are numbered as in [`DistanceTable::streams`], alike in all runs. As long as distances between neighbouring steps
+/// are missing, only those are listed, because the distances of the second phase depend on the provisional masks.
 ///
 /// # Errors
-/// As [`two_phase`], apart from [`PlanError::MissingPair`].
+/// As [`two_phase`], except for [`PlanError::MissingPair`].
 pub fn missing_pairs(runs: &[DistanceTable], settings: &Settings) -> Result<Vec<StepPair>, PlanError> {
     let table = check_alike(runs)?;
     let near = missing(runs, &RateTable::pairs(table, &ReuseMasks::empty(table))?);

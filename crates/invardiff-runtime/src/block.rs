@@ -1,23 +1,23 @@
-//! The way through the blocks.
+//! The blocks of the trunk, and whether they are computed.
 
 use crate::feature::Feature;
 
-/// Which block of the trunk comes next.
+/// A block of the trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Its number in order of execution, from 0, whatever its kind.
+    /// Its index in order of execution, from 0, over blocks of all kinds.
     pub index: usize,
-    /// How many blocks the trunk has.
+    /// The number of blocks in the trunk.
     pub count: usize,
 }
 
-/// What becomes of a block.
+/// What a model does with a block.
 #[derive(Clone, Debug)]
 pub enum BlockAction<const N: usize> {
-    /// It is computed.
+    /// Compute it.
     Compute,
-    /// It is left out: the hidden state stays as it is.
+    /// Leave it out; the hidden state does not change.
     Skip,
-    /// It is left out, and this is the hidden state from here on.
+    /// Leave it out and continue with this hidden state.
     Replace(Feature<N>),
 }

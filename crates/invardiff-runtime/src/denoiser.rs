@@ -1,19 +1,22 @@
-//! A network that predicts, seen through the seam.
+//! The interface of a model.
 
 use burn::tensor::Tensor;
 use invardiff_plan::Topology;
 
 use crate::executor::Executor;
 
-/// A model with one forward, over any executor. `D` is the rank of its sample: 4 for latents `[batch, channels, height,
-/// width]`, 3 for packed FLUX latents `[batch, tokens, channels]`.
+/// A model with one forward that runs under any [`Executor`]. `D` is the rank of its sample: 4 for latents
+/// `[batch, channels, height, width]`, 3 for packed FLUX latents `[batch, tokens, channels]`.
 pub trait Denoiser<const D: usize> {
-    /// What the prediction is conditioned on, for the whole batch.
+    /// The condition (class labels, text embeddings, ..) of a whole batch.
     type Cond;
 
-    /// The sites that one forward visits, in order, with shapes and costs of one picture.
+    /// The sites that a forward visits, in order, with shapes and FLOPs per image.
     fn topology(&self) -> Topology;
 
-    /// The prediction at time `t` (as the sampler gives it), of the shape of `x`.
+    /// The prediction at time `t`, in the unit of the sampler's [`time`](crate::Sampler::time).
+    ///
+    /// # Shapes
+    /// - `x`, result: the sample's
     fn predict<E: Executor>(&self, exec: &mut E, x: Tensor<D>, t: f32, cond: &Self::Cond) -> Tensor<D>;
 }

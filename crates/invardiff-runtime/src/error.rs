@@ -1,13 +1,13 @@
-//! What a run refuses.
+//! The error of this crate.
 
-/// Why a run cannot start.
+/// Why a sampler, a policy or a run was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
-    /// The plan does not fit.
+    /// An error of a plan.
     #[error(transparent)]
     Plan(#[from] invardiff_plan::PlanError),
-    /// A sampler that draws noise while it runs.
+    /// A sampler that draws noise at every step.
     #[error(
         "{sampler} draws fresh noise at every step ({detail}): features of consecutive steps are then not comparable, so it can be neither calibrated nor replayed; use a deterministic sampler (ddim with eta 0, dpm-solver++, flow-match euler)"
     )]

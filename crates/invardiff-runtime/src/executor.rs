@@ -1,4 +1,4 @@
-//! The seam itself.
+//! Executors and policies: what decides at the sites of a model.
 
 use burn::tensor::Tensor;
 use invardiff_plan::{OutputForm, Site};
@@ -6,39 +6,38 @@ use invardiff_plan::{OutputForm, Site};
 use crate::block::{Block, BlockAction};
 use crate::feature::Feature;
 
-/// Which forward of a step the model is in. Where guidance takes two forwards, the same sites are passed twice, and their
-/// values are not to be mixed.
+/// Which forward of a step the model is in. Under guidance in two passes, each step visits every site twice; values of the two
+/// passes are kept apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pass {
-    /// The only one, or the one with the condition.
+    /// The forward with the condition; the only one without two-pass guidance.
     #[default]
     Conditional,
-    /// The one without it, or with a negative one.
+    /// The forward without a condition, or with a negative one.
     Unconditional,
 }
 
-/// Decides, at every site of one step, whether the model computes.
+/// Decides at every site of one step whether the model computes or reuses.
 ///
-/// Two small verbs, so that executors compose. The provided [`Executor::at`] is what a model calls.
+/// Models call [`Executor::at`]. Executors implement [`Executor::recall`] and [`Executor::settle`], and can wrap each other.
 pub trait Executor: Sized {
-    /// Before the module: `Some` stands in for it, and it is not computed.
+    /// Called before a module: returns the values to use instead of computing it, or `None` to compute it.
     fn recall<const N: usize>(&mut self, site: Site) -> Option<Feature<N>>;
 
-    /// After the module: sees the fresh value, returns the value the model goes on with.
+    /// Called after a module was computed: takes its values and returns those that the model continues with.
     fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N>;
 
-    /// On the way to the value at `site`: a value that the model does not cache but others measure, such as the input of
-    /// a projection whose output is cached. By default nobody looks. Called between [`Executor::recall`] and
-    /// [`Executor::settle`] of the site, and only where it is computed.
+    /// Shows a value inside a computed module that is measured but not cached, such as the input of a projection whose output
+    /// is cached. Called between [`Executor::recall`] and [`Executor::settle`] of `site`. Does nothing by default.
     #[inline]
     fn probe(&mut self, _site: Site, _value: &[Tensor<3>]) {}
 
-    /// From here on the sites are those of `pass`. An executor that keeps or compares values does it for each pass apart;
-    /// by default there is nothing to keep apart. A step begins in the conditional pass.
+    /// Called when the model enters another pass; a step begins in the conditional one. Executors that keep or compare values
+    /// do so per pass. Does nothing by default.
     #[inline]
     fn enter(&mut self, _pass: Pass) {}
 
-    /// What `compute` gives, its sites being those of `pass`; afterwards they are those of the conditional pass again.
+    /// Runs `compute` in `pass`, then returns to the conditional pass.
     #[inline]
     fn within<T>(&mut self, pass: Pass, compute: impl FnOnce(&mut Self) -> T) -> T {
         self.enter(pass);
@@ -47,14 +46,18 @@ pub trait Executor: Sized {
         value
     }
 
-    /// Before each block of the trunk, in order: whether it is computed. By default it is, and nobody looks.
+    /// Called before each block of the trunk, in order: returns whether the block is computed. By default it is.
     ///
-    /// `hidden` is the hidden state there, the picture's tokens first and the same streams before every block; `modulated`
-    /// is what the block's first module sees, after norm and modulation (of the picture's stream, where they are apart).
-    /// Neither is made unless it is called.
+    /// `hidden` returns the hidden state before the block, with the image tokens in the first stream, and the same streams
+    /// before every block. `modulated` returns the input of the block's first module after norm and modulation (of the image
+    /// stream, where streams are apart). Both are computed only when called.
     ///
-    /// A policy that leaves blocks out by looking at the state decides here, one that reuses values at
-    /// [`Executor::recall`]; blocks are no sites, so that nothing is listed twice.
+    /// Policies that skip blocks by their hidden state decide here; those that reuse values decide in [`Executor::recall`].
+    /// Blocks are not sites, so no value is listed twice.
+    ///
+    /// # Shapes
+    /// - `hidden`, a replaced hidden state: `N` tensors `[batch, tokens, dim]`
+    /// - `modulated`: `[batch, tokens, dim]`
     #[inline]
     fn before_block<const N: usize>(
         &mut self,
@@ -65,7 +68,7 @@ pub trait Executor: Sized {
         BlockAction::Compute
     }
 
-    /// The value at `site`: recalled, or computed and settled. The closure receives the outermost executor.
+    /// The values at `site`: recalled, or computed by `compute` and settled. `compute` receives the outermost executor.
     #[inline]
     fn at<const N: usize>(
         &mut self,
@@ -80,19 +83,18 @@ pub trait Executor: Sized {
     }
 }
 
-/// One trajectory. Lends the executor of each step, so no counter can be forgotten, skipped or left from the last
-/// picture. Two pictures at once are two policies.
+/// The state of one trajectory (one image or batch). It lends an [`Executor`] to every step, so there is no step counter that
+/// could be left over from an earlier image. Two trajectories at once need two policies.
 pub trait Policy {
     /// The executor of one step.
     type Step<'a>: Executor
     where
         Self: 'a;
 
-    /// The executor of step `step` (sampling order). A trajectory asks for every step once, in order.
+    /// The executor of step `step` (sampling order). Every step is taken once, in order.
     fn step(&mut self, step: usize) -> Self::Step<'_>;
 
-    /// The form in which the network's output stands at [`Site::OUTPUT`]; `None` is the form the model predicts, where
-    /// nothing is converted.
+    /// The form in which the network's output is kept at [`Site::OUTPUT`]; `None` for the form that the model predicts.
     fn output_form(&self) -> Option<OutputForm> {
         None
     }

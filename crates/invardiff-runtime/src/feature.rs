@@ -2,5 +2,5 @@
 
 use burn::tensor::Tensor;
 
-/// What stands at a site: `N` tensors of shape `[batch, tokens, dim]`.
+/// The values at a site: `N` tensors of shape `[batch, tokens, dim]`, one per stream.
 pub type Feature<const N: usize> = [Tensor<3>; N];

@@ -1,4 +1,4 @@
-//! Counting what a run computes.
+//! Counting the FLOPs that a run computes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,11 +6,11 @@ use invardiff_plan::{Site, Topology};
 
 use crate::observe::Event;
 
-/// FLOPs of one picture that a trajectory really computed, by the sites that it passed. For policies whose work is known only
-/// afterwards; for a plan, the sum is that of [`invardiff_plan::Cost`].
+/// Counts the FLOPs per image that a trajectory computes, from the sites that it visits. It is meant for policies that decide
+/// while they run; for a plan, the sum equals [`invardiff_plan::Cost`].
 ///
-/// What the trunk spends outside of its modules counts whole in every step that enters it, although a policy that leaves out
-/// blocks saves their modulations too (0.2 % of a DiT-XL/2 step).
+/// The FLOPs of the trunk outside of its modules are counted in every step that enters it, although a policy that skips blocks
+/// saves their modulations too (0.2 % of a DiT-XL/2 step).
 ///
 /// ```
 /// # use invardiff_runtime::{Denoiser, FlopCounter, Full, Observed, Sampler, sample};
@@ -25,12 +25,12 @@ use crate::observe::Event;
 pub struct FlopCounter {
     costs: HashMap<Site, f64>,
     full: f64,
-    /// Per step and site: how often it was passed, and how often computed.
+    /// Per step and site: how often it was visited, and how often computed.
     passed: BTreeMap<(usize, Site), [u32; 2]>,
 }
 
 impl FlopCounter {
-    /// A meter for a model, at zero.
+    /// A counter for a model, at zero.
     pub fn new(topology: &Topology) -> Self {
         let modules = topology.sites.iter().map(|spec| (spec.site, spec.flops));
         let around = [(Site::TRUNK, topology.trunk.flops), (Site::OUTPUT, topology.head_flops)];
@@ -38,7 +38,7 @@ impl FlopCounter {
         Self { costs, full: topology.full_flops(), passed: BTreeMap::new() }
     }
 
-    /// Notes what an [`Observed`](crate::Observed) policy shows.
+    /// Counts an event of an [`Observed`](crate::Observed) policy.
     pub fn look(&mut self, step: usize, site: Site, event: &Event<'_>) {
         let [passed, computed] = self.passed.entry((step, site)).or_default();
         match event {
@@ -47,7 +47,7 @@ impl FlopCounter {
         }
     }
 
-    /// FLOPs of every step. Where guidance takes two passes, each counts half of a site.
+    /// FLOPs per image of each step, `[steps]`. Under guidance in two passes, each pass counts half of a site's FLOPs.
     pub fn steps(&self) -> Vec<f64> {
         let count = self.passed.keys().map(|(step, _)| step + 1).max().unwrap_or(0);
         let mut steps = vec![0.0; count];
@@ -58,7 +58,7 @@ impl FlopCounter {
         steps
     }
 
-    /// The share of the work of `steps` full steps.
+    /// The FLOPs counted so far divided by those of `steps` full steps.
     pub fn compute_fraction(&self, steps: usize) -> f64 {
         self.steps().iter().sum::<f64>() / (self.full * steps as f64)
     }

@@ -1,11 +1,11 @@
-//! Full computation: every module, every step.
+//! Full computation.
 
 use invardiff_plan::Site;
 
 use crate::executor::{Executor, Policy};
 use crate::feature::Feature;
 
-/// Computes everything and looks at nothing.
+/// Computes every module at every step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Full;
 

@@ -1,4 +1,4 @@
-//! A check while sampling: pictures that are harder than the calibration's get more steps.
+//! A check while sampling: images that are harder than those of the calibration get more computed steps.
 
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::{OutputForm, Site};
@@ -6,30 +6,30 @@ use invardiff_plan::{OutputForm, Site};
 use crate::executor::{Executor, Policy};
 use crate::feature::Feature;
 
-/// What a [`Guarded`] trajectory goes by.
+/// The settings of a [`Guarded`] trajectory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guard {
-    /// The step gate, `true` = skipped. The first step is computed.
+    /// The step gate `[steps]`, `true` = skipped. The first step is computed.
     pub gate: Vec<bool>,
     /// The form in which the network's output is extrapolated.
     pub form: OutputForm,
-    /// The place of each step on the axis of extrapolation.
+    /// The position of each step on the axis of extrapolation, `[steps]`.
     pub times: Vec<f64>,
-    /// At each computed step that follows two others, the mean square error that calibration saw when these two predict it;
-    /// `None` where it saw none.
+    /// For each step, the mean squared error of extrapolating to it from the two computed steps before, as measured in
+    /// calibration; `None` where nothing was measured. `[steps]`
     pub expected: Vec<Option<f64>>,
-    /// A picture is in trouble where its own error is more than this many times the expected one.
+    /// The ratio of an image's error to the expected one above which a further step is computed.
     pub tolerance: f64,
-    /// The most steps that are computed besides the plan's.
+    /// The most steps that are computed besides those of the gate.
     pub extra: usize,
 }
 
-/// A step gate on the network's output, extrapolated linearly, that looks at every computed step how well the last two
-/// would have predicted it. Where that errs more than [`Guard::tolerance`] times what calibration saw, the middle of the
-/// next run of skipped steps is computed too, as long as [`Guard::extra`] lasts.
+/// A step gate on the network's output, extrapolated linearly, with a check: at computed steps it compares the output with what
+/// the last two outputs predict. Where the error is more than [`Guard::tolerance`] times the expected one, the middle of
+/// the following skipped steps is computed too, up to [`Guard::extra`] steps in all.
 ///
-/// The sign of trouble costs no network: one difference of outputs, and one number read back from the device at each step
-/// that the plan computes before a skip. A batch is judged as a whole, by its worst picture.
+/// The check runs no network: it takes a difference of outputs, and reads one number from the device at each computed step
+/// before a skip. A batch is judged by its worst image.
 #[derive(Debug)]
 pub struct Guarded<'a> {
     guard: &'a Guard,
@@ -41,22 +41,22 @@ pub struct Guarded<'a> {
 }
 
 impl<'a> Guarded<'a> {
-    /// A policy for one trajectory (one picture or batch).
+    /// A policy for one trajectory (one image or batch).
     pub fn new(guard: &'a Guard) -> Self {
         Self { guard, gate: guard.gate.clone(), kept: Vec::with_capacity(2), spent: 0, peak: 0 }
     }
 
-    /// Steps that were computed besides the plan's.
+    /// The number of steps that were computed besides those of the gate.
     pub fn spent(&self) -> usize {
         self.spent
     }
 
-    /// The most bytes that were kept.
+    /// The peak of the kept bytes.
     pub fn peak_bytes(&self) -> usize {
         self.peak
     }
 
-    /// The line through the kept outputs at `step`; `None` before the first.
+    /// The linear extrapolation of the kept outputs to `step`; `None` before the first output.
     fn extrapolated(&self, step: usize) -> Option<Tensor<3>> {
         let time = |step: usize| self.guard.times[step];
         match self.kept.as_slice() {
@@ -72,7 +72,7 @@ impl<'a> Guarded<'a> {
         }
     }
 
-    /// Looks whether `fresh` was predicted as well as expected, and spends a step on the next skips if not.
+    /// Compares `fresh` with its prediction, and computes one of the next skipped steps where the error is too large.
     fn look(&mut self, step: usize, fresh: &Tensor<3>) {
         let Some(expected) = self.guard.expected[step].filter(|_| self.kept.len() == 2) else { return };
         let skips = self.gate[step + 1..].iter().take_while(|skipped| **skipped).count();
@@ -104,7 +104,7 @@ impl<'a> Policy for Guarded<'a> {
     }
 }
 
-/// The executor of one guarded step. Inside of the network everything is computed.
+/// The executor of one guarded step. It computes or skips the whole network.
 #[derive(Debug)]
 pub struct GuardedStep<'a, 'b> {
     policy: &'b mut Guarded<'a>,

@@ -1,4 +1,4 @@
-//! Classifier-free guidance as a denoiser around a denoiser.
+//! Classifier-free guidance, as a denoiser that wraps another.
 
 use burn::tensor::Tensor;
 use invardiff_plan::Topology;
@@ -6,22 +6,22 @@ use invardiff_plan::Topology;
 use crate::denoiser::Denoiser;
 use crate::executor::{Executor, Pass};
 
-/// Both halves in one batch: the sample goes in twice (conditional rows first), and the prediction is
-/// `u + scale * (c - u)` on the first `channels` channels, the conditional half's own on the rest.
+/// Guidance in one batch: the model runs on the sample twice in one batch (conditional rows first). The prediction is
+/// `u + scale * (c - u)` in the first `channels` channels, and that of the conditional rows in the others.
 ///
-/// The original DiT guides three of its four latent channels; most other code guides all of them.
+/// The original DiT code guides three of the four latent channels; most other code guides all of them.
 #[derive(Clone, Debug)]
 pub struct BatchedGuidance<M> {
     /// The model.
     pub model: M,
-    /// The guidance scale; 1 is the conditional prediction.
+    /// The guidance scale; 1 gives the conditional prediction.
     pub scale: f32,
-    /// How many leading channels are guided; `None` for all.
+    /// The number of channels that are guided, from the first on; `None` for all.
     pub channels: Option<usize>,
 }
 
 impl<M> BatchedGuidance<M> {
-    /// Guides all channels.
+    /// Guidance of all channels.
     pub fn new(model: M, scale: f32) -> Self {
         Self { model, scale, channels: None }
     }
@@ -52,30 +52,31 @@ impl<M: Denoiser<4>> Denoiser<4> for BatchedGuidance<M> {
     }
 }
 
-/// Two forwards a step, one with the condition and one with a negative one (or none): `u + scale * (c - u)`. This is how
-/// FLUX takes a negative prompt ("true" classifier-free guidance). Both passes follow one plan with features of their own.
+/// Guidance in two passes: per step one forward with the condition and one with a negative condition, combined as
+/// `u + scale * (c - u)`. FLUX takes negative prompts this way ("true" classifier-free guidance). Both passes follow one plan,
+/// each with features of its own.
 #[derive(Clone, Debug)]
 pub struct TwoPassGuidance<M> {
     /// The model.
     pub model: M,
-    /// The guidance scale; 1 is the conditional prediction.
+    /// The guidance scale; 1 gives the conditional prediction.
     pub scale: f32,
 }
 
 /// The conditions of both passes.
 #[derive(Clone, Debug)]
 pub struct TwoPassCond<C> {
-    /// What is wanted.
+    /// Condition of the guided pass.
     pub conditional: C,
-    /// What is not.
+    /// Condition of the negative pass.
     pub unconditional: C,
 }
 
 impl<const D: usize, M: Denoiser<D>> Denoiser<D> for TwoPassGuidance<M> {
     type Cond = TwoPassCond<M::Cond>;
 
-    /// Sizes and costs of both passes together. A schedule's peak is then an upper bound: the conditional pass lets go of
-    /// what it has read before the other one keeps anything.
+    /// Sizes and FLOPs of both passes together. The peak bytes of a schedule are then an upper bound, because the conditional
+    /// pass frees what it has read before the other pass keeps anything.
     fn topology(&self) -> Topology {
         self.model.topology().batched(2)
     }

@@ -1,4 +1,4 @@
-//! Looking on: timing, tracing, listing the sites of a model.
+//! Observing a policy: timing, tracing, listing the sites of a model.
 
 use burn::tensor::Tensor;
 use invardiff_plan::{OutputForm, Site};
@@ -7,28 +7,42 @@ use crate::block::{Block, BlockAction};
 use crate::executor::{Executor, Pass, Policy};
 use crate::feature::Feature;
 
-/// What an observer sees at a site.
+/// What happens at a site.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The module is about to be computed.
+    /// The module will be computed.
     Enter,
-    /// The module was computed and settled; these are the values the model goes on with.
+    /// The module was computed; these are the values that the model continues with.
     Computed(&'a [Tensor<3>]),
-    /// The module was not computed; these values stand in for it.
+    /// The module was not computed; these values are used instead.
     Recalled(&'a [Tensor<3>]),
 }
 
-/// Any policy, watched by `F(step, site, event)`. What the model computes does not change.
+/// A policy with a callback `look(step, site, event)` at every site. It does not change what the model computes.
+///
+/// ```
+/// use invardiff_runtime::{Event, Executor, Full, Observed, Policy, Site};
+///
+/// let mut visited = Vec::new();
+/// let mut policy = Observed::new(Full, |step, site, event: Event<'_>| {
+///     if matches!(event, Event::Enter) {
+///         visited.push((step, site));
+///     }
+/// });
+/// # let x = burn::tensor::Tensor::<3>::zeros([1, 2, 3], &burn::tensor::Device::default());
+/// let [_attention] = policy.step(7).at(Site::msa(0), |_| [x.clone() * 2]); // a model's forward does this
+/// assert_eq!(visited, [(7, Site::msa(0))]);
+/// ```
 #[derive(Debug)]
 pub struct Observed<P, F> {
-    /// The policy that decides.
+    /// The policy that is observed.
     pub inner: P,
-    /// The one who looks.
+    /// The callback, called with (step, site, event).
     pub look: F,
 }
 
 impl<P, F: FnMut(usize, Site, Event<'_>)> Observed<P, F> {
-    /// Watches `inner`.
+    /// Observes `inner` with the callback `look`.
     pub fn new(inner: P, look: F) -> Self {
         Self { inner, look }
     }

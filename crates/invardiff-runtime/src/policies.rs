@@ -1,4 +1,4 @@
-//! Policies that decide while they run: `TeaCache`, First-Block Cache, `MagCache`.
+//! Policies that decide while they run: TeaCache, First-Block Cache, DBCache and MagCache.
 
 mod block_skip;
 mod change;

@@ -1,4 +1,4 @@
-//! Replay of a plan: the inference executor.
+//! Replay of a plan.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::feature::Feature;
 use crate::scale_shift::ScaleShift;
 use crate::store::FeatureStore;
 
-/// One trajectory under a schedule. Holds the features that later steps read and nothing else; empty when it ends. Under
-/// guidance in two passes each pass follows the schedule with features of its own.
+/// One trajectory under a schedule. It keeps exactly the features that later steps read, and none after the last step. Under
+/// guidance in two passes, each pass follows the schedule with features of its own.
 #[derive(Debug)]
 pub struct Replay {
     schedule: Arc<Schedule>,
@@ -21,19 +21,19 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A policy for one trajectory (one picture or batch).
+    /// A policy for one trajectory (one image or batch).
     pub fn new(schedule: Arc<Schedule>) -> Self {
         let store = FeatureStore::new(schedule.storage());
         Self { schedule, adjustment: None, store }
     }
 
-    /// A policy whose reused modules go through the vectors that were made for this schedule. With
-    /// [`ScaleShift::identity`] it does what [`Replay::new`] does, bit for bit.
+    /// A policy that scales and shifts reused values by vectors that were trained for this schedule. With
+    /// [`ScaleShift::identity`] it equals [`Replay::new`], bit for bit.
     pub fn with_adjustment(schedule: Arc<Schedule>, adjustment: Arc<ScaleShift>) -> Self {
         Self { adjustment: Some(adjustment), ..Self::new(schedule) }
     }
 
-    /// The kept features: bytes now, peak bytes, emptiness.
+    /// The kept features.
     pub fn store(&self) -> &FeatureStore {
         &self.store
     }
@@ -56,7 +56,7 @@ impl Policy for Replay {
     }
 }
 
-/// The executor of one replayed step. A site that the schedule does not know is computed.
+/// The executor of one replayed step. Sites that the schedule does not have are computed.
 #[derive(Debug)]
 pub struct ReplayStep<'a> {
     schedule: &'a Schedule,
@@ -67,7 +67,7 @@ pub struct ReplayStep<'a> {
 }
 
 impl ReplayStep<'_> {
-    /// Where the value of a slot is kept: each pass has places of its own.
+    /// The place in the store of a slot's value, which differs per pass.
     fn place(&self, slot: usize) -> usize {
         match self.pass {
             Pass::Conditional => slot,

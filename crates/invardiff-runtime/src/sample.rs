@@ -1,4 +1,4 @@
-//! Sampling is a fold over the steps.
+//! Sampling: a fold over the steps.
 
 use burn::tensor::Tensor;
 use invardiff_plan::Site;
@@ -7,7 +7,7 @@ use crate::denoiser::Denoiser;
 use crate::executor::{Executor, Policy};
 use crate::sampler::Sampler;
 
-/// The final sample of one trajectory.
+/// Samples one trajectory from `noise`, and returns the final sample.
 ///
 /// # Shapes
 /// - `noise`, result: the model's sample
@@ -26,7 +26,7 @@ where
     sample_with(model, sampler, policy, noise, cond, |_, _, _| {})
 }
 
-/// [`sample`], showing `(policy, step, sample after the step)` to `look` after every step.
+/// As [`sample`], with a callback `look(policy, step, sample)` after every step.
 pub fn sample_with<const D: usize, M, S, P>(
     model: &M,
     sampler: &S,
@@ -49,10 +49,10 @@ where
     })
 }
 
-/// The prediction at one step. The network's output is itself a site, around everything: recalled, no network runs.
+/// The prediction at one step. The network's output is a site itself: where it is recalled, no network runs.
 ///
-/// Where a policy keeps it in another form, a computed prediction is used as it is: the way to that form and back would
-/// round it, and does not exist at the first step of a flow, where noise alone says nothing of the velocity.
+/// A computed prediction is used as it is, also where the policy keeps it in another form: converting it there and back would
+/// round it, and is not possible at the first step of a flow, whose sample is noise alone.
 fn predict<const D: usize, M, S, P>(
     model: &M,
     sampler: &S,

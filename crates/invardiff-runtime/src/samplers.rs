@@ -1,4 +1,4 @@
-//! The samplers, the noise schedules they run over, and the noise they start from.
+//! Samplers, noise schedules, noise levels, and seeded noise.
 
 mod ddim;
 mod dpm;

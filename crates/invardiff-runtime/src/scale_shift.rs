@@ -1,4 +1,4 @@
-//! Block Caching's adjustment of reused values: a scale and a shift for every channel.
+//! Block Caching's adjustment of reused values: a scale and a shift per channel.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use invardiff_plan::{Schedule, Site, StreamSpec, Topology};
 
 use crate::error::RuntimeError;
 
-/// What a reused value goes through: `scale * value + shift`, one number a channel.
+/// The adjustment `scale * value + shift` of a reused value, per channel.
 #[derive(Clone, Debug)]
 pub struct Affine {
-    /// `[1, 1, dim]`
+    /// The scale, `[1, 1, dim]`.
     pub scale: Tensor<3>,
-    /// `[1, 1, dim]`
+    /// The shift, `[1, 1, dim]`.
     pub shift: Tensor<3>,
 }
 
 impl Affine {
-    /// Scale 1 and shift 0, in f32.
+    /// Scale 1 and shift 0 for `dim` channels, in f32.
     pub fn identity(dim: usize, device: &Device) -> Self {
         let options = (device, DType::F32);
         Self { scale: Tensor::ones([1, 1, dim], options), shift: Tensor::zeros([1, 1, dim], options) }
@@ -31,21 +31,21 @@ impl Affine {
     }
 }
 
-/// Adjustments of a schedule's reused modules, by step and site (Block Caching, arXiv 2312.03209, section 3.3). A reuse that
-/// has none is left as it is; the step gate has none ever.
+/// The adjustments of a schedule's reused modules, by step and site (Block Caching, arXiv 2312.03209, section 3.3). Reuses
+/// without one stay as they are; skipped steps are never adjusted.
 ///
-/// They are weights and not features: they are there before the first step and after the last, take [`ScaleShift::bytes`]
-/// whatever the batch, and what a schedule predicts of its store stays exact.
+/// Adjustments are weights, not features: they exist for the whole trajectory and take [`ScaleShift::bytes`] whatever the
+/// batch size. The peak bytes that a schedule predicts do not include them.
 #[derive(Clone, Debug, Default)]
 pub struct ScaleShift {
     at: BTreeMap<(usize, Site), Vec<Affine>>,
 }
 
 impl ScaleShift {
-    /// Adjustments of some reuses of `schedule`: one [`Affine`] a stream of the site.
+    /// Adjustments of reuses of `schedule`, by (step, site): one [`Affine`] per stream of the site.
     ///
     /// # Errors
-    /// [`RuntimeError::Adjustment`] names the first step and site where the schedule reuses nothing, or where the vectors do
+    /// [`RuntimeError::Adjustment`] naming the first step and site where the schedule does not reuse, or where the vectors do
     /// not fit the site's streams.
     pub fn new(
         at: BTreeMap<(usize, Site), Vec<Affine>>,
@@ -62,10 +62,10 @@ impl ScaleShift {
         Ok(Self { at })
     }
 
-    /// Scale 1 and shift 0 for every module that `schedule` reuses: nothing changes, bit for bit.
+    /// Scale 1 and shift 0 for every module that `schedule` reuses, which changes no value.
     ///
     /// # Errors
-    /// As [`ScaleShift::new`], for a topology that is not the schedule's.
+    /// As [`ScaleShift::new`], for a topology that does not belong to the schedule.
     pub fn identity(schedule: &Schedule, topology: &Topology, device: &Device) -> Result<Self, RuntimeError> {
         let affine = |stream: &StreamSpec| Affine::identity(stream.dim, device);
         let reused = Self::places(schedule, topology).into_iter();
@@ -73,7 +73,7 @@ impl ScaleShift {
         Self::new(at.collect(), schedule, topology)
     }
 
-    /// The modules that a schedule reuses, step by step in order of execution: what can be adjusted.
+    /// The reuses that can be adjusted, step by step in order of execution: step, site, and the site's streams.
     pub fn places<'t>(schedule: &Schedule, topology: &'t Topology) -> Vec<(usize, Site, &'t [StreamSpec])> {
         let specs = || topology.sites.iter().filter_map(|spec| Some((spec, schedule.slot(spec.site)?)));
         (0..schedule.steps())
@@ -83,27 +83,27 @@ impl ScaleShift {
             .collect()
     }
 
-    /// The adjustment of a reuse, one a stream.
+    /// The adjustment of a reuse, one [`Affine`] per stream; `None` where it has none.
     pub fn get(&self, step: usize, site: Site) -> Option<&[Affine]> {
         self.at.get(&(step, site)).map(Vec::as_slice)
     }
 
-    /// All adjustments, by step and site.
+    /// All adjustments, in order of (step, site).
     pub fn iter(&self) -> impl Iterator<Item = (usize, Site, &[Affine])> {
         self.at.iter().map(|((step, site), streams)| (*step, *site, streams.as_slice()))
     }
 
-    /// How many reuses are adjusted.
+    /// The number of adjusted reuses.
     pub fn len(&self) -> usize {
         self.at.len()
     }
 
-    /// Whether nothing is adjusted.
+    /// Whether no reuse is adjusted.
     pub fn is_empty(&self) -> bool {
         self.at.is_empty()
     }
 
-    /// Bytes of all vectors.
+    /// The bytes of all vectors.
     pub fn bytes(&self) -> usize {
         let of = |tensor: &Tensor<3>| tensor.dims().iter().product::<usize>() * tensor.dtype().size();
         self.at.values().flatten().map(|affine| of(&affine.scale) + of(&affine.shift)).sum()

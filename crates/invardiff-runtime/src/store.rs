@@ -1,11 +1,11 @@
-//! The features that a later step will read.
+//! The store of features for later steps.
 
 use std::collections::HashMap;
 
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::core::Storage;
 
-/// Kept features by (slot, step), with their bytes counted. Its owner is one trajectory's policy.
+/// Features by (slot, step), with a count of their bytes. It belongs to the policy of one trajectory.
 #[derive(Debug, Default)]
 pub struct FeatureStore {
     kept: HashMap<(usize, usize), Kept>,
@@ -14,7 +14,7 @@ pub struct FeatureStore {
     peak: usize,
 }
 
-/// The tensors of a feature, and the type they were computed in.
+/// The tensors of a feature, and the type in which they were computed.
 #[derive(Debug)]
 struct Kept {
     tensors: Vec<Tensor<3>>,
@@ -22,7 +22,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// The tensors in the type they were computed in.
+    /// The tensors in the type in which they were computed.
     fn restored(self) -> Vec<Tensor<3>> {
         let restore = |tensor: Tensor<3>| {
             if tensor.dtype() == self.computed { tensor } else { tensor.cast(self.computed) }
@@ -37,7 +37,7 @@ impl FeatureStore {
         Self { storage, ..Self::default() }
     }
 
-    /// Keeps the tensors of `slot` computed at `step`.
+    /// Keeps the tensors of `slot` that were computed at `step`.
     pub fn put(&mut self, slot: usize, step: usize, feature: &[Tensor<3>]) {
         let kept = Kept {
             tensors: feature.iter().map(|tensor| stored(tensor, self.storage)).collect(),
@@ -50,36 +50,36 @@ impl FeatureStore {
         }
     }
 
-    /// A handle on a kept feature; the store keeps it.
+    /// A kept feature, which stays in the store; `None` where it is not kept.
     pub fn get(&self, slot: usize, step: usize) -> Option<Vec<Tensor<3>>> {
         let kept = self.kept.get(&(slot, step))?;
         Some(Kept { tensors: kept.tensors.clone(), computed: kept.computed }.restored())
     }
 
-    /// Moves a kept feature out.
+    /// Removes and returns a kept feature; `None` where it is not kept.
     pub fn take(&mut self, slot: usize, step: usize) -> Option<Vec<Tensor<3>>> {
         let feature = self.kept.remove(&(slot, step))?;
         self.bytes -= bytes(&feature.tensors);
         Some(feature.restored())
     }
 
-    /// Bytes held now.
+    /// The bytes held now.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The most bytes held so far.
+    /// The peak of the bytes held so far.
     pub fn peak_bytes(&self) -> usize {
         self.peak
     }
 
-    /// Whether nothing is held.
+    /// Whether no feature is held.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 }
 
-/// The tensor as it is kept. What is in half precision already stays as it is.
+/// The tensor in the type in which it is kept. A tensor in half precision stays as it is.
 fn stored(tensor: &Tensor<3>, storage: Storage) -> Tensor<3> {
     let wanted = match storage {
         Storage::AsComputed => return tensor.clone(),

@@ -1,20 +1,20 @@
-//! Plans made to fit a memory budget.
+//! Fitting a plan into a memory budget.
 
 use crate::core::error::PlanError;
 use crate::core::plan::CachePlan;
 use crate::core::schedule::{Action, Schedule};
 use crate::core::topology::Topology;
 
-/// A plan that fits, and what fitting it cost.
+/// A plan that fits into a memory budget.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
     /// The plan, with some reused modules computed instead.
     pub plan: CachePlan,
-    /// How many reuses were given up.
+    /// The number of reuses that were given up.
     pub dropped: usize,
-    /// The FLOPs of one picture that are computed again because of it.
+    /// The FLOPs per image that are computed because of it.
     pub lost_flops: f64,
-    /// The most bytes that its schedule keeps.
+    /// The peak of the bytes that its schedule keeps.
     pub peak_bytes: usize,
 }
 
@@ -24,14 +24,14 @@ struct Kept {
     readers: Vec<usize>,
 }
 
-/// The plan with modules computed instead of reused, until its schedule keeps at most `budget` bytes. `bytes_of` says what
-/// a schedule keeps at most (a batch, a precision: [`Schedule::peak_bytes`]).
+/// Gives up reuses of modules until the plan's schedule keeps at most `budget` bytes. `bytes_of` returns the peak bytes of a
+/// schedule, for a batch size and a precision ([`Schedule::peak_bytes`]).
 ///
-/// Greedy: of the features that are kept at the fullest moment, the one that saves the fewest FLOPs for each byte is given
-/// up, with every reuse that reads it; then the schedule is made again. The step gate is never touched.
+/// Greedy: of the features that are kept at the step with the peak, the one that saves the fewest FLOPs per byte is given up
+/// together with every reuse that reads it; then the plan is scheduled again. The step gate stays as it is.
 ///
 /// # Errors
-/// [`PlanError::Range`] when what the step gate keeps alone is over the budget; as [`CachePlan::schedule`].
+/// [`PlanError::Range`] when the step gate alone keeps more than `budget` bytes; otherwise as [`CachePlan::schedule`].
 pub fn fit_to_budget(
     plan: &CachePlan,
     topology: &Topology,

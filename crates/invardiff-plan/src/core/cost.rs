@@ -1,4 +1,4 @@
-//! What a plan costs, counted in FLOPs of the matrix products.
+//! The cost of a plan in FLOPs of matrix products.
 
 use serde::Serialize;
 
@@ -7,26 +7,26 @@ use crate::core::plan::CachePlan;
 use crate::core::rule::GateSite;
 use crate::core::topology::Topology;
 
-/// FLOPs of one picture over a whole trajectory.
+/// FLOPs per image over a whole trajectory: of the full run, and of a plan.
 ///
-/// A skipped step spends what no reuse of the trunk saves (0.01 % of a DiT step), or nothing where the gate acts on the
-/// network's output; a reused module spends nothing; extrapolation is pointwise and not counted.
+/// A skipped step costs [`Topology::head_flops`] (0.01 % of a DiT step), or nothing where the gate acts on the network's
+/// output. A reused module costs nothing. Extrapolation is pointwise and not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cost {
-    /// Every step computed in full.
+    /// FLOPs when every step is computed in full.
     pub full: f64,
-    /// The plan.
+    /// FLOPs of the plan.
     pub planned: f64,
-    /// The plan's step gate with no module reused.
+    /// FLOPs of the plan's step gate alone, with no module reused.
     pub gate_only: f64,
 }
 
 impl Cost {
-    /// Counts a plan on a model.
+    /// Counts the FLOPs of a plan on a model.
     ///
     /// # Errors
-    /// [`PlanError::Sites`] when the plan is for other sites; [`PlanError::Range`] when the topology knows no FLOPs
-    /// (those derived from a book alone do not).
+    /// [`PlanError::Sites`] when the plan is for other sites; [`PlanError::Range`] when the topology has no FLOPs, as one that
+    /// is derived from a cache book.
     pub fn of(plan: &CachePlan, topology: &Topology) -> Result<Self, PlanError> {
         let columns = plan.columns(topology)?;
         let full_step = topology.full_flops();
@@ -59,22 +59,22 @@ impl Cost {
         Ok(Self { full: plan.steps() as f64 * full_step, planned: gate_only - saved, gate_only })
     }
 
-    /// How many times faster than computing everything.
+    /// The speed-up of the plan over computing everything.
     pub fn speedup(&self) -> f64 {
         self.full / self.planned
     }
 
-    /// The same of the step gate alone.
+    /// The speed-up of the step gate alone.
     pub fn gate_speedup(&self) -> f64 {
         self.full / self.gate_only
     }
 
-    /// The factor that reused modules add on top of the gate: [`Cost::speedup`] over [`Cost::gate_speedup`].
+    /// The further speed-up by reused modules: [`Cost::speedup`] divided by [`Cost::gate_speedup`].
     pub fn modules_speedup(&self) -> f64 {
         self.gate_only / self.planned
     }
 
-    /// The share of the full work that the plan does, in `(0, 1]`.
+    /// FLOPs of the plan divided by those of the full run, in `(0, 1]`.
     pub fn compute_fraction(&self) -> f64 {
         self.planned / self.full
     }

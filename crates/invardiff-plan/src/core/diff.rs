@@ -1,4 +1,4 @@
-//! How two plans differ.
+//! The differences of two plans.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::core::plan::CachePlan;
 use crate::core::site::{Kind, Site};
 
-/// The differences of two plans, the first called `left` and the second `right`.
+/// The differences of two plans, called left and right.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PlanDiff {
-    /// Numbers of steps, where they differ; steps are then not compared.
+    /// Both numbers of steps, where they differ; entries are then not compared.
     pub steps: Option<(usize, usize)>,
     /// Steps that only the left plan skips.
     pub skipped_left: Vec<usize>,
@@ -19,30 +19,30 @@ pub struct PlanDiff {
     pub skipped_right: Vec<usize>,
     /// Kinds whose entries differ in steps that both plans compute.
     pub kinds: Vec<KindDiff>,
-    /// Entries that differ in steps that at least one plan skips, where they have no effect of their own.
+    /// The number of entries that differ in steps that at least one plan skips, where entries have no effect.
     pub silent: usize,
     /// Sites that only the left plan has.
     pub sites_left: Vec<Site>,
     /// Sites that only the right plan has.
     pub sites_right: Vec<Site>,
-    /// Rules, axis and times that differ, in words.
+    /// Differences of gate site, rules, axis and times, in words.
     pub rules: Vec<String>,
 }
 
-/// How two plans differ in one kind.
+/// The differences of two plans in one kind of module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KindDiff {
-    /// The kind.
+    /// The kind of module.
     pub kind: Kind,
-    /// Entries that only the left plan reuses.
+    /// The number of entries that only the left plan reuses.
     pub left: usize,
-    /// Entries that only the right plan reuses.
+    /// The number of entries that only the right plan reuses.
     pub right: usize,
     /// The steps in which entries differ.
     pub steps: Vec<usize>,
 }
 
-/// Compares two plans by step and site; where they come from does not count.
+/// Compares two plans by step and site. Their provenance is not compared.
 pub fn diff(left: &CachePlan, right: &CachePlan) -> PlanDiff {
     let mut found = PlanDiff { rules: rules(left, right), ..PlanDiff::default() };
     let only = |one: &CachePlan, other: &CachePlan| -> Vec<Site> {
@@ -121,7 +121,7 @@ fn rules(left: &CachePlan, right: &CachePlan) -> Vec<String> {
 }
 
 impl PlanDiff {
-    /// Whether both plans do the same: entries without effect may differ.
+    /// Whether both plans do the same. Entries without effect may differ.
     pub fn is_empty(&self) -> bool {
         let effective = Self { silent: 0, ..self.clone() };
         effective == Self::default()

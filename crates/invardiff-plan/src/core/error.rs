@@ -1,11 +1,11 @@
-//! What can be wrong with a plan, a table or a file.
+//! The error of this crate.
 
 use std::path::PathBuf;
 
 use crate::core::provenance::{Mismatch, list};
 use crate::core::site::{InvalidKind, Kind, Site};
 
-/// Everything that this crate refuses, each with what it names and what to do.
+/// Why a plan, a table of measurements or a file was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -22,17 +22,17 @@ pub enum PlanError {
         /// The shape found.
         found: Vec<usize>,
     },
-    /// A slot is reused although nothing was computed before.
+    /// A site is reused at a step before which it was never computed.
     #[error(
         "{site} is reused at step {step}, but no earlier step computes it; compute it at an earlier step"
     )]
     ReuseBeforeCompute {
         /// The site whose feature is missing.
         site: Site,
-        /// The step (sampling order) of the reuse.
+        /// The step of the reuse, in sampling order.
         step: usize,
     },
-    /// A kind that the topology does not have.
+    /// A kind that the model does not have.
     #[error("the plan has kind '{kind}', which {model} does not have (its kinds: {known})")]
     UnknownKind {
         /// The kind in question.
@@ -42,7 +42,7 @@ pub enum PlanError {
         /// The kinds it has, comma separated.
         known: String,
     },
-    /// A kind that the topology has and a table or book lacks.
+    /// A kind that the model has and a table or cache book lacks.
     #[error("kind '{kind}' is missing from {what}")]
     MissingKind {
         /// The kind in question.
@@ -50,7 +50,7 @@ pub enum PlanError {
         /// Where it is missing.
         what: String,
     },
-    /// Sites of a plan and of a model differ.
+    /// A plan and a model have different sites.
     #[error("the plan was made for other sites than {model} has: {detail}")]
     Sites {
         /// The model's name.
@@ -69,17 +69,17 @@ pub enum PlanError {
     /// A value out of its range.
     #[error("{what} is {value}, expected {expected}")]
     Range {
-        /// What is out of range (a flag's or a field's name).
+        /// The name of the field or setting.
         what: String,
         /// The value found.
         value: String,
         /// The allowed range in words.
         expected: String,
     },
-    /// A pair of steps whose distance was not recorded.
+    /// The distance between two steps was not recorded.
     #[error("the distance of {stream} between steps {from} and {to} was not recorded (window {window}); record with a window of at least {}", to - from)]
     MissingPair {
-        /// The stream and layer, as text.
+        /// The stream and layer, e.g. `mlp[0]`.
         stream: String,
         /// The earlier step.
         from: usize,
@@ -104,10 +104,10 @@ pub enum PlanError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// A plan made for another execution.
+    /// A plan that was made for another run.
     #[error("the plan was made for another run: {}; use --force to replay it all the same", list(.0))]
     OtherRun(
-        /// What differs.
+        /// Every difference.
         Vec<Mismatch>,
     ),
 }

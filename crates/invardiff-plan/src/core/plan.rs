@@ -1,4 +1,4 @@
-//! The plan: per step and site, compute or reuse; per step, skip whole.
+//! The caching plan: which steps are skipped, and which modules are reused in the others.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,10 +10,25 @@ use crate::core::rule::{GateSite, ReuseRule, TimeAxis};
 use crate::core::site::{Kind, Site};
 use crate::core::topology::Topology;
 
-/// A caching plan: a step gate and a matrix `[steps, sites]`, both in sampling order, `true` = reuse.
+/// A caching plan: a step gate `[steps]` (`true` = the step is skipped) and a matrix `[steps, sites]` (`true` = the module is
+/// reused), steps in sampling order.
 ///
-/// The fields agree in shape by construction; whether every reuse has something to reuse is decided when the plan is
-/// lowered by [`CachePlan::schedule`].
+/// The parts of a plan always fit together. Whether each reuse has an earlier value to reuse is checked by
+/// [`CachePlan::schedule`], which turns a plan into what a runtime replays.
+///
+/// ```
+/// use invardiff_plan::{CachePlan, Cost, Site, Topology};
+///
+/// let topology = Topology::named("dit-xl-2-256")?;
+/// let mut plan = CachePlan::empty(&topology, 50);
+/// let column = plan.sites().iter().position(|site| *site == Site::mlp(3)).unwrap();
+/// plan.reuse_module(10, column);
+///
+/// let schedule = plan.schedule(&topology)?;
+/// assert_eq!(schedule.peak_bytes(1, 2), 256 * 1152 * 2); // one feature of 256 tokens in half precision
+/// assert!(Cost::of(&plan, &topology)?.speedup() > 1.0);
+/// # Ok::<(), invardiff_plan::PlanError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct CachePlan {
     sites: Vec<Site>,
@@ -24,16 +39,17 @@ pub struct CachePlan {
     module_rules: BTreeMap<Kind, ReuseRule>,
     axis: TimeAxis,
     times: Vec<f64>,
-    /// Where the plan comes from.
+    /// Where the plan comes from: method, run, thresholds.
     pub provenance: Provenance,
 }
 
 impl CachePlan {
-    /// A plan from its parts: `gate` has one entry a step, `reuse` is `[steps, sites]`. Rules are [`ReuseRule::Hold`].
+    /// A plan from its parts: `gate` is `[steps]`, `reuse` is `[steps, sites]`. Reused values are held
+    /// ([`ReuseRule::Hold`]).
     ///
     /// # Errors
     /// [`PlanError::Shape`] when the parts do not fit together, [`PlanError::TooFewSteps`] without steps,
-    /// [`PlanError::Sites`] when a site is named twice.
+    /// [`PlanError::Sites`] when `sites` names a site twice.
     pub fn new(sites: Vec<Site>, gate: Vec<bool>, reuse: Array2<bool>) -> Result<Self, PlanError> {
         if gate.is_empty() {
             return Err(PlanError::TooFewSteps { steps: 0, needed: 1 });
@@ -62,7 +78,7 @@ impl CachePlan {
         })
     }
 
-    /// The plan that computes everything.
+    /// A plan that computes everything.
     ///
     /// # Panics
     /// When `steps` is 0.
@@ -72,7 +88,7 @@ impl CachePlan {
         Self::new(sites, vec![false; steps], reuse).expect("shapes agree and steps > 0")
     }
 
-    /// The plan that skips the steps marked in `gate` and reuses no module.
+    /// A plan that skips the steps marked in `gate` `[steps]` and reuses no module in the others.
     ///
     /// # Panics
     /// When `gate` is empty.
@@ -82,22 +98,24 @@ impl CachePlan {
         plan
     }
 
-    /// The same plan with its gate acting elsewhere and by another rule.
+    /// The same plan with another site for its step gate, and another rule for the values of skipped steps.
     pub fn with_gate_rule(mut self, site: GateSite, rule: ReuseRule) -> Self {
         (self.gate_site, self.gate_rule) = (site, rule);
         self
     }
 
-    /// The same plan with a rule for one kind of module.
+    /// The same plan with another rule for reused modules of one kind.
     pub fn with_module_rule(mut self, kind: Kind, rule: ReuseRule) -> Self {
         self.module_rules.insert(kind, rule);
         self
     }
 
-    /// The same plan extrapolating along the sampler's own time, one strictly monotone value a step.
+    /// The same plan, extrapolating along `axis`. `times` is `[steps]`, strictly monotone; for [`TimeAxis::Step`] it may be
+    /// empty.
     ///
     /// # Errors
-    /// [`PlanError::Shape`] when there is not one time a step, [`PlanError::Range`] when they are not strictly monotone.
+    /// [`PlanError::Shape`] when `times` has another length, [`PlanError::Range`] when it is not strictly monotone and
+    /// finite.
     pub fn with_times(mut self, axis: TimeAxis, times: Vec<f64>) -> Result<Self, PlanError> {
         if times.len() != self.steps() && !(times.is_empty() && axis == TimeAxis::Step) {
             let (expected, found) = (vec![self.steps()], vec![times.len()]);
@@ -116,13 +134,13 @@ impl CachePlan {
         Ok(self)
     }
 
-    /// The same plan with its provenance replaced.
+    /// The same plan with this provenance.
     pub fn with_provenance(mut self, provenance: Provenance) -> Self {
         self.provenance = provenance;
         self
     }
 
-    /// The same plan with no step skipped; the module matrix is kept (rows of skipped steps become computed).
+    /// The same plan without its step gate: steps that were skipped are computed whole, reused modules stay reused.
     pub fn modules_alone(&self) -> Self {
         let mut plan = self.clone();
         for (step, skipped) in self.gate.iter().enumerate() {
@@ -134,7 +152,7 @@ impl CachePlan {
         plan
     }
 
-    /// The same plan with no module reused outside of skipped steps.
+    /// The same plan with its step gate alone: no module is reused in the steps that are not skipped.
     pub fn gate_alone(&self) -> Self {
         let mut plan = self.clone();
         for (step, skipped) in self.gate.iter().enumerate() {
@@ -164,57 +182,57 @@ impl CachePlan {
         self.gate.len()
     }
 
-    /// Module sites, in the order of the matrix's columns.
+    /// The module sites, in the order of the matrix's columns.
     pub fn sites(&self) -> &[Site] {
         &self.sites
     }
 
-    /// The step gate, `true` = skipped.
+    /// The step gate `[steps]`, `true` = skipped.
     pub fn gate(&self) -> &[bool] {
         &self.gate
     }
 
-    /// The module matrix `[steps, sites]`, `true` = reused. Rows of skipped steps say nothing.
+    /// The module matrix `[steps, sites]`, `true` = reused. Rows of skipped steps have no effect.
     pub fn reuse(&self) -> &Array2<bool> {
         &self.reuse
     }
 
-    /// Where the gate acts.
+    /// The site where the step gate acts.
     pub fn gate_site(&self) -> GateSite {
         self.gate_site
     }
 
-    /// How a skipped step's value is made.
+    /// The rule that makes the value of a skipped step.
     pub fn gate_rule(&self) -> ReuseRule {
         self.gate_rule
     }
 
-    /// How a reused module's value is made.
+    /// The rule that makes the value of a reused module of this kind.
     pub fn module_rule(&self, kind: Kind) -> ReuseRule {
         self.module_rules.get(&kind).copied().unwrap_or_default()
     }
 
-    /// The rules that were set by kind.
+    /// The rules that differ from the default, by kind.
     pub fn module_rules(&self) -> &BTreeMap<Kind, ReuseRule> {
         &self.module_rules
     }
 
-    /// The axis of extrapolation.
+    /// The axis along which values are extrapolated.
     pub fn axis(&self) -> TimeAxis {
         self.axis
     }
 
-    /// The sampler's own time a step; empty where only step indices count.
+    /// The sampler's own time of each step, `[steps]`; may be empty on the axis [`TimeAxis::Step`].
     pub fn times(&self) -> &[f64] {
         &self.times
     }
 
-    /// How many steps are skipped.
+    /// The number of skipped steps.
     pub fn skipped_steps(&self) -> usize {
         self.gate.iter().filter(|skipped| **skipped).count()
     }
 
-    /// How many modules are reused in steps that are not skipped.
+    /// The number of entries that reuse a module in a step that is not skipped.
     pub fn reused_modules(&self) -> usize {
         self.reuse
             .outer_iter()
@@ -224,7 +242,7 @@ impl CachePlan {
             .sum()
     }
 
-    /// The matrix of one kind, `[steps, layers]`, columns by layer.
+    /// The matrix of one kind, `[steps, layers]`, columns in order of layers.
     pub fn of_kind(&self, kind: Kind) -> Array2<bool> {
         let mut columns: Vec<(u32, usize)> = (0..self.sites.len())
             .filter(|column| self.sites[*column].kind == kind)
@@ -236,7 +254,7 @@ impl CachePlan {
         })
     }
 
-    /// The plan's column of each of the topology's sites.
+    /// For each of the topology's sites, its column in the plan's matrix.
     ///
     /// # Errors
     /// [`PlanError::Sites`] when the plan is for other sites.
@@ -253,11 +271,11 @@ impl CachePlan {
         }
     }
 
-    /// Refuses the plan for a run that it was not made for. A plan that does not say what it was made for passes, apart
-    /// from its number of steps.
+    /// Checks that the plan was made for this run. Of a plan that does not say what it was made for, only the number of
+    /// steps is checked.
     ///
     /// # Errors
-    /// [`PlanError::OtherRun`] with every difference.
+    /// [`PlanError::OtherRun`] listing every difference.
     pub fn check(&self, run: &RunSpec) -> Result<(), PlanError> {
         let mut found =
             self.provenance.execution.as_ref().map_or_else(Vec::new, |execution| execution.mismatches(run));

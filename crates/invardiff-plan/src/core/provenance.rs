@@ -1,4 +1,4 @@
-//! Where a plan comes from, and whether it fits the run at hand.
+//! Where a plan comes from, and whether it fits a run.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::site::Kind;
 
-/// Everything about a sampling run that a plan depends on.
+/// The settings of a sampling run that a plan depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSpec {
     /// The model's name, e.g. `dit-xl-2-256`.
     pub model: String,
-    /// SHA-256 of the weights (hexadecimal), where they come from a file.
+    /// SHA-256 of the weights file in hexadecimal; `None` for weights that come from no file.
     pub weights_sha256: Option<String>,
     /// The sampler's name, e.g. `ddim`.
     pub sampler: String,
-    /// The time of every step as the model is given it, in sampling order.
+    /// The time that the model is given at each step, in sampling order, `[steps]`.
     pub timesteps: Vec<f32>,
-    /// Picture height in pixels (or latent rows, for models without an autoencoder).
+    /// Image height in pixels (in latent pixels for models without an autoencoder).
     pub height: usize,
-    /// Picture width in pixels.
+    /// Image width in the same unit.
     pub width: usize,
     /// Guidance scale; `None` where the run is not guided.
     pub guidance_scale: Option<f32>,
@@ -28,11 +28,11 @@ pub struct RunSpec {
     pub dtype: String,
 }
 
-/// A threshold as it was set and as it came out.
+/// A threshold: the quantile asked for, and the change rate found at it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
-    /// The stream it applies to; [`Kind::TRUNK`] for the step gate.
+    /// The stream that it applies to; [`Kind::TRUNK`] for the step gate.
     pub kind: Kind,
     /// The quantile asked for, in `[0, 1]`.
     pub quantile: f64,
@@ -40,35 +40,35 @@ pub struct Threshold {
     pub value: f32,
 }
 
-/// What was measured to make a plan.
+/// The runs that were measured to make a plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// The conditions (class labels or prompts), one a run.
+    /// The condition of each run: a class label or a prompt.
     pub conditions: Vec<String>,
     /// The seed of each run's starting noise.
     pub seeds: Vec<u64>,
-    /// Guidance scale during calibration; `None` where it ran without guidance, as the authors' DiT script does.
+    /// Guidance scale during calibration; `None` without guidance (the authors' DiT script).
     pub guidance_scale: Option<f32>,
 }
 
-/// Where a plan comes from. Every part may be missing: the authors' books carry none of it.
+/// Where a plan comes from. Every part may be missing; the authors' cache books carry none of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    /// How the plan was made: `invardiff-dit`, `uniform`, `random`, `least-error`, ..
+    /// The method that made it: `invardiff-dit`, `uniform`, `random`, `least-error`, ..
     pub method: String,
-    /// The program and version that wrote it.
+    /// Name and version of the program that wrote it.
     pub tool: String,
-    /// The run it was made for.
+    /// The run that it was made for.
     pub execution: Option<RunSpec>,
-    /// Thresholds by stream.
+    /// The thresholds of the step gate and of each stream.
     pub thresholds: Vec<Threshold>,
-    /// Steps at the start that are never reused.
+    /// The number of steps at the start that are always computed.
     pub warm_up: Option<usize>,
-    /// What was measured.
+    /// The runs that were measured.
     pub calibration: Option<Calibration>,
-    /// Remarks, one a line.
+    /// Remarks in free text.
     pub notes: Vec<String>,
 }
 
@@ -94,9 +94,10 @@ pub(crate) fn list(mismatches: &[Mismatch]) -> String {
 }
 
 impl RunSpec {
-    /// What differs between the run a plan was made for (`self`) and the run at hand.
+    /// The differences between the run that a plan was made for (`self`) and another run, field by field; empty where the
+    /// plan fits.
     ///
-    /// A weight hash counts only where both sides have one. Timesteps agree within 1e-3.
+    /// The hash of the weights is compared only where both have one. Timesteps may differ by up to 1e-3.
     pub fn mismatches(&self, run: &Self) -> Vec<Mismatch> {
         let mut found = Vec::new();
         let mut note = |field, plan: &dyn fmt::Display, run: &dyn fmt::Display| {

@@ -1,13 +1,13 @@
-//! Names of places in a model whose value can be cached.
+//! Sites: the places in a model whose value can be cached.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The kind of a module (`msa`, `mlp`, `attn`, ..): an open set of short names.
+/// The kind of a module, as a short name: `msa`, `mlp`, `attn`, ..
 ///
-/// A kind is a value, not an enum and not a pointer: a model written outside this workspace declares its own with
-/// [`Kind::new`] in a `const`, and a plan read from a file compares equal to it without an interner.
+/// The set is open: a model outside this workspace declares its own kinds as constants with [`Kind::new`]. A kind stores its
+/// name by value, so kinds are `Copy`, and one read from a file equals the constant of the same name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind {
     bytes: [u8; Self::MAX],
@@ -15,7 +15,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// The longest name in bytes.
+    /// The largest length of a name, in bytes.
     pub const MAX: usize = 31;
 
     /// Self-attention of a DiT block (`msa` in the authors' books).
@@ -34,16 +34,16 @@ impl Kind {
     pub const SINGLE_ATTN: Self = Self::new("single_attn");
     /// Feed-forward of a FLUX single-stream block.
     pub const SINGLE_MLP: Self = Self::new("single_mlp");
-    /// All blocks as one site: the step gate acts here.
+    /// All blocks as one site, where the step gate acts.
     pub const TRUNK: Self = Self::new("trunk");
-    /// The network's output after guidance, an outer site around the whole call.
+    /// The network's output after guidance: a site around the whole call.
     pub const OUTPUT: Self = Self::new("output");
 
-    /// A kind from a literal.
+    /// Makes a kind from a literal.
     ///
     /// # Panics
     /// When the name is empty, longer than [`Kind::MAX`] or not printable ASCII. In a `const` this is a compile error.
-    /// Names that come from outside go through [`Kind::parse`].
+    /// For names that are read at run time use [`Kind::parse`].
     pub const fn new(name: &str) -> Self {
         match Self::checked(name) {
             Some(kind) => kind,
@@ -51,7 +51,7 @@ impl Kind {
         }
     }
 
-    /// A kind from text of unknown origin.
+    /// Makes a kind from a name that is read at run time.
     ///
     /// # Errors
     /// [`InvalidKind`] when the name is empty, too long or not printable ASCII.
@@ -76,7 +76,7 @@ impl Kind {
         Some(Self { bytes, len: source.len() as u8 })
     }
 
-    /// The name.
+    /// The kind's name.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
@@ -115,32 +115,32 @@ impl<'de> Deserialize<'de> for Kind {
     }
 }
 
-/// One place in the network: a kind and a layer.
+/// One place in the network: a kind of module and a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Site {
-    /// What stands there.
+    /// The kind of the module.
     pub kind: Kind,
-    /// The block's index among those that have this kind, from 0.
+    /// Index of the block among those with this kind, from 0.
     pub layer: u32,
 }
 
 impl Site {
-    /// The trunk (all blocks): recalling it skips the step.
+    /// The trunk (all blocks). Reusing it skips the step.
     pub const TRUNK: Self = Self::new(Kind::TRUNK, 0);
-    /// The network's output after guidance: recalling it runs no network at all.
+    /// The network's output after guidance. Reusing it runs no network at all.
     pub const OUTPUT: Self = Self::new(Kind::OUTPUT, 0);
 
-    /// A site of any kind.
+    /// The site of this kind in block `layer`.
     pub const fn new(kind: Kind, layer: u32) -> Self {
         Self { kind, layer }
     }
 
-    /// DiT self-attention of block `layer`.
+    /// The self-attention of DiT block `layer`.
     pub const fn msa(layer: u32) -> Self {
         Self::new(Kind::MSA, layer)
     }
 
-    /// DiT feed-forward of block `layer`.
+    /// The feed-forward of DiT block `layer`.
     pub const fn mlp(layer: u32) -> Self {
         Self::new(Kind::MLP, layer)
     }

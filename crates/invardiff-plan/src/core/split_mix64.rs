@@ -1,23 +1,24 @@
-//! Numbers from a seed, the same whatever library comes later.
+//! A small random number generator whose sequence never changes.
 
-/// SplitMix64 (Steele, Lea and Flood 2014): a plan or a training depends on its seed and on nothing else.
+/// The random number generator SplitMix64 (Steele, Lea and Flood 2014). Random plans and trainings draw from it, so that they
+/// depend on their seed alone and not on the version of a library.
 #[derive(Clone, Debug)]
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// The draws of a seed.
+    /// The generator of a seed.
     pub const fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The draws of the `index`-th part of a seed: iteration 40 of a training draws the same numbers whether or not it was
-    /// interrupted before.
+    /// The generator of part `index` of a seed. A training takes one part per iteration, so that iteration 40 draws the same
+    /// numbers whether or not the training was interrupted before.
     pub fn of_part(seed: u64, index: u64) -> Self {
         let mut start = Self(seed);
         Self(start.bits() ^ Self(index ^ 0xd1b5_4a32_d192_ed03).bits())
     }
 
-    /// 64 random bits.
+    /// The next 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -26,12 +27,12 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`; 0 where that is 0.
+    /// A random number below `bound`; 0 where `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.bits()) * bound as u128) >> 64) as usize
     }
 
-    /// A number in `[0, 1)`.
+    /// A random number in `[0, 1)`.
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }

@@ -1,71 +1,71 @@
-//! Which sites a model has, in the order in which one forward visits them, with shapes and costs.
+//! The sites of a model in order of execution, with shapes and FLOPs.
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::error::PlanError;
 use crate::core::site::{Kind, Site};
 
-/// One tensor at a site. FLUX joint attention has two: `attn` and `context_attn`.
+/// One tensor at a site, of shape `[rows, tokens, dim]` per image. FLUX joint attention has two: `attn` and `context_attn`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSpec {
-    /// Name under which change rates of this tensor are booked.
+    /// The stream's name; change rates are recorded under it.
     pub name: Kind,
-    /// Batch rows that one picture takes: 1, or 2 under batched guidance.
+    /// Batch rows per image: 1, or 2 under batched guidance.
     pub rows: usize,
-    /// Tokens of one batch row.
+    /// Tokens per batch row.
     pub tokens: usize,
     /// Channels.
     pub dim: usize,
 }
 
 impl StreamSpec {
-    /// Elements of one picture.
+    /// Elements per image: `rows * tokens * dim`.
     pub const fn elements(&self) -> usize {
         self.rows * self.tokens * self.dim
     }
 }
 
-/// One site with its tensors and its cost.
+/// A site with the tensors that it outputs and the FLOPs that computing it takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SiteSpec {
-    /// The place.
+    /// Which site it is.
     pub site: Site,
-    /// The tensors that stand there; at least one.
+    /// The tensors at the site, at least one.
     pub streams: Vec<StreamSpec>,
-    /// FLOPs of one picture that a reuse saves.
+    /// FLOPs per image that a reuse saves.
     pub flops: f64,
 }
 
 impl SiteSpec {
-    /// A site with one tensor named as its kind.
+    /// A site with a single tensor `[1, tokens, dim]`, named like the site's kind.
     pub fn single(site: Site, tokens: usize, dim: usize, flops: f64) -> Self {
         Self { site, streams: vec![StreamSpec { name: site.kind, rows: 1, tokens, dim }], flops }
     }
 
-    /// Elements of one picture over all streams.
+    /// Elements per image, over all streams.
     pub fn elements(&self) -> usize {
         self.streams.iter().map(StreamSpec::elements).sum()
     }
 }
 
-/// What a model can cache: its module sites in order of execution, and the trunk around them.
+/// All sites of a model: its modules in order of execution, and the trunk around them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Topology {
     /// The model's name, e.g. `dit-xl-2-256`.
     pub model: String,
-    /// Module sites in the order in which one forward visits them.
+    /// Module sites, in the order in which a forward visits them.
     pub sites: Vec<SiteSpec>,
-    /// The hidden state that leaves the last block; `flops` is what a computed step spends in the trunk outside of the
-    /// module sites (patch embedding, modulations).
+    /// The hidden state after the last block. Its `flops` are those of the trunk outside of the module sites (patch
+    /// embedding, modulations), per computed step.
     pub trunk: SiteSpec,
-    /// FLOPs of one picture that no reuse of the trunk saves (time embedding, final layer).
+    /// FLOPs per image outside of the trunk (time embedding, final layer): a skipped step still spends them.
     pub head_flops: f64,
-    /// Elements of the network's output after guidance, for one picture.
+    /// Elements per image of the network's output after guidance.
     pub output_elements: usize,
 }
 
 impl Topology {
-    /// The same model with `branches` batch rows a picture: what batched guidance (2) makes of it.
+    /// The same model with `branches` batch rows per image instead of one: 2 for batched guidance.
     pub fn batched(mut self, branches: usize) -> Self {
         for spec in self.sites.iter_mut().chain(std::iter::once(&mut self.trunk)) {
             spec.flops *= branches as f64;
@@ -77,7 +77,7 @@ impl Topology {
         self
     }
 
-    /// Kinds in order of first appearance.
+    /// The kinds of modules, in order of first appearance.
     pub fn kinds(&self) -> Vec<Kind> {
         let mut kinds = Vec::new();
         for spec in &self.sites {
@@ -88,7 +88,7 @@ impl Topology {
         kinds
     }
 
-    /// Streams as (name, kind of their site), in order of first appearance: the tables of a calibration.
+    /// The streams as (name, kind of its site), in order of first appearance. A calibration has one table per stream.
     pub fn streams(&self) -> Vec<(Kind, Kind)> {
         let mut streams = Vec::new();
         for spec in &self.sites {
@@ -101,20 +101,20 @@ impl Topology {
         streams
     }
 
-    /// How many layers have this kind.
+    /// The number of sites of this kind.
     pub fn layers(&self, kind: Kind) -> usize {
         self.sites.iter().filter(|spec| spec.site.kind == kind).count()
     }
 
-    /// Index of a site among the module sites.
+    /// The index of a site in [`Topology::sites`]; `None` where the model does not have it.
     pub fn index(&self, site: Site) -> Option<usize> {
         self.sites.iter().position(|spec| spec.site == site)
     }
 
-    /// The kind as one of this model's.
+    /// Returns `kind`, checked to be one of this model's.
     ///
     /// # Errors
-    /// [`PlanError::UnknownKind`] with the kinds that there are.
+    /// [`PlanError::UnknownKind`] listing the model's kinds, where it is not.
     pub fn require(&self, kind: Kind) -> Result<Kind, PlanError> {
         let kinds = self.kinds();
         if kinds.contains(&kind) {
@@ -124,7 +124,7 @@ impl Topology {
         Err(PlanError::UnknownKind { kind, model: self.model.clone(), known })
     }
 
-    /// FLOPs of one picture in one full forward.
+    /// FLOPs per image of one forward that computes everything.
     pub fn full_flops(&self) -> f64 {
         self.sites.iter().map(|spec| spec.flops).sum::<f64>() + self.trunk.flops + self.head_flops
     }

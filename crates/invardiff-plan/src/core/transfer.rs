@@ -1,4 +1,4 @@
-//! A plan for another number of steps.
+//! Adapting a plan to another number of steps.
 
 use serde::Serialize;
 
@@ -6,37 +6,38 @@ use crate::core::error::PlanError;
 use crate::core::plan::CachePlan;
 use crate::core::topology::Topology;
 
-/// How far a transferred plan may be trusted.
+/// How reliable a transferred plan is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
-    /// Within a quarter more or fewer steps.
+    /// The numbers of steps differ by at most a factor of 1.25.
     High,
-    /// Up to twice or half as many steps: check it before relying on it.
+    /// They differ by at most a factor of 2: compare images before using the plan.
     Fair,
 }
 
-/// A plan made for one number of steps, laid over another.
+/// A plan that was transferred to another number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transferred {
-    /// The plan. It says in its notes where it comes from, and has no execution: set that of the new run.
+    /// The plan. Its notes say where it comes from; its `execution` is `None` until that of the new run is set.
     pub plan: CachePlan,
-    /// How far it may be trusted.
+    /// How reliable it is.
     pub confidence: Confidence,
 }
 
-/// The share of steps by which the new number may differ for [`Confidence::High`].
+/// The largest ratio of the numbers of steps for [`Confidence::High`].
 const HIGH: f64 = 1.25;
-/// The same for [`Confidence::Fair`]; beyond it nothing is transferred.
+/// The largest ratio for [`Confidence::Fair`]; beyond it nothing is transferred.
 const FAIR: f64 = 2.0;
 
 impl CachePlan {
-    /// The same step gate over another grid of the same sampler, `times` being the sampler's own time of each new step.
+    /// The step gate transferred to another number of steps of the same sampler. `times` is `[new steps]`: the sampler's own
+    /// time of each new step.
     ///
-    /// The plan computes some share of the steps around each time; the new grid computes the same share there: with
-    /// `C(t)` the computed steps up to time `t` (linear between steps), new step `j` is computed where
-    /// `C(t_j) M / N` passes the next half. The first two steps and the last are computed. Only gates transfer: modules are
-    /// not resampled.
+    /// The new grid computes the same share of its steps around each time as the plan does. With `C(t)` the number of
+    /// computed steps up to time `t` (linear between steps), `N` the old and `M` the new number of steps, new step `j` is
+    /// computed where `C(t_j) M / N` passes the next half. The first two steps and the last are always computed. Plans
+    /// that reuse modules are refused.
     ///
     /// # Errors
     /// [`PlanError::Range`] when the plan reuses modules, lists no times, is for more than twice or less than half as many

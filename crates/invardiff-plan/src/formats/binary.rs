@@ -9,11 +9,11 @@ use crate::formats::envelope;
 use crate::formats::groups::{SiteGroup, group, ungroup};
 use crate::formats::rules::Rules;
 
-/// The start of a file: the format's name and, in the last byte, its version.
+/// The first bytes of a file; its version is the byte after them.
 const MAGIC: [u8; 7] = *b"INVPLAN";
 const VERSION: u8 = 1;
 
-/// What follows the header. Bits are packed into bytes from the lowest; the rest of the last byte is 0.
+/// The content after the header. Bits are packed into bytes from the lowest; the rest of the last byte is 0.
 #[derive(Serialize, Deserialize)]
 struct Packed {
     steps: u32,
@@ -25,17 +25,17 @@ struct Packed {
     provenance: Provenance,
 }
 
-/// Whether a file says that it is one of ours.
+/// Whether a file starts as this format does.
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
 impl CachePlan {
-    /// The plan as bytes, version 1. Equal plans give equal bytes.
+    /// The plan in the compact format, version 1. Equal plans give equal bytes.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for a plan that would be larger than [`FILE_LIMIT`](envelope::FILE_LIMIT), [`PlanError::Range`] for one with more than
-    /// 65536 sites.
+    /// [`PlanError::Format`] for a plan larger than [`FILE_LIMIT`](envelope::FILE_LIMIT), [`PlanError::Range`] for one with
+    /// more than 65536 sites.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
         let packed = Packed {
             steps: self.steps() as u32,
@@ -48,17 +48,17 @@ impl CachePlan {
         envelope::seal(MAGIC, VERSION, &packed, "the plan")
     }
 
-    /// Reads the compact format; `what` names the file in messages.
+    /// Reads a plan in the compact format; `what` names the file in errors.
     ///
     /// # Errors
-    /// [`PlanError::Format`], [`PlanError::Shape`] and [`PlanError::Range`], each naming the file: bytes that do not start
-    /// as the format does, an unknown version, a file cut short, larger than [`FILE_LIMIT`](envelope::FILE_LIMIT) or with bytes left over.
+    /// [`PlanError::Format`], [`PlanError::Shape`] and [`PlanError::Range`], each naming the file: bytes of another format or
+    /// version, a file that is cut short, larger than [`FILE_LIMIT`](envelope::FILE_LIMIT) or has bytes left over.
     pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, PlanError> {
         let packed: Packed = envelope::open(MAGIC, VERSION, bytes, what)?;
         packed.plan().map_err(|error| error.in_file(what))
     }
 
-    /// The SHA-256 of [`CachePlan::to_bytes`] in hexadecimal: a name for exactly this plan, provenance included.
+    /// The SHA-256 of [`CachePlan::to_bytes`] in hexadecimal. It identifies this plan, provenance included.
     ///
     /// # Errors
     /// As [`CachePlan::to_bytes`].

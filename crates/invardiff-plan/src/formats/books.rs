@@ -1,4 +1,4 @@
-//! The plan files ("cache books") of the InvarDiff authors, read and written.
+//! The plan files of the InvarDiff authors, their "cache books": read and written.
 
 mod book;
 mod convert;

@@ -1,4 +1,4 @@
-//! The JSON format, version 1: one row of `.` (compute) and `#` (reuse) a step, so that a plan can be read and edited.
+//! The JSON format, version 1. Per step it has one row of `.` (compute) and `#` (reuse), so that a plan can be read and edited.
 //!
 //! ```json
 //! {
@@ -27,7 +27,7 @@ use crate::formats::text;
 const FORMAT: &str = "invardiff-plan";
 const VERSION: u64 = 1;
 
-/// The file, key by key. All keys must be there; `reuse` has the rows of each kind, columns in the order of `sites`.
+/// The keys of the file, all of them required; `reuse` has the rows of each kind, columns in the order of `sites`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -44,8 +44,8 @@ impl CachePlan {
     /// The plan as JSON, version 1.
     ///
     /// # Errors
-    /// [`PlanError::Range`] for a number in the provenance that is infinite or not a number, which JSON cannot hold, and for
-    /// more than 65536 sites; [`PlanError::Format`] for a plan that would be larger than [`FILE_LIMIT`].
+    /// [`PlanError::Range`] for an infinite number or NaN in the provenance, which JSON cannot hold, and for more than 65536
+    /// sites; [`PlanError::Format`] for a plan larger than [`FILE_LIMIT`].
     pub fn to_json(&self) -> Result<String, PlanError> {
         refuse_infinite(&self.provenance)?;
         let document = Document {
@@ -64,11 +64,11 @@ impl CachePlan {
         Ok(text)
     }
 
-    /// Reads JSON of version 1; `what` names the file in messages.
+    /// Reads a plan from JSON of version 1; `what` names the file in errors.
     ///
     /// # Errors
-    /// [`PlanError::Format`], [`PlanError::Shape`] and [`PlanError::Range`], each naming file and key: text that is no
-    /// JSON or cut short, an unknown version, a missing or unknown key, a row of the wrong length, a value out of range.
+    /// [`PlanError::Format`], [`PlanError::Shape`] and [`PlanError::Range`], each naming file and key: text that is not JSON or
+    /// is cut short, an unknown version, a missing or unknown key, a row of the wrong length, a value out of range.
     pub fn from_json(json: &str, what: &str) -> Result<Self, PlanError> {
         text::header(json, what, FORMAT, VERSION)?;
         text::parse::<Document>(json, what)?.plan().map_err(|error| error.in_file(what))

@@ -1,4 +1,4 @@
-//! What our binary files have in common: seven bytes that name the format, one for the version, then bincode to the end.
+//! The layout of all binary files: seven bytes for the format, one for its version, then bincode to the end.
 
 use bincode::config::{Configuration, Limit, standard};
 use serde::Serialize;
@@ -6,17 +6,17 @@ use serde::de::DeserializeOwned;
 
 use crate::core::PlanError;
 
-/// The largest plan file that is read, in bytes (16 MiB; the published plans take 36 to 73 KB as JSON).
+/// The largest file that is read, in bytes: 16 MiB. The published plans take 36 to 73 KB as JSON.
 pub const FILE_LIMIT: usize = 16 << 20;
 
 fn config() -> Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<FILE_LIMIT>> {
     standard().with_limit::<FILE_LIMIT>()
 }
 
-/// `value` in its envelope; `what` names it in messages.
+/// The bytes of a file that holds `value`; `what` names it in errors.
 ///
 /// # Errors
-/// [`PlanError::Format`] for a file that would be larger than [`FILE_LIMIT`].
+/// [`PlanError::Format`] for a file larger than [`FILE_LIMIT`].
 pub(crate) fn seal<T: Serialize>(
     magic: [u8; 7],
     version: u8,
@@ -30,11 +30,11 @@ pub(crate) fn seal<T: Serialize>(
     Ok([&magic[..], &[version], &payload].concat())
 }
 
-/// What is in the envelope; `what` names the file in messages.
+/// The value in the bytes of a file; `what` names the file in errors.
 ///
 /// # Errors
-/// [`PlanError::Format`] naming the file: bytes that do not start as the format does, an unknown version, a file cut short,
-/// larger than [`FILE_LIMIT`] or with bytes left over.
+/// [`PlanError::Format`] naming the file: bytes of another format or version, a file that is cut short, larger than
+/// [`FILE_LIMIT`] or has bytes left over.
 pub(crate) fn open<T: DeserializeOwned>(
     magic: [u8; 7],
     version: u8,

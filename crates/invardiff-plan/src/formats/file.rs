@@ -1,4 +1,4 @@
-//! Files: which format one has, reading within a limit, writing whole or not at all.
+//! Reading plans of any format, and writing them.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -14,14 +14,14 @@ use crate::formats::replace::replace;
 use crate::formats::smoothcache::SmoothCache;
 use crate::formats::step_mask::StepMask;
 
-/// Whatever holds a plan, recognised by its content.
+/// The content of a file that holds a plan. The format is recognised by the content, not by the name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PlanFile {
-    /// Our JSON.
+    /// JSON with `"format": "invardiff-plan"`.
     Json(CachePlan),
-    /// Our compact format.
+    /// The compact format.
     Binary(CachePlan),
-    /// A book of the InvarDiff authors, with what its file name says.
+    /// A cache book of the InvarDiff authors, and its file name where that follows the authors' pattern.
     Book(AuthorBook, Option<BookName>),
     /// A SmoothCache schedule.
     SmoothCache(SmoothCache),
@@ -52,11 +52,10 @@ impl PlanFile {
         })
     }
 
-    /// Reads bytes of any known format; `what` names the file in messages.
+    /// Reads bytes of any known format; `what` names the file in errors.
     ///
     /// # Errors
-    /// [`PlanError::Format`], [`PlanError::Shape`] or [`PlanError::Range`] naming the file and, where there is one, the key;
-    /// see the readers of the formats.
+    /// [`PlanError::Format`], [`PlanError::Shape`] or [`PlanError::Range`], naming the file and, where there is one, the key.
     pub fn parse(bytes: &[u8], what: &str) -> Result<Self, PlanError> {
         if bytes.len() > FILE_LIMIT {
             return Err(wrong(what, format!("larger than {FILE_LIMIT} bytes")));
@@ -91,11 +90,11 @@ impl PlanFile {
         Err(wrong(what, detail.into()))
     }
 
-    /// The plan. A book needs a model only to be laid over its sites; SmoothCache schedules and step masks cannot do
-    /// without one, because they do not say how many layers there are.
+    /// The plan in the file. SmoothCache schedules and step masks need a model, because they do not say how many layers there
+    /// are. With a model, a cache book becomes a plan for the model's sites; without one, for the sites in the book.
     ///
     /// # Errors
-    /// [`PlanError::Format`] when a model is needed and none is given; otherwise as the conversions of the formats.
+    /// [`PlanError::Format`] when a model is needed and none is given; otherwise as `plan` of the formats.
     pub fn plan(self, topology: Option<&Topology>) -> Result<CachePlan, PlanError> {
         let needed = |what: &str| {
             topology
@@ -118,7 +117,7 @@ impl PlanFile {
 }
 
 impl CachePlan {
-    /// Reads a plan of any format that stands for itself: JSON, the compact format or a book of the authors.
+    /// Reads a plan of any format that needs no model: JSON, the compact format, or a cache book of the authors.
     ///
     /// # Errors
     /// As [`PlanFile::read`] and [`PlanFile::plan`] without a model.
@@ -127,11 +126,11 @@ impl CachePlan {
         PlanFile::read(path)?.plan(None).map_err(|error| error.in_file(&what))
     }
 
-    /// Writes the plan as JSON (`.json`) or in the compact format (`.bin`), by the file's extension. The file is written
-    /// beside its place and then renamed: it is there whole or not at all.
+    /// Writes the plan as JSON (`.json`) or in the compact format (`.bin`), by the file's extension. The file is never left
+    /// half written: it is written under another name and then renamed.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for another extension, [`PlanError::Io`] when it cannot be written, and the errors of
+    /// [`PlanError::Format`] for another extension, [`PlanError::Io`] when the file cannot be written; otherwise as
     /// [`CachePlan::to_json`] and [`CachePlan::to_bytes`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), PlanError> {
         let path = path.as_ref();

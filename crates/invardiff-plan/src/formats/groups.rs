@@ -1,13 +1,13 @@
-//! Sites, written as runs: `{"kinds": ["msa", "mlp"], "first": 0, "layers": 28}` is 28 blocks of two modules each.
+//! Sites in files, as groups of equal blocks: `{"kinds": ["msa", "mlp"], "first": 0, "layers": 28}` is 28 blocks of two modules.
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::{Kind, PlanError, Site};
 
-/// The most sites that a file may name; a guard against short files that claim many layers.
+/// The most sites in a file. A short file could otherwise claim any number of layers.
 const SITE_LIMIT: usize = 1 << 16;
 
-/// Consecutive layers with the same kinds in the same order.
+/// Consecutive blocks with the same kinds in the same order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiteGroup {
@@ -16,10 +16,10 @@ pub(super) struct SiteGroup {
     layers: u32,
 }
 
-/// The shortest such runs, found from the front.
+/// The groups of a list of sites.
 ///
 /// # Errors
-/// [`PlanError::Range`] when there are more sites than are read back.
+/// [`PlanError::Range`] for more sites than are read back.
 pub(super) fn group(mut sites: &[Site]) -> Result<Vec<SiteGroup>, PlanError> {
     if sites.len() > SITE_LIMIT {
         return Err(range(format!("{} sites", sites.len()), format!("at most {SITE_LIMIT}")));
@@ -39,10 +39,10 @@ pub(super) fn group(mut sites: &[Site]) -> Result<Vec<SiteGroup>, PlanError> {
     Ok(groups)
 }
 
-/// The sites of the runs.
+/// The sites of a list of groups.
 ///
 /// # Errors
-/// [`PlanError::Range`] when there are too many or a layer's number overflows.
+/// [`PlanError::Range`] for too many sites, or a layer beyond 2^32.
 pub(super) fn ungroup(groups: &[SiteGroup]) -> Result<Vec<Site>, PlanError> {
     let counts = groups.iter().map(|group| group.kinds.len().saturating_mul(group.layers as usize));
     let total = counts.fold(0_usize, usize::saturating_add);

@@ -1,4 +1,4 @@
-//! Files of measurements that other methods than InvarDiff's decide by.
+//! Files with the measurements of other methods than InvarDiff's.
 
 use std::path::Path;
 
@@ -9,35 +9,35 @@ use crate::core::{Calibration, PlanError, RunSpec};
 use crate::formats::replace::replace;
 use crate::formats::text;
 
-/// Numbers that a file can hold.
+/// Measured numbers that can be kept in a file.
 pub trait Measurement: Serialize + DeserializeOwned {
-    /// The file's `format`.
+    /// The value of the file's key `format`.
     const FORMAT: &'static str;
 
-    /// Refuses numbers that do not fit together.
+    /// Checks that the numbers fit together.
     ///
     /// # Errors
     /// [`PlanError::Range`] or [`PlanError::Shape`] naming the key.
     fn check(&self) -> Result<(), PlanError>;
 }
 
-/// A measurement with where it comes from, as JSON: `{"format": .., "version": 1, "tool": .., "execution": ..,
+/// A measurement with its provenance, as a JSON file: `{"format": .., "version": 1, "tool": .., "execution": ..,
 /// "calibration": .., "fit": ..}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fit<T> {
-    /// The program and version that wrote it.
+    /// Name and version of the program that wrote it.
     pub tool: String,
-    /// The run it was measured in.
+    /// The settings of the runs.
     pub execution: Option<RunSpec>,
-    /// From which conditions and seeds.
+    /// The conditions and seeds of the runs.
     pub calibration: Option<Calibration>,
-    /// What was measured.
+    /// The measured numbers.
     pub fit: T,
 }
 
 const VERSION: u64 = 1;
 
-/// The file, key by key.
+/// The keys of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document<T> {
@@ -50,7 +50,7 @@ struct Document<T> {
 }
 
 impl<T: Measurement> Fit<T> {
-    /// A measurement of unknown origin.
+    /// A measurement without provenance.
     pub fn new(fit: T) -> Self {
         Self { tool: String::new(), execution: None, calibration: None, fit }
     }
@@ -66,7 +66,7 @@ impl<T: Measurement> Fit<T> {
         Self::from_json(&text, &path.display().to_string())
     }
 
-    /// Writes the file beside its place and renames.
+    /// Writes the file. It is never left half written: it is written under another name and then renamed.
     ///
     /// # Errors
     /// [`PlanError::Io`] when it cannot be written; otherwise as [`Fit::to_json`].
@@ -76,7 +76,7 @@ impl<T: Measurement> Fit<T> {
         replace(path, text.as_bytes()).map_err(|source| PlanError::Io { path: path.into(), source })
     }
 
-    /// The file's text.
+    /// The file's text, JSON.
     ///
     /// # Errors
     /// As [`Measurement::check`].
@@ -96,11 +96,11 @@ impl<T: Measurement> Fit<T> {
         Ok(text + "\n")
     }
 
-    /// Reads the file's text; `what` names the file in messages.
+    /// Reads the file's text; `what` names the file in errors.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for text that is no such file, of another version, with a missing or unknown key; as
-    /// [`Measurement::check`] otherwise. All name the file.
+    /// [`PlanError::Format`] for another format or version, and for a missing or unknown key; otherwise as
+    /// [`Measurement::check`]. All name the file.
     pub fn from_json(json: &str, what: &str) -> Result<Self, PlanError> {
         text::header(json, what, T::FORMAT, VERSION)?;
         let Document { tool, execution, calibration, fit, .. } = text::parse::<Document<T>>(json, what)?;
@@ -109,7 +109,7 @@ impl<T: Measurement> Fit<T> {
     }
 }
 
-/// Refuses a number that is infinite or not a number.
+/// Checks that a number is finite.
 pub(crate) fn finite(key: &str, value: f64) -> Result<(), PlanError> {
     if value.is_finite() {
         return Ok(());

@@ -1,10 +1,10 @@
-//! Writing a file whole or not at all.
+//! Writing a file so that it is never left half written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes beside the file, then renames.
+/// Writes the bytes under another name in the same folder, then renames the file to `path`.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (beside, mut file) = create_beside(path)?;
     let written = file.write_all(bytes);

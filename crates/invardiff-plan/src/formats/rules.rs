@@ -1,4 +1,4 @@
-//! What both formats say besides the sites and the entries.
+//! The reuse rules of a plan, as both formats hold them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::{CachePlan, GateSite, Kind, PlanError, Provenance, ReuseRule, TimeAxis};
 use crate::formats::groups::{SiteGroup, ungroup};
 
-/// How values are made, as a plan holds it.
+/// The gate's site, the rules by which values are made, and the axis of extrapolation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rules {
@@ -30,7 +30,7 @@ impl Rules {
         }
     }
 
-    /// The plan of all parts, checked.
+    /// The plan made of all parts of a file.
     pub(super) fn plan(
         self,
         sites: &[SiteGroup],

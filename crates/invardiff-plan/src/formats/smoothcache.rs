@@ -1,23 +1,24 @@
-//! Schedules of SmoothCache (Roblox, arXiv 2411.10510): `{"attn": [1, 0, 0], "mlp": [1, 1, 0]}`, 1 = compute.
+//! Schedule files of SmoothCache (Roblox, arXiv 2411.10510): `{"attn": [1, 0, 0], "mlp": [1, 1, 0]}`, 1 = compute.
 
 use ndarray::Array2;
 use serde_json::{Map, Value};
 
 use crate::core::{CachePlan, Kind, PlanError, Provenance, Site, Topology};
 
-/// One row of steps a component, the same for all layers; `true` = reuse, as everywhere in this crate.
+/// A SmoothCache schedule: per component one row `[steps]` that holds for all layers, `true` = reuse. (Files have 1 for
+/// compute.)
 ///
-/// FORA and Learning-to-Cache schedules are passed around in this format too.
+/// Schedules of FORA and Learning-to-Cache are published in this format too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmoothCache {
     components: Vec<(Kind, Vec<bool>)>,
 }
 
 impl SmoothCache {
-    /// Reads a schedule; `what` names the file in messages.
+    /// Reads a schedule file; `what` names the file in errors.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for text that is no such object or an entry that is not 0 or 1, [`PlanError::Shape`] for
+    /// [`PlanError::Format`] for text that is not such an object and for an entry that is not 0 or 1, [`PlanError::Shape`] for
     /// components of unequal length. All name file and key.
     pub fn from_json(text: &str, what: &str) -> Result<Self, PlanError> {
         let object =
@@ -57,7 +58,7 @@ impl SmoothCache {
     /// The schedule of a plan that has no step gate and treats all layers of a kind alike.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for any other plan, naming what the schedule cannot say.
+    /// [`PlanError::Format`] for any other plan, naming the step that a schedule cannot express.
     pub fn from_plan(plan: &CachePlan) -> Result<Self, PlanError> {
         let what = "a SmoothCache schedule";
         if let Some(step) = plan.gate().iter().position(|skip| *skip) {
@@ -95,8 +96,8 @@ impl SmoothCache {
         format!("{}\n", Value::Object(object))
     }
 
-    /// The plan on a model: every layer of a kind follows its component's row, other kinds are computed. SmoothCache's
-    /// name for DiT attention, `attn`, stands for `msa` on a model that has `msa` and no `attn`.
+    /// The plan for a model: every layer of a kind follows its component's row, kinds without one are computed. SmoothCache
+    /// calls the attention of DiT `attn`; on a model that has `msa` and no `attn` it means `msa`.
     ///
     /// # Errors
     /// [`PlanError::UnknownKind`] for a component that the model lacks.
@@ -123,7 +124,7 @@ impl SmoothCache {
         self.components.first().map_or(0, |(_, row)| row.len())
     }
 
-    /// The rows by component.
+    /// The rows `[steps]` by component, `true` = reuse.
     pub fn components(&self) -> &[(Kind, Vec<bool>)] {
         &self.components
     }

@@ -1,20 +1,20 @@
-//! Masks of steps as other tools write them: `1,0,0,1`, 1 = compute.
+//! Step masks as other tools write them: `1,0,0,1`, 1 = compute.
 
 use std::fmt;
 
 use crate::core::{CachePlan, PlanError, Provenance, Topology};
 
-/// Which steps are skipped whole; `true` = skipped, although the text says 1 for a computed step.
+/// A step gate in the text form `1,0,0,1`. The text has 1 for a computed step; [`StepMask::gate`] has `true` for a skipped one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepMask(Vec<bool>);
 
 impl StepMask {
-    /// The mask of a step gate, `true` = skipped.
+    /// The mask of a step gate `[steps]`, `true` = skipped.
     pub const fn new(gate: Vec<bool>) -> Self {
         Self(gate)
     }
 
-    /// Reads `1,0,0,1`, with or without square brackets; `what` names the file or flag in messages.
+    /// Reads `1,0,0,1`, with or without square brackets; `what` names the source in errors.
     ///
     /// # Errors
     /// [`PlanError::Format`] for an entry that is not 0 or 1, [`PlanError::TooFewSteps`] for an empty mask.
@@ -37,12 +37,12 @@ impl StepMask {
         inner.split(',').enumerate().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The step gate, `true` = skipped.
+    /// The step gate `[steps]`, `true` = skipped.
     pub fn gate(&self) -> &[bool] {
         &self.0
     }
 
-    /// The plan that skips these steps and reuses no module.
+    /// The plan for a model that skips these steps and reuses no module.
     pub fn plan(&self, topology: &Topology) -> CachePlan {
         let provenance = Provenance { method: "step-mask".into(), ..Provenance::default() };
         CachePlan::gate_only(topology, self.0.clone()).with_provenance(provenance)

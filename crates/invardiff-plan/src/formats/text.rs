@@ -1,17 +1,17 @@
-//! What our JSON files have in common: a format's name, its version, and errors that name the key.
+//! Reading JSON files: their format and version first, and errors that name the key.
 
 use serde::Deserialize;
 
 use crate::core::PlanError;
 
-/// What is looked at first, so that a later version is refused by its number and not by its keys.
+/// The keys that are read first, so that a later version is refused for its number and not for its keys.
 #[derive(Deserialize)]
 struct Header {
     format: Option<String>,
     version: Option<u64>,
 }
 
-/// Refuses text of another format or version; `what` names the file in messages.
+/// Checks format and version of a file; `what` names the file in errors.
 ///
 /// # Errors
 /// [`PlanError::Format`] naming file and key.
@@ -29,7 +29,7 @@ pub(crate) fn header(json: &str, what: &str, format: &str, known: u64) -> Result
     }
 }
 
-/// Reads JSON to its end.
+/// Reads a whole JSON text.
 ///
 /// # Errors
 /// [`PlanError::Format`] naming file and key.

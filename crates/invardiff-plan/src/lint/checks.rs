@@ -1,4 +1,4 @@
-//! The checks, one function a subject.
+//! The checks, one function per subject.
 
 use ndarray::Array2;
 
@@ -6,7 +6,7 @@ use crate::core::{CachePlan, GateSite, Kind, Site};
 use crate::formats::AuthorBook;
 use crate::lint::finding::{Finding, permille};
 
-/// The gate, and the plan as a whole.
+/// Findings about the step gate, and about the plan as a whole.
 pub(super) fn of_gate(plan: &CachePlan) -> Vec<Finding> {
     let gate = plan.gate();
     let mut findings = Vec::new();
@@ -34,7 +34,7 @@ fn gate_site(plan: &CachePlan) -> Site {
     }
 }
 
-/// The first of the longest runs of `true`: where it starts and how long it is.
+/// Start and length of the first of the longest runs of `true`.
 fn longest_run(gate: &[bool]) -> Option<(usize, usize)> {
     let mut longest = None;
     let mut length = 0;
@@ -63,7 +63,7 @@ fn guards(plan: &CachePlan) -> Finding {
     }
 }
 
-/// Everything about one kind.
+/// Findings about one kind.
 pub(super) fn of_kind(plan: &CachePlan, kind: Kind) -> Vec<Finding> {
     let (gate, array) = (plan.gate(), plan.of_kind(kind));
     let marked_steps = array.outer_iter().filter(|row| row.iter().any(|entry| *entry)).count();
@@ -99,7 +99,7 @@ fn count(array: &Array2<bool>) -> usize {
     array.iter().filter(|entry| **entry).count()
 }
 
-/// Reuse where the authors' guards forbid it.
+/// Findings about reuse where the authors' guards forbid it.
 fn guarded(kind: Kind, gate: &[bool], effective: &Array2<bool>) -> Vec<Finding> {
     let row = |step: usize| effective.row(step).iter().filter(|entry| **entry).count();
     let after: Vec<usize> =
@@ -116,7 +116,7 @@ fn guarded(kind: Kind, gate: &[bool], effective: &Array2<bool>) -> Vec<Finding> 
     findings
 }
 
-/// Layers that are never reused, reuse before compute, and the oldest reuse.
+/// Findings about layers: never reused, reused before they are computed, and the oldest reuse.
 fn of_layers(plan: &CachePlan, kind: Kind, effective: &Array2<bool>) -> Vec<Finding> {
     let mut layers: Vec<u32> =
         plan.sites().iter().filter(|site| site.kind == kind).map(|site| site.layer).collect();
@@ -153,13 +153,13 @@ fn of_layers(plan: &CachePlan, kind: Kind, effective: &Array2<bool>) -> Vec<Find
     findings
 }
 
-/// Rules without a kind.
+/// Findings about rules of kinds that the plan does not have.
 pub(super) fn of_rules(plan: &CachePlan) -> Vec<Finding> {
     let idle = |kind: &&Kind| !plan.sites().iter().any(|site| site.kind == **kind);
     plan.module_rules().keys().filter(idle).map(|kind| Finding::IdleRule { kind: *kind }).collect()
 }
 
-/// Streams of one site that disagree in steps that are not skipped.
+/// Findings about streams of one site that disagree in steps that are not skipped.
 pub(super) fn of_streams(book: &AuthorBook, one: Kind, other: Kind) -> Vec<Finding> {
     let (Some(first), Some(second)) = (book.stream(one), book.stream(other)) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! What is odd about a plan, and how bad it is.
+//! Findings about a plan, and their severity.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use serde::Serialize;
 
 use crate::core::{Kind, Site};
 
-/// How bad a [`Finding`] is.
+/// The severity of a [`Finding`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Worth knowing.
+    /// A remark.
     Note,
-    /// Probably not what was meant.
+    /// Probably a mistake.
     Warning,
     /// The plan cannot run.
     Error,
 }
 
-/// One thing that is odd about a plan. An entry is one site in one step; it is *marked* where the matrix says reuse, and
-/// *effective* where it is marked in a step that is not skipped.
+/// A finding about a plan. An entry is one site in one step; it is *marked* where the matrix has reuse, and *effective* where
+/// it is marked in a step that is not skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "finding", rename_all = "snake_case")]
 pub enum Finding {
@@ -28,7 +28,7 @@ pub enum Finding {
         /// The first difference.
         detail: String,
     },
-    /// A site is reused although nothing was computed before.
+    /// A site is reused before it is computed.
     ReuseBeforeCompute {
         /// The site.
         site: Site,
@@ -37,8 +37,8 @@ pub enum Finding {
         /// How many entries of the site do so.
         entries: usize,
     },
-    /// Modules are reused in a step that follows a skipped one: their features are older than the skip. The authors'
-    /// rule never does this.
+    /// Modules are reused in a step that follows a skipped one: their features are older than the skip. The authors' plans
+    /// never do this.
     ReuseAfterSkip {
         /// The kind.
         kind: Kind,
@@ -47,21 +47,21 @@ pub enum Finding {
         /// How many entries do so.
         entries: usize,
     },
-    /// The last step is skipped or reuses modules, so that nothing comes after to mend it.
+    /// The last step is skipped or reuses modules; no later step can correct the error.
     ReuseInLastStep {
         /// The kind, or the trunk where the step is skipped.
         kind: Kind,
         /// How many sites do so.
         entries: usize,
     },
-    /// Nothing is skipped and nothing reused.
+    /// The plan skips and reuses nothing.
     ComputesEverything,
-    /// No entry of the kind is marked.
+    /// No entry of a kind is marked.
     NeverFires {
         /// The kind.
         kind: Kind,
     },
-    /// The kind is marked, but only inside skipped steps: it acts as the step gate alone.
+    /// A kind is marked in skipped steps only, where marks have no effect.
     StepOnly {
         /// The kind.
         kind: Kind,
@@ -81,7 +81,7 @@ pub enum Finding {
         /// All entries.
         entries: usize,
     },
-    /// Fewer entries are effective than the quantile of the threshold asked for.
+    /// Fewer entries of a kind are effective than the quantile of its threshold asks for.
     QuantileUnspent {
         /// The kind.
         kind: Kind,
@@ -97,11 +97,11 @@ pub enum Finding {
         /// The layers.
         layers: Vec<u32>,
     },
-    /// How many steps are left for modules to be reused in.
+    /// The number of steps in which modules can be reused, after all guards.
     Guards {
         /// All steps.
         steps: usize,
-        /// Skipped steps, where modules are not asked.
+        /// Skipped steps.
         skipped: usize,
         /// Computed steps of the warm-up and the last step.
         ends: usize,
@@ -129,19 +129,19 @@ pub enum Finding {
         /// The kind.
         kind: Kind,
     },
-    /// Two streams of one site disagree: the site is computed, and the mark of the one stream has no effect.
+    /// Two streams of one site disagree: the site is computed, and the mark of one stream has no effect.
     StreamsDisagree {
         /// The stream that is marked.
         marked: Kind,
         /// The stream that is not.
         unmarked: Kind,
-        /// How many entries do so outside of skipped steps.
+        /// The number of such entries outside of skipped steps.
         entries: usize,
     },
 }
 
 impl Finding {
-    /// How bad it is.
+    /// The severity of the finding.
     pub const fn severity(&self) -> Severity {
         match self {
             Self::Sites { .. } | Self::ReuseBeforeCompute { .. } => Severity::Error,
@@ -162,7 +162,7 @@ impl Finding {
     }
 }
 
-/// Tenths of a percent as a percentage.
+/// Tenths of a percent as text, e.g. `12.5 %`.
 fn percent(permille: usize) -> String {
     format!("{}.{} %", permille / 10, permille % 10)
 }

@@ -1,8 +1,8 @@
-//! Plans that measure nothing: what any measured plan has to beat.
+//! Baseline plans without any measurement, which a measured plan has to beat.
 
 use crate::core::{CachePlan, PlanError, Site, SplitMix64, Topology};
 
-/// The gate that computes `computed` of `steps` steps, spread evenly; the first is always computed.
+/// The step gate `[steps]` (`true` = skipped) that computes `computed` evenly spread steps, the first one among them.
 ///
 /// # Errors
 /// [`PlanError::Range`] when `computed` is not in `1 ..= steps`.
@@ -21,13 +21,13 @@ pub fn uniform_gate(steps: usize, computed: usize) -> Result<Vec<bool>, PlanErro
     Ok(gate)
 }
 
-/// A plan with as many skipped steps and as many reused modules as `like`, at places drawn from `seed`. The first step is
-/// computed, and the step after a skip is computed whole, as in every published plan.
+/// A plan with as many skipped steps and as many reused modules as `like`, at random places drawn from `seed`. The first step
+/// and every step after a skipped one are computed whole, as in every published plan.
 ///
-/// Where the drawn gate leaves fewer places than `like` reuses modules, all of them are reused.
+/// Where the drawn gate leaves fewer places than `like` has reused modules, all places are reused.
 ///
 /// # Errors
-/// As [`CachePlan::new`]; it cannot happen for a plan that exists.
+/// As [`CachePlan::new`], for a topology that names a site twice.
 pub fn random_plan(topology: &Topology, like: &CachePlan, seed: u64) -> Result<CachePlan, PlanError> {
     let mut draw = SplitMix64::seeded(seed);
     let steps = like.steps();

@@ -1,11 +1,11 @@
-//! Block Caching's schedule (Wimbauer et al. 2024, arXiv 2312.03209): reuse a block until what it changed by has added up.
+//! Block Caching (Wimbauer et al. 2024, arXiv 2312.03209): a module is reused until its changes add up to a threshold.
 
 use ndarray::Array2;
 
 use crate::core::{CachePlan, Cost, Kind, PlanError, Provenance, Site, Topology};
 
-/// The relative change of every module from step to step, as a mean over runs:
-/// `||O[k] - O[k-1]||_1 / ||O[k]||_1` with `O` the output before the gate, over all streams of a site together.
+/// The relative change of every module from step to step, averaged over runs:
+/// `||O[k] - O[k-1]||_1 / ||O[k]||_1`, with `O` the module's output before its gate, over all streams of the site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangeTable {
     sites: Vec<Site>,
@@ -27,10 +27,10 @@ impl ChangeTable {
         Ok(Self { sites, sums, runs: 0 })
     }
 
-    /// Adds one run: `[steps, sites]`, the change that arrives at each step; the first row says nothing.
+    /// Adds one run. `changes` is `[steps, sites]`: the change from the step before. The first row is ignored.
     ///
     /// # Errors
-    /// [`PlanError::Shape`] for another shape, [`PlanError::Range`] for a change that is negative or no number.
+    /// [`PlanError::Shape`] for another shape, [`PlanError::Range`] for a negative or NaN change.
     pub fn add_run(&mut self, changes: &Array2<f64>) -> Result<(), PlanError> {
         if changes.dim() != self.sums.dim() {
             return Err(PlanError::Shape {
@@ -60,27 +60,27 @@ impl ChangeTable {
         self.sums.nrows()
     }
 
-    /// Module sites, in the order of the columns.
+    /// The module sites, in the order of the columns.
     pub fn sites(&self) -> &[Site] {
         &self.sites
     }
 
-    /// How many runs it is a mean of.
+    /// The number of runs so far.
     pub fn runs(&self) -> usize {
         self.runs
     }
 
-    /// The mean over runs, `[steps, sites]`; the first row is 0.
+    /// The mean changes over runs, `[steps, sites]`; the first row is 0.
     pub fn changes(&self) -> Array2<f64> {
         &self.sums / self.runs.max(1) as f64
     }
 
-    /// The schedule of a threshold: a module that was computed at step `a` is reused up to the last step `b` where its
-    /// changes at `a + 1 ..= b` add up to at most `delta`, and is computed at the next one. The first step is computed; no
-    /// step is skipped whole. `kinds` are the modules that may be reused, all where it is empty.
+    /// The plan for the threshold `delta`. A module computed at step `a` is reused up to the last step `b` where its changes
+    /// at `a + 1 ..= b` add up to at most `delta`, and computed at the next step. The first step is computed, and no step is
+    /// skipped whole. Only modules of `kinds` are reused, or all where `kinds` is empty.
     ///
     /// # Errors
-    /// [`PlanError::Range`] for a `delta` that is negative or no number, or a table without runs;
+    /// [`PlanError::Range`] for a negative or NaN `delta`, or a table without runs;
     /// [`PlanError::MissingKind`] for a kind without a site.
     pub fn plan(&self, delta: f64, kinds: &[Kind]) -> Result<CachePlan, PlanError> {
         self.check(delta, kinds)?;
@@ -107,11 +107,12 @@ impl ChangeTable {
         Ok(CachePlan::new(self.sites.clone(), vec![false; self.steps()], reuse)?.with_provenance(provenance))
     }
 
-    /// The smallest threshold whose plan costs at most `compute_fraction` of the full run, with its plan. Exact: a plan
-    /// changes only where the threshold passes a sum of consecutive changes, and a larger threshold never computes more.
+    /// The smallest threshold whose plan costs at most `compute_fraction` of the full run, and its plan. The result is exact:
+    /// a plan changes only where the threshold passes a sum of consecutive changes, and a larger threshold never computes
+    /// more.
     ///
     /// # Errors
-    /// [`PlanError::Range`] when even the largest threshold costs more, naming what it costs; otherwise as
+    /// [`PlanError::Range`] when even the largest threshold costs more, with its cost; otherwise as
     /// [`ChangeTable::plan`] and [`Cost::of`].
     pub fn plan_at(
         &self,
@@ -146,7 +147,7 @@ impl ChangeTable {
         Ok((thresholds[low], self.plan(thresholds[low], kinds)?))
     }
 
-    /// 0 and every sum of consecutive changes of one module, rising.
+    /// 0 and every sum of consecutive changes of one module, in increasing order.
     fn thresholds(&self, kinds: &[Kind]) -> Vec<f64> {
         let changes = self.changes();
         let mut sums = vec![0.0];

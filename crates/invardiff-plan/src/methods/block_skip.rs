@@ -1,4 +1,4 @@
-//! Rules that decide while a trajectory runs, as data: no tensor is needed to say when blocks are skipped.
+//! TeaCache, First-Block Cache, DBCache and MagCache as one kind of rule: it decides at every step whether blocks are skipped.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,32 +7,36 @@ use crate::methods::first_blocks::{self, FirstBlocks};
 use crate::methods::magcache::MagCache;
 use crate::methods::teacache::{self, TeaCache};
 
-/// A published rule that decides at every step of one trajectory whether blocks are skipped. What stands in for skipped
-/// blocks is what they added to the hidden state when they were computed last.
+/// A published rule that decides at every step of a trajectory whether blocks are skipped. In place of skipped blocks, the
+/// hidden state takes what they added to it when they were computed last.
+///
+/// The rule is data: it decides from one measured number per step and needs no tensor. The runtime measures that number and
+/// skips the blocks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
 pub enum SkipRule {
-    /// All blocks, by the change of the first block's modulated input.
+    /// Skips all blocks, by the change of the first block's modulated input.
     TeaCache(TeaCache),
-    /// All blocks but the first (and last) ones, by the change of what the first ones add: First-Block Cache and `DBCache`.
+    /// Skips all blocks but the first (and last) ones, by the change of what the first ones add: First-Block Cache and
+    /// `DBCache`.
     FirstBlocks(FirstBlocks),
-    /// All blocks, at steps that are known beforehand from measured magnitudes.
+    /// Skips all blocks, at steps that follow from magnitudes measured beforehand.
     MagCache(MagCache),
 }
 
-/// What is measured on the hidden state before a rule decides.
+/// The value whose change is measured before a rule decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// Nothing.
+    /// Nothing is measured.
     Nothing,
-    /// The modulated input of the first block, against that of the step before.
+    /// The modulated input of the first block, compared with that of the step before.
     ModulatedInput,
-    /// What the first blocks add, against what they added at the last step whose other blocks were computed.
+    /// What the first blocks add to the hidden state, compared with the last step at which the other blocks were computed.
     FirstBlocks,
 }
 
 impl SkipRule {
-    /// The rule's short name.
+    /// The rule's short name: `teacache`, `first-block`, `dbcache` or `magcache`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::TeaCache(_) => "teacache",
@@ -42,7 +46,7 @@ impl SkipRule {
         }
     }
 
-    /// What is measured.
+    /// The value that the rule measures.
     pub const fn probe(&self) -> Probe {
         match self {
             Self::TeaCache(_) => Probe::ModulatedInput,
@@ -51,7 +55,7 @@ impl SkipRule {
         }
     }
 
-    /// How many blocks at the start and at the end are always computed.
+    /// The numbers of blocks at the start and at the end that are always computed.
     pub const fn computed_blocks(&self) -> [usize; 2] {
         match self {
             Self::TeaCache(_) | Self::MagCache(_) => [0, 0],
@@ -59,10 +63,10 @@ impl SkipRule {
         }
     }
 
-    /// The decisions of one trajectory of `steps` steps.
+    /// Starts the decisions of one trajectory of `steps` steps.
     ///
     /// # Errors
-    /// [`PlanError::Range`] naming the setting that is out of range, [`PlanError::TooFewSteps`] without steps.
+    /// [`PlanError::Range`] naming a setting that is out of range, [`PlanError::TooFewSteps`] without steps.
     pub fn decide(&self, steps: usize) -> Result<SkipDecider, PlanError> {
         if steps == 0 {
             return Err(PlanError::TooFewSteps { steps, needed: 1 });
@@ -76,7 +80,7 @@ impl SkipRule {
     }
 }
 
-/// The decisions of one trajectory, one a step in order.
+/// The decisions of a [`SkipRule`] along one trajectory, step by step in order.
 #[derive(Clone, Debug)]
 pub struct SkipDecider {
     probe: Probe,
@@ -85,7 +89,7 @@ pub struct SkipDecider {
     running: Running,
 }
 
-/// A rule with what it remembers.
+/// A rule with its state.
 #[derive(Clone, Debug)]
 enum Running {
     TeaCache(TeaCache, teacache::Accumulated),
@@ -94,17 +98,17 @@ enum Running {
 }
 
 impl SkipDecider {
-    /// What is measured.
+    /// The value that the rule measures.
     pub fn probe(&self) -> Probe {
         self.probe
     }
 
-    /// How many blocks at the start and at the end are always computed.
+    /// The numbers of blocks at the start and at the end that are always computed.
     pub fn computed_blocks(&self) -> [usize; 2] {
         self.computed_blocks
     }
 
-    /// Whether the decision at `step` depends on the measured change. Where it does not, nothing need be read from the
+    /// Whether the decision at `step` depends on the measured change. Where it does not, the change need not be read from the
     /// device.
     pub fn asks(&self, step: usize) -> bool {
         match &self.running {
@@ -114,9 +118,9 @@ impl SkipDecider {
         }
     }
 
-    /// Whether the blocks of `step` are skipped, from the measured relative change (`None` where there is nothing to compare
-    /// with yet, and where [`SkipDecider::asks`] says no). The first step is never skipped, and a change that is not a number
-    /// skips nothing.
+    /// Decides whether the blocks of `step` are skipped. `change` is the measured relative change; `None` where there is
+    /// nothing to compare with yet, or [`SkipDecider::asks`] returned `false`. The first step is never skipped, and a NaN
+    /// change never skips.
     pub fn skip(&mut self, step: usize, change: Option<f64>) -> bool {
         let at_an_end = self.at_an_end(step);
         match &mut self.running {
@@ -131,7 +135,7 @@ impl SkipDecider {
     }
 }
 
-/// The decisions for a list of changes, one a step; the first has none.
+/// The decisions for a list of changes, one per step; that of the first step is ignored.
 #[cfg(test)]
 pub(super) fn drawn(rule: &SkipRule, changes: &[f64]) -> String {
     let mut decider = rule.decide(changes.len()).unwrap();

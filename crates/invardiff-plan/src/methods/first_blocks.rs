@@ -1,35 +1,35 @@
-//! First-Block Cache and `DBCache`.
+//! First-Block Cache (`ParaAttention`) and `DBCache` (cache-dit).
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::PlanError;
 use crate::methods::threshold::check_threshold;
 
-/// Computes the first blocks, and skips those behind them while what the first ones add differs little from what they added
-/// at the last computed step. The last blocks are computed on what stands in.
+/// Computes the first blocks and skips the following ones while what the first blocks add changes little since the last
+/// computed step. The last blocks are computed, on the hidden state that replaces the skipped blocks' output.
 ///
 /// With one first and no last block this is the First-Block Cache of `ParaAttention` (thresholds 0.06 to 0.12 published for
-/// FLUX.1-dev, diffusers' default 0.05); with others, `DBCache` of cache-dit (`Fn` and `Bn`; their default is 8 first blocks, 8
-/// steps of warm-up and 0.08). Deviations: a change equal to the threshold skips (in cache-dit it does not); cache-dit's caps on
-/// the accumulated change and its periodic warm-up are not here; its hybrid with `TaylorSeer` is not either.
+/// FLUX.1-dev, diffusers' default 0.05). With other numbers it is `DBCache` of cache-dit (`Fn` and `Bn`; default: 8 first blocks,
+/// 8 steps of warm-up, threshold 0.08). Deviations: a change equal to the threshold skips (in cache-dit it does not);
+/// cache-dit's limit on the accumulated change, its periodic warm-up and its hybrid with `TaylorSeer` are left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FirstBlocks {
-    /// Blocks at the start that are always computed, at least 1 (`Fn`).
+    /// The number of blocks at the start that are always computed, at least 1 (`Fn`).
     pub first: usize,
-    /// Blocks at the end that are always computed (`Bn`).
+    /// The number of blocks at the end that are always computed (`Bn`).
     pub last: usize,
-    /// The largest relative change that skips.
+    /// The largest relative change at which blocks are skipped.
     pub threshold: f64,
-    /// Steps at the start that are computed.
+    /// The number of steps at the start that are always computed.
     pub warm_up: usize,
-    /// The longest run of skipped steps; `None` for no limit.
+    /// The most skipped steps in a row; `None` for no limit.
     pub longest_run: Option<usize>,
-    /// The most skipped steps of a trajectory; `None` for no limit.
+    /// The most skipped steps in a trajectory; `None` for no limit.
     pub most: Option<usize>,
 }
 
-/// Skipped steps: since the last computed one, and all.
+/// The numbers of skipped steps: since the last computed one, and in all.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Skips {
     run: usize,
@@ -37,12 +37,12 @@ pub(super) struct Skips {
 }
 
 impl FirstBlocks {
-    /// First-Block Cache with a threshold.
+    /// First-Block Cache with this threshold.
     pub const fn first_block(threshold: f64) -> Self {
         Self { first: 1, last: 0, threshold, warm_up: 1, longest_run: None, most: None }
     }
 
-    /// `DBCache` as cache-dit sets it up.
+    /// `DBCache` with the defaults of cache-dit.
     pub const fn dbcache() -> Self {
         Self { first: 8, last: 0, threshold: 0.08, warm_up: 8, longest_run: None, most: None }
     }

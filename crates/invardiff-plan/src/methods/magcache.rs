@@ -10,42 +10,40 @@ use crate::methods::threshold::check_threshold;
 
 pub use magnitudes::{Interpolation, Magnitudes};
 
-/// Skips all blocks while the error foretold by measured magnitude ratios stays small. The rule looks at no feature while it
-/// runs: its steps follow from the ratios alone ([`MagCache::gate`]).
+/// Skips all blocks while the error predicted from measured magnitude ratios stays small. Nothing is measured while it runs:
+/// the skipped steps follow from the ratios ([`MagCache::gate`]).
 ///
-/// Settings of the authors for FLUX.1-dev: threshold 0.24, runs of at most 5, the first 0.1 computed; diffusers' defaults:
-/// 0.06, 3, 0.2. Their code for FLUX also computes one step out of 28 (the eleventh) whatever the rule says, which is not done
-/// here.
+/// The authors' settings for FLUX.1-dev are a threshold of 0.24, at most 5 skipped steps in a row, and a retention of 0.1;
+/// the defaults of diffusers are 0.06, 3 and 0.2. The authors' code for FLUX also computes the eleventh of 28 steps whatever
+/// the rule says; that is left out here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MagCache {
-    /// The measured ratios, of any number of steps.
+    /// The measured ratios, for any number of steps.
     pub magnitudes: Magnitudes,
-    /// How they are read for another number of steps.
+    /// How ratios are read for another number of steps.
     pub interpolation: Interpolation,
-    /// The largest accumulated error that skips.
+    /// The largest accumulated error at which blocks are skipped.
     pub threshold: f64,
-    /// The longest run of skipped steps.
+    /// The most skipped steps in a row.
     pub longest_run: usize,
-    /// The share of the steps at the start that is computed, in `[0, 1]`.
+    /// The share of steps at the start that are always computed, in `[0, 1]`.
     pub retention: f64,
 }
 
 impl MagCache {
-    /// The authors' settings for FLUX.1-dev with measured ratios.
+    /// The authors' settings for FLUX.1-dev with these ratios.
     pub const fn authors(magnitudes: Magnitudes) -> Self {
         let interpolation = Interpolation::Nearest;
         Self { magnitudes, interpolation, threshold: 0.24, longest_run: 5, retention: 0.1 }
     }
 
-    /// The steps that are skipped (`true`), for `steps` steps. From step `floor(retention * steps + 0.5)` on, the ratio since
-    /// the last computed step is the product of the measured ones; `|1 - ratio|` is summed over the steps; a step is skipped
-    /// while that sum is at most the threshold and the run no longer than allowed.
-    ///
-    /// The first step is computed even with a retention of 0.
+    /// The step gate `[steps]`, `true` = skipped. From step `floor(retention * steps + 0.5)` on, but not before step 1, the
+    /// ratio since the last computed step is the product of the measured ones, and `|1 - ratio|` is summed over the steps
+    /// since then. A step is skipped while the sum is at most the threshold and not too many steps in a row are skipped.
     ///
     /// # Errors
-    /// [`PlanError::Range`] naming the setting that is out of range.
+    /// [`PlanError::Range`] naming a setting that is out of range.
     pub fn gate(&self, steps: usize) -> Result<Vec<bool>, PlanError> {
         check_threshold("MagCache", self.threshold)?;
         self.magnitudes.check()?;

@@ -1,4 +1,5 @@
-//! Routers of Learning-to-Cache (Ma et al. 2024, arXiv 2406.01733): learned scores, and the plan that a threshold makes of them.
+//! Learning-to-Cache (Ma et al. 2024, arXiv 2406.01733): trained routers, the plan that a threshold makes of them, and plans over
+//! pairs of steps.
 
 mod pairs;
 
@@ -10,13 +11,13 @@ use crate::core::{CachePlan, PlanError, Provenance, Site, Topology};
 
 pub use pairs::{PairedStep, pairs_of, random_pairs, uniform_pairs};
 
-/// One router a pair of steps: a logit for every module site. `sigmoid(logit)` is the weight of the fresh value while a
-/// router is trained; afterwards a module is computed where it is above a threshold, and reused elsewhere.
+/// One router per pair of steps, with a logit for every module site. While a router is trained, `sigmoid(logit)` is the weight
+/// of the fresh value; afterwards a module is computed where it is above a threshold, and reused elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Routers {
     sites: Vec<Site>,
     logits: Array2<f32>,
-    /// Where the routers come from; the plans that they make carry it on.
+    /// Where the routers come from; their plans take it over.
     pub provenance: Provenance,
 }
 
@@ -24,8 +25,8 @@ impl Routers {
     /// Routers from their logits, `[pairs, sites]`, rows in sampling order, columns in the order of `sites`.
     ///
     /// # Errors
-    /// [`PlanError::TooFewSteps`] without a pair; [`PlanError::Shape`] when the logits are not one a site;
-    /// [`PlanError::Range`] for a logit that is no number; [`PlanError::Sites`] when a site is named twice.
+    /// [`PlanError::TooFewSteps`] without a pair; [`PlanError::Shape`] when logits and sites differ in number;
+    /// [`PlanError::Range`] for an infinite or NaN logit; [`PlanError::Sites`] when a site is named twice.
     pub fn new(sites: Vec<Site>, logits: Array2<f32>) -> Result<Self, PlanError> {
         if logits.nrows() == 0 {
             return Err(PlanError::TooFewSteps { steps: 0, needed: 2 });
@@ -49,13 +50,13 @@ impl Routers {
         Ok(routers)
     }
 
-    /// The routers of a published checkpoint (horseee/learning-to-cache): `probs[i]` holds the logits of solver index `i`,
-    /// which counts down over the steps; attention and feed-forward of every block in turn, as the sites of a DiT's topology
-    /// stand. Odd indices compute everything, so what stands there is not looked at.
+    /// The routers of a published checkpoint (horseee/learning-to-cache). `probs[i]` is `[sites]`: the logits of solver index
+    /// `i`, which counts down over the steps, for attention and feed-forward of every block in turn (the order of a DiT's
+    /// topology). Odd indices compute everything and are ignored.
     ///
     /// # Errors
-    /// [`PlanError::Range`] for a number of steps that is odd or 0; [`PlanError::Format`] when an even index below it has no
-    /// router; [`PlanError::Shape`] when one has another length than the model has sites; otherwise as [`Routers::new`].
+    /// [`PlanError::Range`] for a number of steps that is odd or 0; [`PlanError::Format`] when an even index has no router;
+    /// [`PlanError::Shape`] when a router's length is not the number of sites; otherwise as [`Routers::new`].
     pub fn from_published(
         topology: &Topology,
         steps: usize,
@@ -87,7 +88,7 @@ impl Routers {
     /// The same routers with the logits of one row replaced by `logit(column)`.
     ///
     /// # Errors
-    /// [`PlanError::Range`] for a logit that is no number.
+    /// [`PlanError::Range`] for an infinite or NaN logit.
     pub fn with_row(mut self, row: usize, logit: impl Fn(usize) -> f32) -> Result<Self, PlanError> {
         for (column, value) in self.logits.row_mut(row).iter_mut().enumerate() {
             *value = logit(column);
@@ -96,7 +97,7 @@ impl Routers {
         Ok(Self::new(self.sites, self.logits)?.with_provenance(provenance))
     }
 
-    /// The same routers with their provenance replaced.
+    /// The same routers with this provenance.
     pub fn with_provenance(mut self, provenance: Provenance) -> Self {
         self.provenance = provenance;
         self
@@ -112,7 +113,7 @@ impl Routers {
         &self.logits
     }
 
-    /// Number of steps: two a router.
+    /// Number of steps: two per router.
     pub fn steps(&self) -> usize {
         2 * self.logits.nrows()
     }
@@ -122,16 +123,16 @@ impl Routers {
         self.logits.mapv(sigmoid)
     }
 
-    /// How many modules are computed in routed steps.
+    /// The number of modules that are computed in routed steps, at this threshold.
     pub fn computed(&self, threshold: f32) -> usize {
         self.logits.iter().filter(|logit| sigmoid(**logit) > threshold).count()
     }
 
-    /// The plan: in every second step, a module is computed where its weight is above `threshold` and reused from the step
-    /// before elsewhere. No step is skipped whole.
+    /// The plan for a threshold: in every second step, a module is computed where its weight is above `threshold`, and reused
+    /// from the step before elsewhere. No step is skipped whole.
     ///
     /// # Errors
-    /// [`PlanError::Range`] for a threshold that is no number.
+    /// [`PlanError::Range`] for a NaN threshold.
     pub fn plan(&self, threshold: f32) -> Result<CachePlan, PlanError> {
         if threshold.is_nan() {
             return Err(PlanError::Range {

@@ -1,4 +1,4 @@
-//! SmoothCache's errors and its greedy planner.
+//! SmoothCache (arXiv 2411.10510): the errors that it measures, and its greedy planner.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 use crate::core::{Kind, PlanError};
 use crate::formats::{Measurement, SmoothCache, finite};
 
-/// What SmoothCache (arXiv 2411.10510) measures: for every component, the relative L1 error of standing in for a later step
-/// with an earlier one, `|O[i] - O[i+j]|_1 / |O[i+j]|_1` for `j = 1, 2, ..`, averaged over layers and runs.
+/// The measurement of SmoothCache: per component, the relative L1 error `|O[i] - O[i+j]|_1 / |O[i+j]|_1` of reusing the output
+/// of step `i` at step `i + j`, for `j = 1, 2, ..`, averaged over layers and runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComponentErrors {
     /// Number of steps.
     pub steps: usize,
-    /// Per component and distance `j` (from 1 on): the error at every step `i` with `i + j < steps`.
+    /// Per component, then per distance `j` from 1 on: the errors of all steps `i` with `i + j < steps`.
     pub components: BTreeMap<Kind, Vec<Vec<f64>>>,
 }
 
 impl ComponentErrors {
-    /// The authors' farthest distance in steps.
+    /// The largest distance `j` that the authors measure, in steps.
     pub const LOOKAHEAD: usize = 3;
 
-    /// The authors' greedy schedule for a threshold `alpha`: from the first step on, a component is computed and then reused
-    /// for the longest distance whose error is at most `alpha`; where there is none, the next step is computed. The first and
-    /// the last step are always computed.
+    /// The authors' greedy schedule for the threshold `alpha`: from the first step on, a component is computed, then reused up
+    /// to the largest distance whose error is at most `alpha`, then computed again. The first and the last step are always
+    /// computed.
     ///
     /// Published thresholds: 0.08 and 0.18 for 50 steps of DDIM, 0.35 for 30 steps.
     pub fn schedule(&self, alpha: f64) -> SmoothCache {

@@ -1,27 +1,27 @@
-//! TaylorSeer (arXiv 2503.06923): features forecast by a Taylor series instead of held.
+//! TaylorSeer (arXiv 2503.06923): features are extrapolated by a Taylor series instead of held.
 
 use crate::core::{CachePlan, PlanError, ReuseRule, Topology};
 use crate::methods::fora::every_module;
 
-/// The static plan of TaylorSeer: every module computed at the first steps and at one step of each interval, forecast at the
-/// others from the differences of its last computed values.
+/// The settings of TaylorSeer. Its plan computes every module at the first steps and then at one step per interval, and
+/// extrapolates it at the others from its last computed values.
 ///
-/// The forecast is the plan's reuse rule, [`ReuseRule::Taylor`], on the axis of step numbers; of order 1 it equals
-/// [`ReuseRule::Extrapolate`], and an order of 0 is [`ReuseRule::Hold`]. Deviations from the authors' code: a higher order is
-/// used as soon as enough steps were computed (theirs ignores those before the last two of [`TaylorSeer::first`]), and
-/// values are kept in the model's own type (theirs keeps differences in it, which rounds them once more).
+/// The extrapolation is the plan's reuse rule [`ReuseRule::Taylor`] on the axis of step numbers. Order 1 equals
+/// [`ReuseRule::Extrapolate`], order 0 is [`ReuseRule::Hold`]. Deviations from the authors' code: a higher order is used as
+/// soon as enough steps were computed (theirs ignores those before the last two of [`TaylorSeer::first`]), and values are
+/// kept in the model's type (theirs keeps differences, which are rounded once more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaylorSeer {
     /// Steps from one computed step to the next.
     pub interval: usize,
-    /// Order of the series, at most 4.
+    /// Order of the series, 0 to 4.
     pub order: u8,
-    /// Steps at the start that are all computed.
+    /// The number of steps at the start that are all computed, at least 1.
     pub first: usize,
 }
 
 impl Default for TaylorSeer {
-    /// The authors' DiT setting: interval 4, order 4, two first steps.
+    /// The authors' setting for DiT: interval 4, order 4, two first steps.
     fn default() -> Self {
         Self { interval: 4, order: 4, first: 2 }
     }

@@ -9,21 +9,22 @@ use crate::methods::threshold::check_threshold;
 
 pub use fit::{Polynomial, TeaCacheFit};
 
-/// Skips all blocks while a polynomial of the modulated input's relative change, summed since the last computed step, stays
-/// below a threshold. The first and the last step are computed.
+/// Skips all blocks while the estimated change of the output, summed since the last computed step, stays below a threshold. The
+/// estimate is a polynomial in the relative change of the first block's modulated input. The first and the last step are
+/// computed.
 ///
-/// The polynomial is fitted to a model ([`TeaCacheFit`]); the published one is for FLUX.1-dev. Published thresholds
-/// there: 0.25, 0.4, 0.6, 0.8.
+/// The polynomial is fitted to a model ([`TeaCacheFit`]); the published one is for FLUX.1-dev, with thresholds of 0.25, 0.4,
+/// 0.6 and 0.8.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeaCache {
-    /// From the input's change to the output's, highest power first.
+    /// The polynomial from the input's change to the output's.
     pub coefficients: Polynomial,
-    /// The sum at which a step is computed.
+    /// A step is computed where the sum reaches this value.
     pub threshold: f64,
 }
 
-/// The polynomial's values since the last computed step, summed.
+/// The sum of the polynomial's values since the last computed step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Accumulated(f64);
 

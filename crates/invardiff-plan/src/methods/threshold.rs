@@ -1,8 +1,8 @@
-//! Thresholds of rules that decide while a trajectory runs.
+//! Thresholds of skip rules.
 
 use crate::core::PlanError;
 
-/// Refuses a threshold that is negative or not a number.
+/// Checks that a threshold is neither negative nor NaN.
 pub(super) fn check_threshold(what: &str, threshold: f64) -> Result<(), PlanError> {
     if threshold >= 0.0 {
         return Ok(());

@@ -1,4 +1,4 @@
-//! DiT (Peebles and Xie, arXiv 2212.09748): sizes of table 1, cost by module.
+//! DiT (Peebles and Xie, arXiv 2212.09748): the sizes of its table 1, and the FLOPs of its modules.
 
 use crate::core::{Kind, Site, SiteSpec, StreamSpec, Topology};
 use crate::shapes::flops::{SINUSOID, attention, embedding, linear};
@@ -6,13 +6,13 @@ use crate::shapes::flops::{SINUSOID, attention, embedding, linear};
 /// The sizes of the DiT paper, table 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DitSize {
-    /// 12 blocks, 384 wide.
+    /// 12 blocks, 384 channels.
     S,
-    /// 12 blocks, 768 wide.
+    /// 12 blocks, 768 channels.
     B,
-    /// 24 blocks, 1024 wide.
+    /// 24 blocks, 1024 channels.
     L,
-    /// 28 blocks, 1152 wide.
+    /// 28 blocks, 1152 channels.
     XL,
 }
 
@@ -39,7 +39,7 @@ impl DitSize {
         }
     }
 
-    /// Attention heads.
+    /// Number of attention heads.
     pub const fn heads(self) -> usize {
         match self {
             Self::S => 6,
@@ -59,28 +59,28 @@ impl DitSize {
     }
 }
 
-/// What the cost of a DiT depends on.
+/// The shape of a DiT: all that its FLOPs depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DitShape {
     /// Number of blocks.
     pub depth: usize,
     /// Channels of the hidden state.
     pub hidden: usize,
-    /// Width of the feed-forward's middle, in units of `hidden`.
+    /// Channels of the feed-forward's hidden layer, divided by `hidden`.
     pub mlp_ratio: f64,
-    /// Tokens of one picture.
+    /// Tokens per image.
     pub tokens: usize,
     /// Side of a patch in latent pixels.
     pub patch: usize,
     /// Channels of the latent.
     pub in_channels: usize,
-    /// Channels of the prediction: twice `in_channels` where sigma is learned.
+    /// Channels of the prediction: twice `in_channels` for models that predict a variance.
     pub out_channels: usize,
 }
 
 impl DitShape {
-    /// A model of the paper: `size` with patches of `patch` latent pixels for pictures of `pixels` a side (latents are
-    /// 8 times smaller and have 4 channels; sigma is learned).
+    /// A model of the paper for images of `pixels` x `pixels`, with patches of `patch` x `patch` latent pixels. Latents are 8
+    /// times smaller than images and have 4 channels; the variance is predicted.
     pub const fn of_size(size: DitSize, patch: usize, pixels: usize) -> Self {
         let side = pixels / 8 / patch;
         Self {
@@ -94,7 +94,7 @@ impl DitShape {
         }
     }
 
-    /// Sites, sizes and FLOPs of one picture without guidance; [`Topology::batched`] makes the guided one of it.
+    /// The topology without guidance; [`Topology::batched`] makes the guided one from it.
     pub fn topology(&self, model: impl Into<String>) -> Topology {
         let Self { depth, hidden, mlp_ratio, tokens, patch, in_channels, out_channels } = *self;
         let middle = (hidden as f64 * mlp_ratio) as usize;

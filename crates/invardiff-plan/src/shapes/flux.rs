@@ -1,20 +1,20 @@
-//! FLUX.1 (Black Forest Labs): double-stream blocks, then single-stream blocks; cost by module.
+//! FLUX.1 (Black Forest Labs): double-stream blocks, then single-stream blocks, and the FLOPs of their modules.
 
 use crate::core::{Kind, Site, SiteSpec, StreamSpec, Topology};
 use crate::shapes::flops::{SINUSOID, attention, embedding, linear};
 
-/// What is cached in a single-stream block, whose output is `proj_out(cat(attention, mlp))`.
+/// Which values are cached in a single-stream block, whose output is `proj_out(cat(attention, mlp))`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SingleFeature {
-    /// The two inputs of the projection (the authors' arrangement): the projection always runs, and the feed-forward's
-    /// feature is as wide as its middle.
+    /// The two inputs of the projection, as the authors do. The projection always runs, and the feature of the feed-forward
+    /// has the channels of its hidden layer.
     #[default]
     BeforeProjection,
-    /// The two summands of the projection, each `hidden` wide: a reuse saves its share of the projection as well.
+    /// The two summands of the projection, of `hidden` channels each. A reuse saves its share of the projection as well.
     Projected,
 }
 
-/// What the cost of a FLUX transformer depends on.
+/// The shape of a FLUX transformer: all that its FLOPs depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FluxShape {
     /// Number of double-stream blocks.
@@ -23,26 +23,26 @@ pub struct FluxShape {
     pub single: usize,
     /// Channels of the hidden state.
     pub hidden: usize,
-    /// Width of a feed-forward's middle, in units of `hidden`.
+    /// Channels of a feed-forward's hidden layer, divided by `hidden`.
     pub mlp_ratio: f64,
-    /// Packed latent tokens of one picture.
+    /// Packed latent tokens per image.
     pub img_tokens: usize,
-    /// Tokens of the prompt.
+    /// Tokens per prompt.
     pub txt_tokens: usize,
     /// Channels of a packed latent token.
     pub in_channels: usize,
-    /// Channels of a prompt token (T5).
+    /// Channels of a prompt token (T5 embedding).
     pub context_dim: usize,
-    /// Channels of the pooled prompt (CLIP).
+    /// Channels of the pooled prompt (CLIP embedding).
     pub pooled_dim: usize,
     /// Whether the model embeds a guidance scale (dev does, schnell does not).
     pub guidance_embed: bool,
-    /// What is cached in a single-stream block.
+    /// Which values are cached in single-stream blocks.
     pub single_feature: SingleFeature,
 }
 
 impl FluxShape {
-    /// FLUX.1-dev for pictures of `pixels` a side and 512 prompt tokens.
+    /// FLUX.1-dev for images of `pixels` x `pixels` and 512 prompt tokens.
     pub const fn dev(pixels: usize) -> Self {
         let side = pixels / 16;
         Self {
@@ -60,13 +60,13 @@ impl FluxShape {
         }
     }
 
-    /// The same shape with another feature cached in its single-stream blocks.
+    /// The same shape with other values cached in its single-stream blocks.
     pub const fn with_single_feature(mut self, feature: SingleFeature) -> Self {
         self.single_feature = feature;
         self
     }
 
-    /// Sites in order of execution, sizes and FLOPs of one picture.
+    /// The topology of one forward.
     pub fn topology(&self, model: impl Into<String>) -> Topology {
         let double = (0..self.double as u32).flat_map(|layer| self.double_block(layer));
         let single = (0..self.single as u32).flat_map(|layer| self.single_block(layer));
@@ -134,7 +134,7 @@ impl FluxShape {
         ]
     }
 
-    /// Modulations, the two input embeddings and, where it always runs, the single-stream projection.
+    /// FLOPs of modulations, the two input embeddings and, where it always runs, the single-stream projection.
     fn trunk_flops(&self) -> f64 {
         let hidden = self.hidden;
         let modulation = (12 * self.double + 3 * self.single) as f64 * linear(1, hidden, hidden);
@@ -147,7 +147,7 @@ impl FluxShape {
         modulation + inputs + self.single as f64 * projection
     }
 
-    /// Embeddings of time, guidance and pooled prompt, and the output layer.
+    /// FLOPs of the embeddings of time, guidance and pooled prompt, and of the output layer.
     fn head_flops(&self) -> f64 {
         let hidden = self.hidden;
         let times = if self.guidance_embed { 2.0 } else { 1.0 };

@@ -1,4 +1,4 @@
-//! Topologies by name, for commands that are given a plan and no model.
+//! The topologies of published models, by name.
 
 use crate::core::{PlanError, Site, Topology};
 use crate::shapes::dit::{DitShape, DitSize};
@@ -10,13 +10,13 @@ const FLUX: &str = "flux1-dev-1024";
 const FLUX_PROJECTED: &str = "flux1-dev-1024-projected";
 
 impl Topology {
-    /// The topology of a published model, for one picture without guidance.
+    /// The topology of a published model, without guidance.
     ///
     /// Known are `dit-{xl,l,b,s}-{2,4,8}-{256,512}`, `flux1-dev-1024` (single-stream features before the projection, as
     /// the authors cache them) and `flux1-dev-1024-projected` ([`SingleFeature::Projected`]).
     ///
     /// # Errors
-    /// [`PlanError::Range`] with the known names.
+    /// [`PlanError::Range`] listing the known names.
     pub fn named(name: &str) -> Result<Self, PlanError> {
         known()
             .into_iter()
@@ -34,7 +34,7 @@ impl Topology {
         known().into_iter().map(|(name, _)| name).collect()
     }
 
-    /// The known models that have exactly these sites: what a plan without a model may have been made for.
+    /// The known models with exactly these sites, in any order: those that a plan may have been made for.
     pub fn named_with_sites(sites: &[Site]) -> Vec<Self> {
         let mut wanted = sites.to_vec();
         wanted.sort_unstable();

@@ -1,4 +1,4 @@
-//! What one calibration run measures: distances between the features of different steps.
+//! The distances between features of different steps that one calibration run measures.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use ndarray::Array2;
 
 use crate::core::{Kind, PlanError, Topology};
 
-/// Two steps of one stream, `from < to`, whose distance is asked for.
+/// Two steps of one stream, `from < to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StepPair {
     /// The stream's index in [`DistanceTable::streams`].
     pub stream: usize,
-    /// The earlier step, in sampling order.
+    /// The earlier step (sampling order).
     pub from: usize,
     /// The later step.
     pub to: usize,
@@ -19,11 +19,12 @@ pub struct StepPair {
 
 /// The distances `D(F_from, F_to)` of one calibration run, for every stream of every layer and for the trunk.
 ///
-/// A stream is one tensor at a module site: a name and a layer. Index [`DistanceTable::TRUNK`] is always the trunk's, the
-/// streams given to the constructor follow from 1 on. Both phases read this one table: the second phase compares other
-/// pairs of steps of the same trajectory, so a run that keeps its features for a *window* of steps need not be repeated.
-/// Pairs farther apart than the window may be recorded too, one by one: a second pass over the trajectory records only
-/// those that [`missing_pairs`](crate::two_phase::missing_pairs) names.
+/// A stream is one tensor at a module site, identified by a name and a layer. Streams have an index:
+/// [`DistanceTable::TRUNK`] for the trunk, then those given to the constructor, from 1 on.
+///
+/// Both phases read this table. The second phase compares other pairs of steps of the same trajectory, so one run is enough
+/// when it compares every step with a *window* of later steps. Pairs farther apart than the window are stored one by one; a
+/// second pass over the trajectory need only record those that [`missing_pairs`](crate::two_phase::missing_pairs) lists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DistanceTable {
     steps: usize,
@@ -38,8 +39,8 @@ impl DistanceTable {
     /// The index of the trunk.
     pub const TRUNK: usize = 0;
 
-    /// An empty table for `steps` steps that has room for all pairs up to `window` steps apart. `streams` lists the
-    /// modules' tensors as (stream, layer), without the trunk; the layers of a stream count from 0.
+    /// An empty table for `steps` steps and all pairs up to `window` steps apart. `streams` lists the modules' tensors as
+    /// (stream, layer) without the trunk; the layers of each stream start at 0.
     ///
     /// # Errors
     /// [`PlanError::TooFewSteps`] for fewer than 3 steps, [`PlanError::Range`] for a window of 0, [`PlanError::Sites`] when
@@ -79,32 +80,33 @@ impl DistanceTable {
         self.steps
     }
 
-    /// The largest distance between two steps that every stream has room for.
+    /// The largest gap, in steps, for which every pair has a place.
     pub fn window(&self) -> usize {
         self.window
     }
 
-    /// All streams as (stream, layer), the trunk first.
+    /// The streams as (stream, layer), the trunk first.
     pub fn streams(&self) -> &[(Kind, u32)] {
         &self.streams
     }
 
-    /// How many layers a stream has.
+    /// The number of layers of a stream.
     pub fn layers(&self, stream: Kind) -> usize {
         self.streams.iter().filter(|(kind, _)| *kind == stream).count()
     }
 
-    /// The index of a stream.
+    /// The index of a stream at a layer; `None` where the table does not have it.
     pub fn index(&self, stream: Kind, layer: u32) -> Option<usize> {
         self.streams.iter().position(|known| *known == (stream, layer))
     }
 
-    /// Books the distance between two steps, inside or outside of the window. A pair recorded twice keeps the later value.
+    /// Records the distance between two steps, inside or outside of the window. A pair that is recorded again takes the new
+    /// value.
     ///
-    /// A NaN is kept as measured: what becomes of it is the variant's rule.
+    /// A NaN is stored; each variant has its own rule for NaN.
     ///
     /// # Errors
-    /// [`PlanError::Range`] for an unknown stream, steps that do not rise or do not exist, or a negative distance.
+    /// [`PlanError::Range`] for an unknown stream or step, steps that are not in order, or a negative distance.
     pub fn record(&mut self, stream: usize, from: usize, to: usize, value: f32) -> Result<(), PlanError> {
         self.check(StepPair { stream, from, to })?;
         if value < 0.0 {
@@ -138,7 +140,7 @@ impl DistanceTable {
         })
     }
 
-    /// Those of `pairs` that were not recorded, sorted and each once.
+    /// Those of `pairs` that were not recorded, sorted, without repetitions.
     pub fn missing(&self, pairs: impl IntoIterator<Item = StepPair>) -> Vec<StepPair> {
         let mut missing: Vec<_> = pairs
             .into_iter()

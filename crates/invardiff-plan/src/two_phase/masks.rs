@@ -1,4 +1,4 @@
-//! Which streams are reused at which step: what thresholds and guards make of change rates.
+//! Reuse masks: which streams are reused at which step, before a plan is made of them.
 
 use ndarray::{Array2, ArrayView1};
 
@@ -6,10 +6,10 @@ use crate::core::{CachePlan, Kind, PlanError, SiteSpec, Topology};
 use crate::two_phase::distance::DistanceTable;
 use crate::two_phase::streams::check_streams;
 
-/// The step gate and one matrix a stream, `true` = reuse; a plan in the making.
+/// The step gate `[steps]` and one matrix `[steps, layers]` per stream, `true` = reuse, steps in sampling order.
 ///
-/// The paper's step gate `c[t]` and plan matrix `C[t, l, s]` (arXiv 2512.05134), before streams that share a site are
-/// brought together by [`ReuseMasks::plan`]. The gate is `[steps]`, each matrix `[steps, layers]`, steps in sampling order.
+/// The paper's step gate `c[t]` and plan matrix `C[t, l, s]` (arXiv 2512.05134). [`ReuseMasks::plan`] joins the streams that
+/// share a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReuseMasks {
     gate: Vec<bool>,
@@ -17,7 +17,7 @@ pub struct ReuseMasks {
 }
 
 impl ReuseMasks {
-    /// Masks from their parts.
+    /// Masks from a gate `[steps]` and one matrix `[steps, layers]` per stream.
     ///
     /// # Errors
     /// [`PlanError::Shape`] when a stream has another number of steps than the gate, [`PlanError::Sites`] when a stream is
@@ -27,7 +27,7 @@ impl ReuseMasks {
         Ok(Self { gate, streams })
     }
 
-    /// Masks that reuse nothing, for the streams of a table.
+    /// Masks that reuse nothing, for the streams of a distance table.
     pub fn empty(distances: &DistanceTable) -> Self {
         let steps = distances.steps();
         let mut streams: Vec<(Kind, Array2<bool>)> = Vec::new();
@@ -39,9 +39,10 @@ impl ReuseMasks {
         Self { gate: vec![false; steps], streams }
     }
 
-    /// The same masks with nothing below `gate_rows` and `module_rows` reused, and nothing at the last step.
+    /// The same masks with the first steps and the last step computed: `gate_rows` steps of the gate, `module_rows` steps of
+    /// every stream.
     ///
-    /// The first steps have nothing to reuse or change too fast (the paper's warm-up); the last has no change rate.
+    /// The first steps change too fast (the paper's warm-up); the last step has no change rate.
     pub fn protected(mut self, gate_rows: usize, module_rows: usize) -> Self {
         let steps = self.gate.len();
         let spared = |rows: usize| (0..steps).filter(move |step| *step < rows || step + 1 == steps);
@@ -52,10 +53,10 @@ impl ReuseMasks {
         self
     }
 
-    /// The same masks with the step gate written into every stream: rows of skipped steps all reuse, the row after a
-    /// skipped step is computed whole unless it is skipped itself.
+    /// The same masks with the step gate written into every stream: all entries of a skipped step reuse; a computed step
+    /// that follows a skipped one computes all modules.
     ///
-    /// So a module never reuses a feature that is older than the last skip. As the authors' published code does.
+    /// A module then never reuses a feature that is older than the last skip. As the authors' published code does.
     pub fn with_gate_written(mut self) -> Self {
         for (step, skipped) in self.gate.iter().enumerate() {
             let after_skip = step > 0 && self.gate[step - 1];
@@ -70,13 +71,13 @@ impl ReuseMasks {
         self
     }
 
-    /// The same masks with no step skipped by the gate; rows of streams stay as they are.
+    /// The same masks with an empty gate; the matrices stay as they are.
     pub fn without_gate(mut self) -> Self {
         self.gate.fill(false);
         self
     }
 
-    /// The plan of a model: a site is reused where all of its streams agree, columns in order of execution.
+    /// The plan for a model. A site is reused where all of its streams are.
     ///
     /// The AND over streams is what the authors' published code does for the joint attention of FLUX.
     ///
@@ -108,7 +109,7 @@ impl ReuseMasks {
         CachePlan::new(topology.sites.iter().map(|spec| spec.site).collect(), self.gate.clone(), reuse)
     }
 
-    /// The step gate, `true` = skipped.
+    /// The step gate `[steps]`, `true` = skipped.
     pub fn gate(&self) -> &[bool] {
         &self.gate
     }
@@ -118,12 +119,12 @@ impl ReuseMasks {
         &self.streams
     }
 
-    /// The mask of one stream, `[steps, layers]`.
+    /// The matrix of one stream, `[steps, layers]`.
     pub fn stream(&self, kind: Kind) -> Option<&Array2<bool>> {
         self.streams.iter().find(|(known, _)| *known == kind).map(|(_, mask)| mask)
     }
 
-    /// The mask of one stream at one layer, or the gate as [`Kind::TRUNK`]: `[steps]`.
+    /// The column of one stream at one layer, or the gate for [`Kind::TRUNK`]: `[steps]`.
     pub(crate) fn column(
         &self,
         steps: usize,

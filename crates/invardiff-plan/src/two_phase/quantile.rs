@@ -2,17 +2,15 @@
 
 use crate::core::PlanError;
 
-/// The `q`-quantile of `values` with linear interpolation, bit for bit that of `torch.quantile` on float32.
+/// The `q`-quantile of `values` (in any order) with linear interpolation, equal to `torch.quantile` on float32 in every bit.
 ///
-/// The published plans hang on its last bit, because a rate is compared with it strictly: `q` is rounded to float32,
+/// Rates are compared with a threshold strictly, so the published plans depend on its last bit: `q` is rounded to float32,
 /// the rank `q * (n - 1)` is *not*, and the interpolation starts from the nearer neighbour with a fused multiply-add.
-/// Quantile-based thresholds are the paper's (arXiv 2512.05134); the interpolation is that of the authors' published code.
-///
-/// `values` in any order; the result lies between their least and greatest.
+/// Thresholds by quantile are the paper's (arXiv 2512.05134), the interpolation is that of the authors' published code.
 ///
 /// # Errors
-/// [`PlanError::Range`] when `q` lies outside of `[0, 1]`, when `values` is empty, or when a value is NaN or infinite (the
-/// message has its index). A rule that leaves NaN out does so before it asks for the quantile
+/// [`PlanError::Range`] when `q` lies outside of `[0, 1]`, `values` is empty, or a value is NaN or infinite (the message has
+/// its index). A variant that leaves NaN out does so before it takes the quantile
 /// ([`Variant::skips_nan`](crate::two_phase::variant::Variant::skips_nan)).
 pub fn quantile(values: &[f32], q: f64) -> Result<f32, PlanError> {
     if !(0.0..=1.0).contains(&q) {

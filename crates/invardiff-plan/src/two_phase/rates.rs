@@ -8,14 +8,14 @@ use crate::two_phase::distance::{DistanceTable, StepPair};
 use crate::two_phase::masks::ReuseMasks;
 use crate::two_phase::streams::check_streams;
 
-/// The change rates of a run, or their mean over runs: `[steps]` for the trunk, `[steps, layers]` for each stream.
+/// The change rates of a run, or their mean over runs: `[steps]` for the trunk, `[steps, layers]` per stream.
 ///
 /// # Index
-/// Row `t` holds `D(F_t, F_{t+1}) / D(F_{t-1}, F_t)`: the change *after* step `t` over the change that led to it, one step
-/// earlier than the reuse it will decide. That is where the authors' published code records it, and the published plans hang
-/// on it. The first and the last row have no such quotient and hold 1.
+/// Row `t` holds `D(F_t, F_{t+1}) / D(F_{t-1}, F_t)`: the change *after* step `t` divided by the change that led to it. It
+/// stands one step earlier than the reuse that it decides, as in the authors' published code. The first and the last row
+/// have no such quotient and hold 1.
 ///
-/// A file format that has no NaN (JSON) cannot hold a table with one in it.
+/// A table with a NaN in it cannot be written as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields")]
 pub struct RateTable {
@@ -23,7 +23,7 @@ pub struct RateTable {
     streams: Vec<(Kind, Array2<f32>)>,
 }
 
-/// What a file holds, before it is known to fit together.
+/// The fields as read from a file, not checked yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -40,7 +40,7 @@ impl TryFrom<Fields> for RateTable {
 }
 
 impl RateTable {
-    /// A table from its parts: `trunk` is `[steps]`, each stream `[steps, layers]`.
+    /// A table from its parts: `trunk` is `[steps]`, each stream is `[steps, layers]`.
     ///
     /// # Errors
     /// [`PlanError::TooFewSteps`] for fewer than 3 steps, [`PlanError::Shape`] when a stream has another number of steps,
@@ -53,9 +53,9 @@ impl RateTable {
         Ok(Self { trunk, streams })
     }
 
-    /// The rates of the first phase: row `k - 1` compares step `k` with the two before it.
+    /// The rates of the first phase: row `k - 1` compares step `k` with the two steps before it.
     ///
-    /// The paper's change metric (arXiv 2512.05134); boundary rows as the authors' published code leaves them.
+    /// The paper's change metric (arXiv 2512.05134), with boundary rows as in the authors' published code.
     ///
     /// # Errors
     /// [`PlanError::MissingPair`] when the distance between two neighbouring steps was not recorded.
@@ -65,10 +65,10 @@ impl RateTable {
 
     /// The rates of the second phase, under the provisional masks of the first (the paper's re-sampling correction).
     ///
-    /// Nothing is cached while it is measured: features are those of the first phase, only the pair of steps that a new
-    /// feature is compared with changes. It moves on over a computed step and over the first of a run of reused ones, then
-    /// it stays until the run is over, so that later steps of the run are compared with what a cache would hold. With
-    /// empty masks this is the first phase. Details as the authors' published code does.
+    /// The features are those of the first phase; what changes is the pair of earlier steps that a new feature is compared
+    /// with. The pair moves on at a computed step and at the first of consecutive reused steps, then stays until they end,
+    /// so that each further reused step is compared with what a cache would hold. With empty masks this is the first phase.
+    /// Details as in the authors' published code.
     ///
     /// # Errors
     /// [`PlanError::MissingPair`] when a distance was not recorded ([`missing_pairs`](crate::two_phase::missing_pairs) lists all),
@@ -93,7 +93,7 @@ impl RateTable {
         Self::new(trunk, streams)
     }
 
-    /// Every pair of steps that [`RateTable::phase2`] reads, each once a stream.
+    /// The pairs of steps that [`RateTable::phase2`] reads, per stream.
     ///
     /// # Errors
     /// [`PlanError::MissingKind`] or [`PlanError::Shape`] when the masks are for other streams.
@@ -108,11 +108,11 @@ impl RateTable {
         Ok(pairs)
     }
 
-    /// The arithmetic mean over runs, entry by entry: rates are averaged first and a quantile is taken after (the authors'
-    /// published code). Accumulated in float64.
+    /// The arithmetic mean over runs, entry by entry, accumulated in float64. Rates are averaged before quantiles are taken,
+    /// as in the authors' published code.
     ///
     /// # Errors
-    /// [`PlanError::Range`] without runs, [`PlanError::Sites`] or [`PlanError::Shape`] when they differ in their streams.
+    /// [`PlanError::Range`] without runs, [`PlanError::Sites`] or [`PlanError::Shape`] when the runs have different streams.
     pub fn mean(runs: &[Self]) -> Result<Self, PlanError> {
         let Some(first) = runs.first() else {
             return Err(PlanError::Range {
@@ -132,7 +132,7 @@ impl RateTable {
         Self::new(trunk, streams.collect())
     }
 
-    /// Where a rate lies below its threshold, strictly and before any guard: what the thresholds would reuse.
+    /// The masks of the rates that lie strictly below their threshold, before any guard.
     ///
     /// # Errors
     /// [`PlanError::MissingKind`] when the trunk or a stream has no threshold.
@@ -157,7 +157,7 @@ impl RateTable {
         self.trunk.len()
     }
 
-    /// The trunk's rates, `[steps]`.
+    /// The rates of the trunk, `[steps]`.
     pub fn trunk(&self) -> ArrayView1<'_, f32> {
         self.trunk.view()
     }

@@ -1,4 +1,4 @@
-//! What a two-phase calibration is asked to do.
+//! The settings of a two-phase calibration.
 
 use std::collections::BTreeMap;
 
@@ -14,33 +14,33 @@ use crate::two_phase::variant::Variant;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Which of the authors' scripts is followed.
+    /// Which of the authors' scripts to follow.
     pub variant: Variant,
-    /// The quantile of the trunk's change rates below which a step is skipped, in `[0, 1]`; 0 skips none.
+    /// The quantile of the trunk's change rates below which steps are skipped, in `[0, 1]`; 0 skips no step.
     pub gate_quantile: f64,
-    /// The quantile of each stream's change rates, all of its layers pooled, in `[0, 1]`; 0 reuses none. Every stream of
-    /// the model has one.
+    /// For every stream of the model, the quantile of its change rates (all layers pooled) below which it is reused, in
+    /// `[0, 1]`; 0 reuses nothing.
     pub quantiles: BTreeMap<Kind, f64>,
-    /// How many steps at the start are always computed.
+    /// The number of steps at the start that are always computed.
     pub warm_up: WarmUp,
-    /// Whether the first phase's rates are corrected.
+    /// Whether the rates of the first phase are corrected by a second one.
     pub phases: Phases,
 }
 
-/// Steps at the start that are always computed.
+/// The number of steps at the start that are always computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WarmUp {
-    /// This part of all steps in `[0, 1]`, truncated, but at least one step: the authors' `nonskip-rate`.
+    /// This share of all steps, in `[0, 1]`, truncated, but at least one step: the authors' `nonskip-rate`.
     Rate(f64),
-    /// This many steps; 0 is taken as 1, because the first step has nothing to reuse.
+    /// This many steps. 0 is taken as 1, because the first step has nothing to reuse.
     Steps(usize),
 }
 
 impl WarmUp {
-    /// The number of steps that are always computed, at least 1 and at most `steps`.
+    /// The number of steps, at least 1 and at most `steps`.
     ///
-    /// A rate is multiplied in float64 and truncated as the authors' published code does: 0.29 of 100 steps are 28.
+    /// A rate is multiplied in float64 and truncated, as in the authors' published code: 0.29 of 100 steps are 28.
     ///
     /// # Errors
     /// [`PlanError::Range`] when a rate lies outside of `[0, 1]`.
@@ -60,24 +60,24 @@ impl WarmUp {
     }
 }
 
-/// How many phases are measured.
+/// The number of phases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phases {
-    /// The first alone: its thresholds make the final masks (the ablation without the re-sampling correction).
+    /// Only the first phase: the paper's ablation without re-sampling correction.
     One,
-    /// Both: the first makes provisional masks, the second corrects the rates under them.
+    /// Both phases: the second corrects the rates under the provisional masks of the first.
     #[default]
     Two,
 }
 
 impl Settings {
-    /// The threshold of the gate, then of each stream: the quantile of the rates of all steps that have one (not the first,
-    /// not the last), layers pooled. Rows that a guard will overwrite take part, as in the authors' published code.
+    /// The thresholds of the gate and of each stream: quantiles of the rates of all steps but the first and the last, with
+    /// the layers of a stream pooled. Rows that a guard overwrites later are included, as in the authors' published code.
     ///
     /// # Errors
-    /// [`PlanError::MissingKind`] when a stream has no quantile or a quantile no stream; [`PlanError::Range`] as
-    /// [`quantile`], with the stream's name.
+    /// [`PlanError::MissingKind`] when a stream has no quantile, or a quantile has no stream; [`PlanError::Range`] as
+    /// [`quantile`], naming the stream.
     pub fn thresholds(&self, rates: &RateTable) -> Result<Vec<Threshold>, PlanError> {
         if let Some(kind) = self.quantiles.keys().find(|kind| rates.stream(**kind).is_none()) {
             let what = "the calibration's streams, yet it was given a quantile".into();
@@ -97,7 +97,7 @@ impl Settings {
         Ok(thresholds)
     }
 
-    /// The masks between the phases: the rows that the variant guards, cleared; its gate written in where it does that.
+    /// The masks between the phases: rates below their thresholds, with the guards that the variant has at this point.
     ///
     /// # Errors
     /// As [`RateTable::below`] and [`WarmUp::rows`].
@@ -111,7 +111,8 @@ impl Settings {
         Ok(if self.variant.writes_provisional_gate() { masks.with_gate_written() } else { masks })
     }
 
-    /// The final masks: warm-up rows and the last row computed, the gate written into the streams. The same in all variants.
+    /// The final masks: rates below their thresholds, the warm-up and the last step computed, the gate written into the
+    /// streams. Alike in all variants.
     ///
     /// # Errors
     /// As [`RateTable::below`] and [`WarmUp::rows`].

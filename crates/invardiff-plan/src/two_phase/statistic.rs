@@ -1,28 +1,28 @@
-//! How far two features lie apart, and how much more a feature changes than it did before.
+//! The distance of two features, and the change rate of three.
 
 use half::bf16;
 use serde::{Deserialize, Serialize};
 
 use crate::core::PlanError;
 
-/// Added to every element of a difference, not to its norm: a feature that does not change at all keeps a change rate
-/// of 1 instead of 0/0. As the authors' published code does.
+/// Added to every element of a difference (not to its norm), so that the change rate of a constant feature is 1 and not 0/0.
+/// As in the authors' published code.
 pub const EPSILON: f32 = 1e-8;
 
-/// The arithmetic of [`distance`] and [`change_rate`].
+/// The floating-point type in which [`distance`] and [`change_rate`] compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// Element-wise in float32; the sum is accumulated in float64 and rounded once.
     #[default]
     F32,
-    /// Element-wise in bfloat16, the norm and the rate rounded to bfloat16: how a model that runs in bfloat16 is measured
-    /// by the authors' published code. Norms then lie on a grid of 0.4 to 0.8 percent.
+    /// Element-wise in bfloat16, with the norm and the rate rounded to bfloat16 (steps of 0.4 to 0.8 percent): what the
+    /// authors' published code does on a model that runs in bfloat16.
     Bf16,
 }
 
 impl Precision {
-    /// The nearest number of this precision.
+    /// Rounds to the nearest number of this precision.
     pub fn round(self, value: f32) -> f32 {
         match self {
             Self::F32 => value,
@@ -33,8 +33,8 @@ impl Precision {
 
 /// The distance `D(from, to)` = L1 norm of `(to - from) + 1e-8`, over all elements of a feature.
 ///
-/// The change metric of the paper (arXiv 2512.05134, quantile-based change metrics), with the epsilon where the authors'
-/// published code puts it. This is the reference on plain arrays; a recorder computes the same on its device.
+/// The change metric of the paper (arXiv 2512.05134, quantile-based change metrics), with the epsilon of the authors'
+/// published code. This is the reference on plain arrays; recorders compute the same on their device.
 ///
 /// # Errors
 /// [`PlanError::Shape`] when the arrays differ in length.
@@ -51,10 +51,10 @@ pub fn distance(from: &[f32], to: &[f32], precision: Precision) -> Result<f32, P
     Ok(precision.round(from.iter().zip(to).map(change).sum::<f64>() as f32))
 }
 
-/// The change rate `D(current, new) / D(previous, current)`: below 1 where the feature now changes less than before.
+/// The change rate `D(current, new) / D(previous, current)`: below 1 where the feature changes less than one step before.
 ///
-/// [`Precision::Bf16`] rounds the quotient too, which is what the authors' published code does for the step gate; for
-/// modules it divides the rounded norms in float32.
+/// [`Precision::Bf16`] rounds the quotient too, as the authors' published code does for the step gate. For modules that code
+/// divides the rounded norms in float32.
 ///
 /// # Errors
 /// [`PlanError::Shape`] when the arrays differ in length.

@@ -1,9 +1,9 @@
-//! Where the authors' three scripts differ.
+//! The authors' three calibration scripts and their differences.
 
 use serde::{Deserialize, Serialize};
 
 /// One of the authors' three published calibration scripts. The paper (arXiv 2512.05134) describes one rule; the scripts
-/// differ in the points below, and the published plans hang on them.
+/// differ in these points, and the published plans depend on them:
 ///
 /// | | `Dit` | `Flux` | `Wan` |
 /// |---|---|---|---|
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// | provisional gate written into provisional module rows | no | no | yes |
 /// | NaN rates left out before the quantile | no | no | yes |
 ///
-/// Everything else is common: the statistic, the quantile, the strict comparison, and the guards of the final masks.
+/// The change metric, the quantile, the strict comparison and the guards of the final masks are common to all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Variant {
@@ -26,7 +26,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// The name under which a plan made by this rule says so.
+    /// The method name in the provenance of plans made by this variant.
     pub fn method(self) -> &'static str {
         match self {
             Self::Dit => "invardiff-dit",
@@ -35,8 +35,7 @@ impl Variant {
         }
     }
 
-    /// Whether the second phase measures the trunk again under the provisional gate. Where it does not, the gate of the
-    /// first phase is final.
+    /// Whether the second phase corrects the trunk's rates. Where it does not, the gate of the first phase is final.
     pub fn corrects_gate(self) -> bool {
         match self {
             Self::Dit | Self::Wan => true,
@@ -44,8 +43,8 @@ impl Variant {
         }
     }
 
-    /// How many rows at the start the provisional masks of modules have cleared, when the warm-up is `warm_up` steps. The
-    /// provisional gate and all final masks have `warm_up` cleared.
+    /// The number of steps at the start that are computed in the provisional masks of modules, for a warm-up of `warm_up`
+    /// steps. In the provisional gate and in all final masks they are `warm_up`.
     pub fn provisional_module_rows(self, warm_up: usize) -> usize {
         match self {
             Self::Dit | Self::Wan => warm_up,
@@ -53,7 +52,7 @@ impl Variant {
         }
     }
 
-    /// Whether the provisional gate is written into the provisional masks of modules, as it is into final masks.
+    /// Whether the provisional gate is written into the provisional masks of modules. It always is into the final masks.
     pub fn writes_provisional_gate(self) -> bool {
         match self {
             Self::Dit | Self::Flux => false,
@@ -61,7 +60,7 @@ impl Variant {
         }
     }
 
-    /// Whether rates that are NaN are left out before a quantile is taken. Where they are not, a NaN is refused.
+    /// Whether NaN rates are left out before a quantile is taken. Where they are not, a NaN is an error.
     pub fn skips_nan(self) -> bool {
         match self {
             Self::Dit | Self::Flux => false,

@@ -1,4 +1,4 @@
-//! Skipping blocks by what they added the last time.
+//! Skipping blocks, as TeaCache, First-Block Cache, DBCache and MagCache do.
 
 use burn::tensor::Tensor;
 use invardiff_plan::methods::block_skip::{Probe, SkipDecider, SkipRule};
@@ -9,47 +9,46 @@ use crate::executor::{Executor, Pass, Policy};
 use crate::feature::Feature;
 use crate::policies::change::relative_change;
 
-/// One trajectory under a [`SkipRule`]. Where the rule skips, the hidden state takes what the left-out blocks added to it
-/// when they were computed last, and goes on behind them.
+/// One trajectory under a [`SkipRule`]. Where the rule skips, the hidden state takes what the skipped blocks added to it when
+/// they were computed last.
 ///
-/// One decision is made a step, for everything in the batch ([`relative_change`] says how rows count): a picture with both
-/// halves of its guidance is one decision, and a batch is decided by its most changed row. To decide a picture at a time,
-/// give each its own trajectory. Where guidance takes two passes, the conditional one decides and the other follows, each with
+/// One decision is made per step, for the whole batch, by its most changed row ([`relative_change`]). To decide for each image,
+/// give each its own trajectory. Under guidance in two passes, the conditional pass decides and the other follows, each with
 /// what its own blocks added.
 ///
-/// **Synchronisation.** A decision that asks for the measured change reads one scalar from the device, at most one a step: the
-/// host waits there for everything queued so far. Steps whose decision is forced read nothing, and `MagCache` never does.
+/// **Synchronisation.** A decision that depends on the measured change reads one number from the device, at most one per step;
+/// the host waits there for everything queued so far. Steps whose decision is fixed read nothing, and `MagCache` never does.
 ///
-/// A model must pass its blocks through [`Executor::before_block`], once a step and pass, and its trunk as one tensor; the
-/// picture's tokens are the first stream of the hidden state.
+/// The model must call [`Executor::before_block`] for every block, once per step and pass, and have its trunk at
+/// [`Site::TRUNK`] as one tensor. The image tokens are the first stream of the hidden state.
 #[derive(Debug)]
 pub struct BlockSkip {
     decider: SkipDecider,
-    /// Of the conditional pass and of the other.
+    /// The state of the conditional pass and of the other.
     held: [Held; 2],
     decisions: Vec<Decision>,
     peak: usize,
 }
 
-/// What one step did.
+/// The decision of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
-    /// Whether the blocks behind the first ones were skipped.
+    /// Whether blocks were skipped.
     pub skipped: bool,
-    /// The relative change that was read; `None` where the decision did not depend on it.
+    /// The measured relative change; `None` where the decision did not depend on it.
     pub change: Option<f64>,
 }
 
-/// What is kept along a trajectory, a pass.
+/// What is kept along a trajectory, per pass.
 #[derive(Debug, Default)]
 struct Held {
-    /// What the next measurement is compared with.
+    /// The value that the next measurement is compared with.
     compared: Option<Tensor<3>>,
-    /// What the left-out blocks added at the last computed step, a stream each.
+    /// What the blocks that may be skipped added at the last computed step, per stream.
     added: Vec<Tensor<3>>,
     /// The hidden state before them, while they are computed.
     before: Vec<Tensor<3>>,
-    /// The picture's hidden state before the first block, while the first blocks are computed.
+    /// The hidden state of the image before the first block, while the first blocks are computed.
     entered: Option<Tensor<3>>,
 }
 
@@ -74,18 +73,18 @@ impl BlockSkip {
         })
     }
 
-    /// What was decided, one a step so far.
+    /// The decisions so far, one per step.
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
     }
 
-    /// Bytes held now.
+    /// The bytes held now.
     pub fn bytes(&self) -> usize {
         self.held.iter().map(Held::bytes).sum()
     }
 
-    /// The most bytes held at the borders of blocks so far: what is kept for later steps, and in a computed step the hidden
-    /// state that it will be told apart from.
+    /// The peak of the bytes held between blocks: what is kept for later steps, and in a computed step the hidden state before
+    /// the blocks.
     pub fn peak_bytes(&self) -> usize {
         self.peak
     }
@@ -109,12 +108,12 @@ pub struct BlockSkipStep<'a> {
     policy: &'a mut BlockSkip,
     step: usize,
     pass: Pass,
-    /// Once it is decided, whether blocks are skipped.
+    /// Whether blocks are skipped; `None` before the decision.
     decided: Option<bool>,
 }
 
 impl BlockSkipStep<'_> {
-    /// What is kept for the pass that the model is in.
+    /// The state of the current pass.
     fn held(&mut self) -> &mut Held {
         let [conditional, unconditional] = &mut self.policy.held;
         match self.pass {
@@ -123,7 +122,7 @@ impl BlockSkipStep<'_> {
         }
     }
 
-    /// Measures what the rule asks for and decides; the unconditional pass follows the other.
+    /// Measures the change that the rule asks for, and decides; the unconditional pass follows the other.
     fn decide<const N: usize>(&mut self, hidden: &Feature<N>, modulated: impl FnOnce() -> Tensor<3>) -> bool {
         if let (Pass::Unconditional, Some(decided)) = (self.pass, self.decided) {
             return decided;
@@ -153,12 +152,12 @@ impl BlockSkipStep<'_> {
         skipped
     }
 
-    /// The streams that are told apart: all where blocks follow, otherwise the picture's alone.
+    /// The streams whose change is kept: all of them where computed blocks follow, otherwise that of the image.
     fn streams<const N: usize>(hidden: Feature<N>, last: usize) -> impl Iterator<Item = Tensor<3>> {
         hidden.into_iter().take(if last == 0 { 1 } else { N })
     }
 
-    /// Notes what the computed blocks added.
+    /// Keeps what the computed blocks added.
     fn learn(&mut self, after: impl Iterator<Item = Tensor<3>>) {
         let held = self.held();
         let before = std::mem::take(&mut held.before);

@@ -1,11 +1,11 @@
-//! How much a tensor changed.
+//! The relative change of a tensor.
 
 use burn::tensor::{DType, Tensor};
 
 /// The relative change `mean |current - previous| / mean |previous|` of the batch row that changed most, in f32.
 ///
-/// Over rows the most counts, not the mean: the conditional and the unconditional half of one picture decide together, and
-/// so do the pictures of a batch, as carefully as the most changed of them asks for.
+/// The maximum over rows is taken because one decision holds for the whole batch: for both halves of batched guidance, and
+/// for all images. A zero `previous` gives infinity, or NaN where `current` is zero too.
 ///
 /// # Shapes
 /// - `previous`, `current`: `[batch, tokens, dim]`
@@ -40,7 +40,7 @@ mod tests {
         assert_eq!(change(previous, both), 0.5);
     }
 
-    /// Nothing to compare with is no number, and no number skips nothing.
+    /// A zero reference gives NaN; NaN never triggers a skip.
     #[test]
     fn a_change_from_nothing_to_nothing_is_no_number() {
         assert!(change([[0.0; 4]; 2], [[0.0; 4]; 2]).is_nan());

@@ -1,4 +1,4 @@
-//! DDIM (Song, Meng and Ermon 2021), respaced as the original DiT code does.
+//! DDIM (Song, Meng and Ermon 2021), respaced as in the original DiT code.
 
 use burn::tensor::Tensor;
 use invardiff_plan::OutputForm;
@@ -12,7 +12,7 @@ use crate::samplers::spacing::{self, Spacing};
 
 /// DDIM over some of the timesteps of a noise schedule.
 ///
-/// Tables are in f64 and by index (0 is the cleanest); a step's scalars are rounded to f32. The model is given the
+/// Tables are in f64 and by index (0 is the cleanest); the scalars of a step are rounded to f32. The model is given the
 /// original timestep. The predicted clean sample is not clipped.
 #[derive(Clone, Debug)]
 pub struct Ddim {
@@ -27,7 +27,7 @@ impl Ddim {
     /// Deterministic DDIM (eta 0) for a model that predicts `prediction`.
     ///
     /// # Errors
-    /// [`RuntimeError::Range`] when the spacing cannot choose so many steps.
+    /// [`RuntimeError::Range`] when the spacing cannot choose that many steps.
     pub fn new(
         schedule: &NoiseSchedule,
         spacing: Spacing,
@@ -37,10 +37,10 @@ impl Ddim {
         Self::from_timesteps(schedule, &spacing.timesteps(num_inference_steps, schedule.len())?, prediction)
     }
 
-    /// Deterministic DDIM over any timesteps, in sampling order.
+    /// Deterministic DDIM over these timesteps, in sampling order.
     ///
     /// # Errors
-    /// [`RuntimeError::Range`] when they are none, do not fall strictly or lie outside of the schedule.
+    /// [`RuntimeError::Range`] when there are none, they do not decrease strictly, or lie outside of the schedule.
     pub fn from_timesteps(
         schedule: &NoiseSchedule,
         timesteps: &[usize],
@@ -52,8 +52,8 @@ impl Ddim {
         Ok(Self { schedule, timestep_map, prediction, eta: 0.0, seed: 0 })
     }
 
-    /// The same with fresh noise at every step but the last: `eta` 0 is deterministic, 1 is ancestral sampling. Every
-    /// trajectory draws the same noise from `seed`.
+    /// The same sampler with fresh noise at every step but the last: `eta` 0 is deterministic, 1 is ancestral sampling. Every
+    /// trajectory draws the same noise, from `seed`.
     ///
     /// # Errors
     /// [`RuntimeError::Range`] when `eta` is not in `[0, 1]`.
@@ -70,27 +70,27 @@ impl Ddim {
         self.timestep_map.len()
     }
 
-    /// Original timesteps in sampling order.
+    /// The original timesteps in sampling order, `[steps]`.
     pub fn timesteps(&self) -> Vec<usize> {
         self.timestep_map.iter().rev().copied().collect()
     }
 
-    /// Original timesteps by index, the cleanest first.
+    /// The original timesteps by index, the cleanest first, `[steps]`.
     pub fn timestep_map(&self) -> &[usize] {
         &self.timestep_map
     }
 
-    /// The tables of the visited timesteps, by index.
+    /// The noise schedule over the visited timesteps, by index.
     pub fn schedule(&self) -> &NoiseSchedule {
         &self.schedule
     }
 
-    /// What the model predicts.
+    /// The form of the model's prediction.
     pub fn predicts(&self) -> OutputForm {
         self.prediction
     }
 
-    /// The noise level of `step` (sampling order); it converts predictions made there.
+    /// The noise level at `step` (sampling order).
     ///
     /// # Panics
     /// When there is no such step.
@@ -98,8 +98,8 @@ impl Ddim {
         Marginal::variance_preserving(self.schedule.alphas_cumprod()[self.index(step)])
     }
 
-    /// The clean sample and the noise that a prediction means: for epsilon `x0 = sqrt(1/ab) x - sqrt(1/ab - 1) eps`, and
-    /// `eps` is derived from this `x0` again, as in the original code.
+    /// The predicted clean sample and noise `(x0, eps)`. For a prediction of epsilon, `x0 = sqrt(1/ab) x - sqrt(1/ab - 1) eps`,
+    /// and `eps` is derived from this `x0` again, as in the original code.
     ///
     /// # Shapes
     /// - `x`, `prediction`, results: the sample's
@@ -132,7 +132,7 @@ impl Ddim {
         self.steps() - 1 - step
     }
 
-    /// `ab` of this index and of the next cleaner one, and the standard deviation of the noise drawn in between.
+    /// `ab` of the next cleaner index, and the standard deviation of the noise drawn in between.
     fn levels(&self, index: usize) -> (f64, f64) {
         let kept = self.schedule.alphas_cumprod();
         let previous = if index == 0 { 1.0 } else { kept[index - 1] };
@@ -141,7 +141,7 @@ impl Ddim {
     }
 }
 
-/// What a [`Ddim`] trajectory holds: its source of noise, and none where eta is 0.
+/// The state of a [`Ddim`] trajectory: its source of noise, unless eta is 0.
 #[derive(Debug)]
 pub struct DdimHistory {
     noise: Option<GaussianNoise>,
@@ -158,7 +158,7 @@ impl<const D: usize> Sampler<D> for Ddim {
         self.timestep_map.len()
     }
 
-    /// The original timestep, e.g. 0 to 999.
+    /// The original timestep, e.g. in 0 to 999.
     fn time(&self, step: usize) -> f32 {
         self.timestep_map[self.index(step)] as f32
     }

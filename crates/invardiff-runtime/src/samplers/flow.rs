@@ -8,7 +8,7 @@ use crate::sampler::Sampler;
 use crate::samplers::marginal::Marginal;
 use crate::samplers::noise_schedule::linspace;
 
-/// How sigmas are moved towards the noisy end.
+/// The shift of sigmas towards the noisy end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shift {
     /// `s sigma / (1 + (s - 1) sigma)`; 1 changes nothing (FLUX.1-schnell).
@@ -21,14 +21,14 @@ pub enum Shift {
 }
 
 impl Shift {
-    /// The dynamic shift of FLUX.1-dev for a picture of `image_seq_len` packed tokens: `mu` on the line through 0.5 at 256
-    /// and 1.15 at 4096 tokens.
+    /// The dynamic shift of FLUX.1-dev for an image of `image_seq_len` packed tokens: `mu` is linear, 0.5 at 256 and 1.15 at
+    /// 4096 tokens.
     pub fn for_image(image_seq_len: usize) -> Self {
         let slope = (1.15 - 0.5) / (4096.0 - 256.0);
         Self::Dynamic { mu: image_seq_len as f64 * slope + (0.5 - slope * 256.0) }
     }
 
-    /// The shifted sigma, for one in `(0, 1]`.
+    /// The shifted value of a sigma in `(0, 1]`.
     pub fn apply(self, sigma: f64) -> f64 {
         let shifted = match self {
             Self::Static(shift) => shift * sigma / (1.0 + (shift - 1.0) * sigma),
@@ -50,13 +50,13 @@ impl Shift {
     }
 }
 
-/// Euler steps along `x = (1 - sigma) x0 + sigma eps` with a model that predicts the velocity `eps - x0`.
+/// Euler steps along `x = (1 - sigma) x0 + sigma eps`, for a model that predicts the velocity `eps - x0`.
 ///
-/// The model is given sigma in `[0, 1]`, as the original FLUX code does (it multiplies by 1000 itself); diffusers calls
-/// 1000 sigma the timestep and divides it by 1000 before the model.
+/// The model is given sigma in `[0, 1]`, as in the original FLUX code. (The timestep of diffusers is 1000 sigma, and is divided
+/// by 1000 before the model.)
 #[derive(Clone, Debug)]
 pub struct FlowMatchEuler {
-    /// One a step, and the 0 at which it ends.
+    /// One per step, and a final 0.
     sigmas: Vec<f64>,
 }
 
@@ -72,8 +72,8 @@ impl FlowMatchEuler {
         Self::from_sigmas(sigmas.into_iter().map(|sigma| shift.apply(sigma)).collect())
     }
 
-    /// The grid that `FlowMatchEulerDiscreteScheduler` of diffusers makes by itself (`set_timesteps(T)` without sigmas) with
-    /// a static shift: `T` equal steps over the shifted range of the training timesteps, then shifted once more.
+    /// The default grid of `FlowMatchEulerDiscreteScheduler` of diffusers (`set_timesteps(T)` without sigmas) with a static
+    /// shift: `T` equal steps over the shifted range of the training timesteps, then shifted once more.
     ///
     /// # Errors
     /// [`RuntimeError::Range`] without steps or training timesteps, or with a shift out of range.
@@ -93,10 +93,10 @@ impl FlowMatchEuler {
         Self::from_sigmas(sigmas.into_iter().map(|sigma| shift.apply(sigma)).collect())
     }
 
-    /// Any grid: one sigma a step, the noisiest first. The final 0 is added.
+    /// The sampler over these sigmas, one per step, the noisiest first. A final 0 is added.
     ///
     /// # Errors
-    /// [`RuntimeError::Range`] when there is none, or they do not fall strictly within `(0, 1]`.
+    /// [`RuntimeError::Range`] when there are none, or they do not decrease strictly within `(0, 1]`.
     pub fn from_sigmas(mut sigmas: Vec<f64>) -> Result<Self, RuntimeError> {
         if sigmas.is_empty() {
             let (value, expected) = ("0".to_owned(), "at least 1");
@@ -116,12 +116,12 @@ impl FlowMatchEuler {
         self.sigmas.len() - 1
     }
 
-    /// Sigma of every step, and the 0 at which it ends.
+    /// The sigma of every step and a final 0, `[steps + 1]`.
     pub fn sigmas(&self) -> &[f64] {
         &self.sigmas
     }
 
-    /// The noise level of `step` (sampling order); it converts predictions made there.
+    /// The noise level at `step` (sampling order).
     ///
     /// # Panics
     /// When there is no such step.

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use invardiff_plan::OutputForm;
 
-/// What a velocity is: the derivative of the path from clean sample to noise.
+/// The path from clean sample to noise; a velocity is its derivative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbabilityPath {
     /// `alpha^2 + sigma^2 = 1`, and `v = alpha eps - sigma x0` (Salimans and Ho 2022).
@@ -14,14 +14,14 @@ pub enum ProbabilityPath {
 
 /// The noise level of one step: `x = alpha x0 + sigma eps`.
 ///
-/// Clean sample, noise and velocity are then three views of one prediction: with `x`, each gives the other two.
+/// With `x` given, clean sample, noise and velocity follow from each other, so a prediction can be converted between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Marginal {
-    /// Weight of the clean sample.
+    /// The weight of the clean sample.
     pub alpha: f64,
-    /// Weight of the noise.
+    /// The weight of the noise.
     pub sigma: f64,
-    /// Which path it lies on.
+    /// The path that it lies on.
     pub path: ProbabilityPath,
 }
 
@@ -44,8 +44,8 @@ impl Marginal {
 
     /// `(a, b)` such that `to = a * x + b * from`.
     ///
-    /// Not finite where `from` says nothing of `to`: noise without signal (`alpha = 0`, the first step of a flow) has no
-    /// clean sample in it, a clean sample (`sigma = 0`) no noise.
+    /// Not finite where `from` does not determine `to`: noise cannot be converted to a clean sample at `alpha = 0` (the first
+    /// step of a flow), nor a clean sample to noise at `sigma = 0`.
     pub fn weights(&self, from: OutputForm, to: OutputForm) -> (f64, f64) {
         if from == to {
             return (0.0, 1.0);
@@ -55,7 +55,7 @@ impl Marginal {
         ((r * q - s * p) / determinant, (self.alpha * s - self.sigma * r) / determinant)
     }
 
-    /// A prediction at `x` in another form. From a form to itself it is returned as it is, bit for bit.
+    /// Converts a prediction at `x` from one form to another. From a form to itself, it is returned unchanged, bit for bit.
     ///
     /// # Shapes
     /// - `x`, `value`, result: the sample's
@@ -73,7 +73,7 @@ impl Marginal {
         x * a as f32 + value * b as f32
     }
 
-    /// A form as its weights of `x0` and `eps`.
+    /// The weights of `x0` and `eps` in a form.
     fn row(&self, form: OutputForm) -> (f64, f64) {
         match (form, self.path) {
             (OutputForm::X0, _) => (1.0, 0.0),

@@ -5,20 +5,20 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand_distr::{Distribution, StandardNormal};
 
-/// Standard normal numbers from a seed, drawn on the host: the same on every device, and apart from every other source of
-/// random numbers in the process.
+/// Standard normal noise from a seed. It is drawn on the host, so it is the same on every device, and does not depend on any
+/// other random numbers in the process.
 #[derive(Clone, Debug)]
 pub struct GaussianNoise {
     rng: Xoshiro256PlusPlus,
 }
 
 impl GaussianNoise {
-    /// The source of this seed.
+    /// The noise of this seed.
     pub fn seeded(seed: u64) -> Self {
         Self { rng: Xoshiro256PlusPlus::seed_from_u64(seed) }
     }
 
-    /// The next tensor of f32 numbers.
+    /// Draws the next tensor, in f32.
     ///
     /// # Shapes
     /// - result: `shape`

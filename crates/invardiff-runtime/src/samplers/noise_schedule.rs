@@ -1,18 +1,18 @@
-//! The noise schedule that a diffusion model was trained on.
+//! The noise schedule of a diffusion model.
 
 use crate::error::RuntimeError;
 
-/// How the noise of the forward process grows over the training timesteps.
+/// How `beta` grows over the training timesteps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BetaSchedule {
-    /// `beta` from `start` to `end` in equal steps (DiT: 1e-4 to 2e-2 over 1000 timesteps).
+    /// `beta` grows from `start` to `end` in equal steps (DiT: 1e-4 to 2e-2 over 1000 timesteps).
     Linear {
         /// First value.
         start: f64,
         /// Last value.
         end: f64,
     },
-    /// The square root of `beta` from that of `start` to that of `end` in equal steps (Stable Diffusion).
+    /// The square root of `beta` grows in equal steps, `beta` from `start` to `end` (Stable Diffusion).
     ScaledLinear {
         /// First value.
         start: f64,
@@ -36,11 +36,11 @@ impl BetaSchedule {
     }
 }
 
-/// The tables of a variance-preserving forward process, `x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps`, in f64 and by
-/// *index*: 0 is the cleanest. (Sampling order runs the other way.)
+/// The tables of a variance-preserving forward process `x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps`, in f64, by *index*: 0 is the
+/// cleanest. (Sampling order is the reverse.)
 ///
-/// One type for the schedule of training and for a shorter one respaced from it, as in improved DDPM (Nichol and
-/// Dhariwal 2021).
+/// The same type holds the schedule of training and a shorter one respaced from it, as in improved DDPM (Nichol and Dhariwal
+/// 2021).
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoiseSchedule {
     betas: Vec<f64>,
@@ -55,7 +55,7 @@ impl NoiseSchedule {
         Self { betas, alphas_cumprod }
     }
 
-    /// A schedule of training.
+    /// The schedule over `num_train_timesteps` timesteps.
     ///
     /// # Errors
     /// [`RuntimeError::Range`] without timesteps, or where a beta is not between 0 and 1.
@@ -66,8 +66,8 @@ impl NoiseSchedule {
     /// A schedule from its betas, the cleanest first.
     ///
     /// # Errors
-    /// [`RuntimeError::Range`] without betas, or where one is not between 0 and 1 (both excluded: a sample without any
-    /// signal has no epsilon to x0 conversion).
+    /// [`RuntimeError::Range`] without betas, or where one is not between 0 and 1 (both excluded: pure noise cannot be
+    /// converted to a clean sample).
     pub fn from_betas(betas: Vec<f64>) -> Result<Self, RuntimeError> {
         if betas.is_empty() {
             let (value, expected) = ("0".to_owned(), "at least 1");
@@ -81,11 +81,11 @@ impl NoiseSchedule {
         Ok(Self { betas, alphas_cumprod })
     }
 
-    /// The schedule of the process that visits only `timesteps` (rising): betas from the ratios of `alphas_cumprod`, and
-    /// all other tables from these betas again, as the original DiT code does.
+    /// The schedule of the process that visits only `timesteps` (increasing). Betas are computed from the ratios of
+    /// `alphas_cumprod`, and all other tables from these betas, as in the original DiT code.
     ///
     /// # Errors
-    /// [`RuntimeError::Range`] when the timesteps are none, do not rise strictly or lie outside of the schedule.
+    /// [`RuntimeError::Range`] when there are no timesteps, they do not increase strictly, or lie outside of the schedule.
     pub fn respaced(&self, timesteps: &[usize]) -> Result<Self, RuntimeError> {
         let inside = timesteps.last().is_some_and(|last| *last < self.len());
         if !inside || timesteps.windows(2).any(|pair| pair[0] >= pair[1]) {
@@ -109,33 +109,33 @@ impl NoiseSchedule {
         self.betas.len()
     }
 
-    /// `beta`.
+    /// `beta` by index.
     pub fn betas(&self) -> &[f64] {
         &self.betas
     }
 
-    /// `ab`, the running product of `1 - beta`.
+    /// `ab` by index: the cumulative product of `1 - beta`.
     pub fn alphas_cumprod(&self) -> &[f64] {
         &self.alphas_cumprod
     }
 
-    /// `ab` one index lower; 1 at index 0.
+    /// `ab` of the index before; 1 at index 0.
     pub fn alphas_cumprod_prev(&self) -> Vec<f64> {
         std::iter::once(1.0).chain(self.alphas_cumprod.iter().copied()).take(self.len()).collect()
     }
 
-    /// `sqrt(1 / ab)`.
+    /// `sqrt(1 / ab)` by index.
     pub fn sqrt_recip_alphas_cumprod(&self) -> Vec<f64> {
         self.alphas_cumprod.iter().map(|kept| (1.0 / kept).sqrt()).collect()
     }
 
-    /// `sqrt(1 / ab - 1)`.
+    /// `sqrt(1 / ab - 1)` by index.
     pub fn sqrt_recipm1_alphas_cumprod(&self) -> Vec<f64> {
         self.alphas_cumprod.iter().map(|kept| (1.0 / kept - 1.0).sqrt()).collect()
     }
 
-    /// Logarithm of the variance of `q(x_{t-1} | x_t, x0)`; index 0, where it is 0, repeats index 1. Empty for a single
-    /// timestep.
+    /// The logarithm of the variance of `q(x_{t-1} | x_t, x0)` by index. The variance is 0 at index 0, which repeats index 1.
+    /// Empty for a single timestep.
     pub fn posterior_log_variance_clipped(&self) -> Vec<f64> {
         let previous = self.alphas_cumprod_prev();
         let variance = |i: usize| self.betas[i] * (1.0 - previous[i]) / (1.0 - self.alphas_cumprod[i]);

@@ -1,8 +1,8 @@
-//! Which of the training timesteps a sampler visits.
+//! The choice of timesteps that a sampler visits.
 
 use crate::error::RuntimeError;
 
-/// A rule for choosing timesteps.
+/// A rule that chooses `T` of `N` training timesteps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spacing {
     /// The original DiT code's `timestep_respacing = str(T)`: the running sum of `(N - 1) / (T - 1)` from 0, rounded half
@@ -21,10 +21,10 @@ pub enum Spacing {
 }
 
 impl Spacing {
-    /// `num_inference_steps` of `num_train_timesteps` timesteps in sampling order, strictly falling.
+    /// The chosen timesteps in sampling order, strictly decreasing.
     ///
     /// # Errors
-    /// [`RuntimeError::Range`] when there are no steps, or more than this rule can tell apart.
+    /// [`RuntimeError::Range`] without steps, or when the rule cannot choose that many different timesteps.
     pub fn timesteps(
         self,
         num_inference_steps: usize,
@@ -81,7 +81,7 @@ impl Spacing {
 /// Checks a list of timesteps in sampling order.
 ///
 /// # Errors
-/// [`RuntimeError::Range`] when it is empty, does not fall strictly or leaves the schedule.
+/// [`RuntimeError::Range`] when it is empty, does not decrease strictly, or lies outside of the schedule.
 pub(super) fn check(timesteps: &[usize], num_train_timesteps: usize) -> Result<(), RuntimeError> {
     if falling(timesteps, num_train_timesteps) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A book as the file has it: its layout, its version and its arrays.
+//! A cache book as the file has it: layout, version and arrays.
 
 use ndarray::Array2;
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::core::{Kind, PlanError};
 use crate::formats::books::order::{IP_ATTN, rank};
 
-/// How a book is laid out.
+/// The layout of a cache book: which keys hold which arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BookLayout {
     /// `step_cache_book`, `msa_cache_book`, `mlp_cache_book`.
@@ -14,16 +14,16 @@ pub enum BookLayout {
     /// `step_cache_book`, `transformer_cache_book` {`attn`, `context_attn`, `ff`, `context_ff`, `ip_attn`},
     /// `single_transformer_cache_book` {`attn`, `mlp`}.
     Flux,
-    /// `step_cache_bool` (`step_cache_book` in version 2) and `module_cache_book` with one array a kind: Wan2.1, and in
+    /// `step_cache_bool` (`step_cache_book` in version 2) and `module_cache_book` with one array per kind: Wan2.1, and in
     /// version 2 HunyuanVideo.
     Wan,
-    /// `layer_cache_book` with one array a kind, and the steps of another method (MagCache) in
+    /// `layer_cache_book` with one array per kind, and the step gate of another method (MagCache) in
     /// `step_policy_artifacts.step_cache_book`. Version 2 only.
     Hybrid,
 }
 
 impl BookLayout {
-    /// The name for messages.
+    /// The layout's name, as in error messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dit => "DiT",
@@ -33,7 +33,7 @@ impl BookLayout {
         }
     }
 
-    /// Kinds that a book of this layout must have; the layouts of any kinds have none.
+    /// The kinds that a book of this layout must have; empty where any kinds may stand.
     const fn required(self) -> &'static [Kind] {
         match self {
             Self::Dit => &[Kind::MSA, Kind::MLP],
@@ -49,7 +49,7 @@ impl BookLayout {
         }
     }
 
-    /// The keys under which a kind stands: the section, if the arrays are grouped, and the key itself.
+    /// The keys of a kind's array: its section, where arrays are grouped, and its key.
     pub(super) fn keys(self, kind: Kind) -> (Option<&'static str>, String) {
         match self {
             Self::Dit => (None, format!("{kind}_cache_book")),
@@ -73,7 +73,7 @@ impl BookLayout {
     }
 }
 
-/// Keys of the hybrid books and the kinds that they stand for.
+/// The keys of hybrid books and the kinds that they mean.
 pub(super) const DOTTED: [(&str, Kind); 6] = [
     ("double.attn", Kind::ATTN),
     ("double.context_attn", Kind::CONTEXT_ATTN),
@@ -83,18 +83,18 @@ pub(super) const DOTTED: [(&str, Kind); 6] = [
     ("single.mlp", Kind::SINGLE_MLP),
 ];
 
-/// The version of a book.
+/// The version of a cache book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BookVersion {
-    /// The arrays alone, as published with the paper.
+    /// Arrays only, as published with the paper.
     V1,
-    /// `"cache_version": 2`: the arrays and free metadata (2026).
+    /// `"cache_version": 2` (2026): arrays and free metadata.
     V2,
 }
 
-/// A book: a step gate and one array `[steps, layers]` a stream, `true` = reuse.
+/// A cache book of the InvarDiff authors: a step gate `[steps]` and one array `[steps, layers]` per stream, `true` = reuse.
 ///
-/// Streams are FLUX's `attn` and `context_attn` apart, as the file has them; a [`CachePlan`](crate::core::CachePlan) joins them.
+/// FLUX's `attn` and `context_attn` are two streams here, as in the file; a [`CachePlan`](crate::core::CachePlan) joins them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuthorBook {
     pub(super) layout: BookLayout,
@@ -105,12 +105,12 @@ pub struct AuthorBook {
 }
 
 impl AuthorBook {
-    /// A book from its parts. `metadata` is what version 2 says besides the arrays, by key.
+    /// A book from its parts. `metadata` are the other keys of a book of version 2.
     ///
     /// # Errors
-    /// [`PlanError::TooFewSteps`] without steps, [`PlanError::Shape`] for an array that has not one row a step,
-    /// [`PlanError::MissingKind`] and [`PlanError::UnknownKind`] for kinds that the layout lacks, and
-    /// [`PlanError::Format`] for metadata in version 1, a hybrid book in version 1 or a kind that stands twice.
+    /// [`PlanError::TooFewSteps`] without steps, [`PlanError::Shape`] for an array with another number of rows,
+    /// [`PlanError::MissingKind`] and [`PlanError::UnknownKind`] for kinds that do not fit the layout, and
+    /// [`PlanError::Format`] for metadata or a hybrid book in version 1, and for a kind that is given twice.
     pub fn new(
         layout: BookLayout,
         version: BookVersion,
@@ -166,22 +166,22 @@ impl AuthorBook {
         self.gate.len()
     }
 
-    /// The step gate, `true` = skipped.
+    /// The step gate `[steps]`, `true` = skipped.
     pub fn gate(&self) -> &[bool] {
         &self.gate
     }
 
-    /// The arrays `[steps, layers]` by stream, in order of execution.
+    /// The streams in order of execution, each with its array `[steps, layers]`.
     pub fn streams(&self) -> &[(Kind, Array2<bool>)] {
         &self.streams
     }
 
-    /// One stream's array.
+    /// The array of one stream, `[steps, layers]`.
     pub fn stream(&self, kind: Kind) -> Option<&Array2<bool>> {
         self.streams.iter().find(|(found, _)| *found == kind).map(|(_, array)| array)
     }
 
-    /// What a book of version 2 says besides the arrays.
+    /// The other keys of a book of version 2.
     pub const fn metadata(&self) -> &Map<String, Value> {
         &self.metadata
     }

@@ -1,4 +1,4 @@
-//! Between the authors' books and plans.
+//! Converting between cache books and plans.
 
 use ndarray::{Array2, Axis};
 use serde_json::{Map, Value, json};
@@ -9,8 +9,8 @@ use crate::formats::books::name::nonskip_rate;
 use crate::formats::books::order::IP_ATTN;
 
 impl AuthorBook {
-    /// The plan that the book describes on a model. A site with several streams is reused only where all of them are
-    /// marked; the array of `ip_attn` is not used.
+    /// The plan for a model. A site with several streams is reused only where all of them are; the array of `ip_attn` is not
+    /// used.
     ///
     /// # Errors
     /// [`PlanError::MissingKind`] for a stream that the book lacks, [`PlanError::UnknownKind`] for one that the model
@@ -28,13 +28,12 @@ impl AuthorBook {
         Ok(CachePlan::new(sites, self.gate.clone(), reuse)?.with_provenance(self.provenance()))
     }
 
-    /// The book of a plan. A site's entries are written for each of its streams, and FLUX's `ip_attn` repeats `attn`, as
-    /// the authors write it. Version 2 says in its metadata what the provenance of the plan says.
+    /// The book of a plan. A site's entries are written for each of its streams, and FLUX's `ip_attn` repeats `attn`, as in
+    /// the authors' files. A book of version 2 has the plan's provenance in its metadata.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for a plan that does more than hold values after the last block or in modules,
-    /// [`PlanError::Sites`] for layers that are not numbered from 0, and the errors of [`AuthorBook::new`] for kinds that
-    /// the layout lacks.
+    /// [`PlanError::Format`] for a plan that extrapolates or reuses the network's output, [`PlanError::Sites`] for layers that
+    /// are not numbered from 0; otherwise as [`AuthorBook::new`].
     pub fn from_plan(plan: &CachePlan, layout: BookLayout, version: BookVersion) -> Result<Self, PlanError> {
         refuse_rules(plan, layout)?;
         let mut streams = Vec::new();
@@ -73,7 +72,7 @@ impl AuthorBook {
         }
     }
 
-    /// One layer of a stream, `[steps]`.
+    /// The column of one layer of a stream, `[steps]`.
     fn column(
         &self,
         stream: Kind,
@@ -113,7 +112,7 @@ impl AuthorBook {
         }
     }
 
-    /// The conditions that version 2 lists.
+    /// The conditions listed in the metadata of version 2.
     fn calibration(&self) -> Option<Calibration> {
         let list = |key: &str| self.metadata.get(key).and_then(Value::as_array);
         let conditions = list("calibration_classes").or_else(|| list("calibration_prompts"))?;
@@ -159,7 +158,7 @@ fn refuse_gaps(plan: &CachePlan, kind: Kind) -> Result<(), PlanError> {
     }
 }
 
-/// What version 2 says of a plan (keys as in the authors' DiT books).
+/// The metadata of a book of version 2, with the keys of the authors' DiT books.
 fn metadata(plan: &CachePlan) -> Map<String, Value> {
     let Provenance { method, warm_up, thresholds, calibration, .. } = &plan.provenance;
     let gated = plan.skipped_steps() > 0;

@@ -1,13 +1,13 @@
-//! The authors' file names, which carry the quantiles that the books themselves do not.
+//! The authors' file names, which have the quantiles that the books themselves lack.
 
 use std::fmt;
 
 use crate::core::{CachePlan, Kind};
 use crate::formats::books::book::BookLayout;
 
-/// A file name of version 1, e.g. `cache_books_stp50_n0.0_sth0.63_msa0.22_mlp0.22.json`.
+/// A file name of a cache book of version 1, e.g. `cache_books_stp50_n0.0_sth0.63_msa0.22_mlp0.22.json`.
 ///
-/// Numbers are kept as they are written (`0` and `0.0` both occur), so that a name is printed as it was read.
+/// Numbers are kept as text (`0` and `0.0` both occur), so that a name is printed as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookName {
     layout: BookLayout,
@@ -16,7 +16,7 @@ pub struct BookName {
     values: Vec<String>,
 }
 
-/// What a field of a name says.
+/// What a field of a name means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Field {
     Steps,
@@ -67,7 +67,7 @@ const fn fields(layout: BookLayout) -> &'static [Prefixed] {
 }
 
 impl BookName {
-    /// Reads a file name (without folders); `None` where it is not one of the authors' names of version 1.
+    /// Parses a file name without folders; `None` where it does not follow the authors' pattern.
     pub fn parse(name: &str) -> Option<Self> {
         let stem = name.strip_suffix(".json")?;
         if let Some(rest) = stem.strip_prefix("cache_books_") {
@@ -80,8 +80,8 @@ impl BookName {
         Some(Self { layout: BookLayout::Wan, task: task.into(), values })
     }
 
-    /// The name that the authors' scripts would give a plan's book; `task` is used by Wan's alone. `None` where the
-    /// provenance lacks the warm-up or a quantile, or the layout has no such names.
+    /// The name that the authors' scripts give to the book of a plan. `task` is used for [`BookLayout::Wan`] only. `None` where
+    /// the provenance lacks the warm-up or a quantile, and for hybrid books, which have no such names.
     pub fn of(plan: &CachePlan, layout: BookLayout, task: &str) -> Option<Self> {
         let quantile =
             |kind: Kind| plan.provenance.thresholds.iter().find(|t| t.kind == kind).map(|t| t.quantile);
@@ -105,7 +105,7 @@ impl BookName {
         (!fields.is_empty()).then_some(Self { layout, task, values: values? })
     }
 
-    /// The layout whose names look like this.
+    /// The layout of the book with this name.
     pub const fn layout(&self) -> BookLayout {
         self.layout
     }
@@ -115,7 +115,7 @@ impl BookName {
         self.with(Field::Steps).and_then(|text| text.parse().ok())
     }
 
-    /// The share of steps that are never reused at the start; the authors take `max(1, floor(rate * steps))`.
+    /// The share of steps at the start that are always computed; the authors take `max(1, floor(rate * steps))` of them.
     pub fn nonskip_rate(&self) -> Option<f64> {
         self.with(Field::Nonskip).and_then(|text| text.parse().ok())
     }
@@ -131,7 +131,7 @@ impl BookName {
         quantiles
     }
 
-    /// What the name says, one remark a line, for [`Provenance::notes`](crate::core::Provenance::notes).
+    /// The name and its quantiles as remarks for [`Provenance::notes`](crate::core::Provenance::notes).
     pub fn notes(&self) -> Vec<String> {
         let quantiles: Vec<String> =
             self.quantiles().iter().map(|(kind, quantile)| format!("{kind} {quantile}")).collect();
@@ -173,7 +173,7 @@ fn values(layout: BookLayout, text: &str) -> Option<Vec<String>> {
     (parts.len() == fields.len()).then(|| parts.iter().zip(fields).map(number).collect())?
 }
 
-/// The share that the authors' `max(1, floor(rate * steps))` turns into this warm-up, with as few digits as will do.
+/// The rate with the fewest digits that the authors' `max(1, floor(rate * steps))` turns into this warm-up.
 pub(super) fn nonskip_rate(warm_up: usize, steps: usize) -> f64 {
     if warm_up <= 1 {
         return 0.0;

@@ -1,11 +1,11 @@
-//! The order of execution of the kinds that stand in books.
+//! The order of execution of the kinds in cache books.
 
 use crate::core::Kind;
 
-/// FLUX's image-prompt attention: in the authors' files another name for the array of `attn`.
+/// FLUX's image-prompt attention. The authors' files repeat the array of `attn` under this name.
 pub(super) const IP_ATTN: Kind = Kind::new("ip_attn");
 
-/// Kinds in order of execution, one list a sort of block: all layers of the first list run before those of the second.
+/// Kinds in order of execution, one list per type of block. All layers of the first list run before those of the second.
 const BLOCKS: [&[Kind]; 2] = [
     &[
         Kind::MSA,
@@ -26,7 +26,7 @@ const BLOCKS: [&[Kind]; 2] = [
     &[Kind::SINGLE_ATTN, Kind::SINGLE_MLP, Kind::new("single.attn"), Kind::new("single.mlp")],
 ];
 
-/// A kind's place in the order of execution: the sort of block, the place in it, and for unknown kinds the name.
+/// A kind's place in the order of execution: the type of block, the place in it, and the name for kinds unknown here.
 pub(super) fn rank(kind: Kind) -> (usize, usize, Kind) {
     let place = |block: &&[Kind]| block.iter().position(|known| *known == kind);
     let found = BLOCKS.iter().enumerate().find_map(|(sort, block)| place(block).map(|place| (sort, place)));

@@ -1,4 +1,4 @@
-//! Reading the authors' books.
+//! Reading cache books.
 
 use ndarray::Array2;
 use serde_json::{Map, Value};
@@ -7,7 +7,7 @@ use crate::core::{InvalidKind, Kind, PlanError};
 use crate::formats::books::book::{AuthorBook, BookLayout, BookVersion, DOTTED};
 use crate::formats::books::order::IP_ATTN;
 
-/// Top-level keys that only books have.
+/// Top-level keys that only cache books have.
 const MARKS: [&str; 8] = [
     "step_cache_book",
     "step_cache_bool",
@@ -19,17 +19,17 @@ const MARKS: [&str; 8] = [
     "layer_cache_book",
 ];
 
-/// Whether a JSON object looks like a book of the authors.
+/// Whether a JSON object looks like a cache book.
 pub(crate) fn is_book(object: &Map<String, Value>) -> bool {
     object.contains_key("cache_version") || MARKS.iter().any(|key| object.contains_key(*key))
 }
 
 impl AuthorBook {
-    /// Reads a book of any layout and version; `what` names the file in messages.
+    /// Reads a book of any layout and version; `what` names the file in errors.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for text that is no JSON object, a missing, unknown or doubled key, an unknown version, or
-    /// an entry that is not `true` or `false`; [`PlanError::Shape`] for rows of unequal length. All name file and key.
+    /// [`PlanError::Format`] for text that is not a JSON object, a missing, unknown or repeated key, an unknown version, or an
+    /// entry that is not `true` or `false`; [`PlanError::Shape`] for rows of unequal length. All name file and key.
     pub fn from_json(text: &str, what: &str) -> Result<Self, PlanError> {
         let object: Map<String, Value> = serde_json::from_str(text)
             .map_err(|error| wrong(what, &format!("not a JSON object: {error}")))?;
@@ -185,7 +185,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is left: metadata in version 2, an error in version 1.
+    /// The remaining keys: metadata in version 2, an error in version 1.
     fn metadata(self, version: BookVersion, steps: usize) -> Result<Map<String, Value>, PlanError> {
         match version {
             BookVersion::V1 => match self.object.keys().next() {
@@ -216,7 +216,7 @@ impl Reader<'_> {
     }
 }
 
-/// An array of booleans.
+/// Reads an array of booleans.
 fn row(what: &str, key: &str, value: &Value) -> Result<Vec<bool>, PlanError> {
     let entries = value.as_array().ok_or_else(|| wrong(what, &format!("key '{key}' is not an array")))?;
     let read = |(index, entry): (usize, &Value)| {
@@ -225,7 +225,7 @@ fn row(what: &str, key: &str, value: &Value) -> Result<Vec<bool>, PlanError> {
     entries.iter().enumerate().map(read).collect()
 }
 
-/// An array of rows of equal length.
+/// Reads an array of rows of equal length.
 fn table(what: &str, key: &str, value: &Value) -> Result<Array2<bool>, PlanError> {
     let rows = value.as_array().ok_or_else(|| wrong(what, &format!("key '{key}' is not an array")))?;
     let mut entries = Vec::new();

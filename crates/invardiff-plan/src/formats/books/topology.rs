@@ -1,12 +1,12 @@
-//! What a book tells of its model: kinds, layers and their order, but no sizes and no FLOPs.
+//! The topology in a cache book: kinds, layers and their order, without sizes and FLOPs.
 
 use crate::core::{Kind, Site, SiteSpec, StreamSpec, Topology};
 use crate::formats::books::book::{AuthorBook, BookLayout};
 use crate::formats::books::order::{IP_ATTN, rank};
 
 impl AuthorBook {
-    /// The sites of the book's model, derived from the arrays: enough to draw and convert a plan. Sizes and FLOPs are 0
-    /// because a book does not say them.
+    /// The sites of the book's model, derived from its arrays: enough to display and convert a plan. Sizes and FLOPs are 0,
+    /// because a book does not have them.
     pub fn topology(&self) -> Topology {
         let mut groups: Vec<(usize, usize, Vec<Kind>)> = Vec::new();
         for (kind, array) in self.streams.iter().filter(|(kind, _)| self.is_site(*kind)) {
@@ -33,7 +33,7 @@ impl AuthorBook {
         }
     }
 
-    /// Streams that stand at one site: the joint attention of FLUX has two, named by its image stream.
+    /// The streams of one site. FLUX's joint attention has two; the site is named after the image stream.
     pub(super) fn streams_of(&self, site: Kind) -> Vec<Kind> {
         match self.layout {
             BookLayout::Flux | BookLayout::Hybrid
@@ -45,7 +45,7 @@ impl AuthorBook {
         }
     }
 
-    /// Whether a stream names a site, rather than being the second stream of one or another name for it.
+    /// Whether a site is named after this stream.
     pub(super) fn is_site(&self, stream: Kind) -> bool {
         match self.layout {
             BookLayout::Flux | BookLayout::Hybrid => {

@@ -1,4 +1,4 @@
-//! Writing the authors' books.
+//! Writing cache books.
 
 use ndarray::Array2;
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::formats::books::book::{AuthorBook, BookLayout, BookVersion};
 
 impl AuthorBook {
-    /// The book as the authors' scripts read it: JSON with the keys of its layout and version.
+    /// The book as JSON, with the keys of its layout and version, as the authors' scripts read it.
     pub fn to_json(&self) -> String {
         let mut object = self.metadata.clone();
         if self.version == BookVersion::V2 {
@@ -33,7 +33,7 @@ impl AuthorBook {
 }
 
 impl BookLayout {
-    /// Sections that stand in a book even when they are empty.
+    /// The sections of a layout, which are written even when they are empty.
     const fn sections(self) -> &'static [&'static str] {
         match self {
             Self::Dit => &[],
@@ -44,7 +44,7 @@ impl BookLayout {
     }
 }
 
-/// The object under a key, made if it is not there.
+/// The object under a key; an empty one is inserted where there is none.
 fn section<'a>(object: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
     let value = object.entry(key).or_insert_with(|| Value::Object(Map::new()));
     if !value.is_object() {

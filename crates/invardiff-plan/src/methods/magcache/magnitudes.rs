@@ -1,4 +1,4 @@
-//! How the size of what the blocks add changes from step to step.
+//! The measurement of MagCache.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,26 +10,25 @@ use crate::formats::{Measurement, finite};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Magnitudes {
-    /// One a step, in sampling order.
+    /// One ratio per step, in sampling order.
     pub ratios: Vec<f64>,
 }
 
-/// How ratios measured at one number of steps are read at another.
+/// How ratios measured at one number of steps are read for another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
-    /// Those of the nearest step, halves to the even one: the authors' rule.
+    /// The ratio of the nearest step, with ties to the even one: the authors' rule.
     #[default]
     Nearest,
-    /// On the line between the two nearest.
+    /// Linear interpolation between the two nearest steps.
     Linear,
 }
 
 impl Magnitudes {
-    /// The ratios for `steps` steps: step `k` reads place `k (len - 1) / (steps - 1)` of the measured ones.
+    /// The ratios for `steps` steps: step `k` reads position `k (len - 1) / (steps - 1)` of the measured ones.
     ///
-    /// As in the original, ratios are not raised to the power of the stretch, although a coarser grid has larger changes a
-    /// step.
+    /// As in the authors' code, ratios are not scaled, although fewer steps have larger changes per step.
     pub fn resampled(&self, steps: usize, interpolation: Interpolation) -> Vec<f64> {
         let last = self.ratios.len().saturating_sub(1);
         if steps == 1 {

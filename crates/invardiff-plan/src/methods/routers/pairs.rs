@@ -1,16 +1,16 @@
-//! Trajectories in pairs of steps, and plans over them that measure nothing.
+//! Pairs of steps, and baseline plans over them.
 
 use crate::core::{CachePlan, Kind, PlanError, SplitMix64};
 
-/// What a step of a paired trajectory does.
+/// The role of a step in a trajectory of pairs.
 ///
-/// Steps come in pairs: the first of a pair computes everything, the second may reuse what the first one computed. Nothing
-/// is kept beyond its pair. In the published code this is said of indices that count down: an odd one computes.
+/// The first step of a pair computes everything, the second may reuse what the first one computed. Nothing is kept beyond its
+/// pair. (In the published code, indices count down: odd ones compute.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairedStep {
-    /// Everything is computed.
+    /// The first step of a pair: everything is computed.
     Full,
-    /// The router of this row decides.
+    /// The second step of a pair: the router of this row decides.
     Routed(usize),
 }
 
@@ -21,8 +21,8 @@ impl PairedStep {
     }
 }
 
-/// A plan over pairs of steps that reuses as many modules of each kind as `like` does in routed steps, at places drawn from
-/// `seed`: what trained routers have to beat, at exactly the same compute.
+/// A plan over pairs of steps that reuses as many modules of each kind as `like`, at random places drawn from `seed`. Trained
+/// routers have to beat it, because it costs exactly the same.
 ///
 /// # Errors
 /// [`PlanError::Range`] for a plan with an odd number of steps, or one that reuses or skips in the first step of a pair.
@@ -35,7 +35,7 @@ pub fn random_pairs(like: &CachePlan, seed: u64) -> Result<CachePlan, PlanError>
     Ok(named(drawn, format!("random-pairs-{seed}")))
 }
 
-/// The same with the reuses of each kind spread evenly over routed steps and layers.
+/// As [`random_pairs`], with the reuses of each kind spread evenly over routed steps and layers.
 ///
 /// # Errors
 /// As [`random_pairs`].
@@ -44,8 +44,8 @@ pub fn uniform_pairs(like: &CachePlan) -> Result<CachePlan, PlanError> {
     Ok(named(spread, "uniform-pairs".into()))
 }
 
-/// The plan with the reuses of each kind moved: `choose(places, count)` names `count` of the places of a kind, which are
-/// numbered by routed step, then by layer.
+/// The plan with its reuses of each kind moved to other places. `choose(places, count)` returns `count` of the places of a
+/// kind, which are numbered by routed step, then by layer.
 fn rearrange(
     like: &CachePlan,
     mut choose: impl FnMut(usize, usize) -> Vec<usize>,
@@ -85,10 +85,10 @@ fn named(mut plan: CachePlan, method: String) -> CachePlan {
     plan
 }
 
-/// Half of an even number of steps.
+/// The number of pairs in `steps` steps.
 ///
 /// # Errors
-/// [`PlanError::Range`] for a number that is odd or 0.
+/// [`PlanError::Range`] for a number of steps that is odd or 0.
 pub fn pairs_of(steps: usize) -> Result<usize, PlanError> {
     if steps == 0 || !steps.is_multiple_of(2) {
         return Err(PlanError::Range {

@@ -1,4 +1,4 @@
-//! TeaCache's polynomial.
+//! The polynomial of TeaCache, and fitting it.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,27 +11,27 @@ use crate::formats::{Measurement, finite};
 pub struct Polynomial(pub Vec<f64>);
 
 impl Polynomial {
-    /// TeaCache's published coefficients for FLUX.1-dev.
+    /// The published coefficients for FLUX.1-dev.
     pub fn flux() -> Self {
         Self(vec![498.651_651, -283.781_631, 55.855_438_2, -3.820_214_01, 0.264_230_861])
     }
 
-    /// The polynomial that returns its argument: the unscaled change.
+    /// The polynomial `x`: changes are not scaled.
     pub fn identity() -> Self {
         Self(vec![1.0, 0.0])
     }
 
-    /// Its value, by Horner's rule.
+    /// The value at `x`, by Horner's rule.
     pub fn value(&self, x: f64) -> f64 {
         self.0.iter().fold(0.0, |sum, coefficient| sum * x + coefficient)
     }
 
-    /// The polynomial of `degree` with least squares over `(x, y)` pairs.
+    /// The polynomial of this degree with the least squared error over `(x, y)` pairs.
     ///
-    /// Solved by modified Gram-Schmidt on columns `(x / scale)^i`, which keeps the digits that normal equations lose.
+    /// Solved by modified Gram-Schmidt on columns `(x / scale)^i`, which is more precise than normal equations.
     ///
     /// # Errors
-    /// [`PlanError::Range`] when there are not more different `x` than `degree`, or a number is not finite.
+    /// [`PlanError::Range`] when there are at most `degree` different `x`, or a number is not finite.
     pub fn fit(pairs: &[(f64, f64)], degree: usize) -> Result<Self, PlanError> {
         let mut places: Vec<u64> = pairs.iter().map(|(x, _)| x.to_bits()).collect();
         places.sort_unstable();
@@ -60,7 +60,7 @@ impl Polynomial {
     }
 }
 
-/// The combination of `columns` nearest to `target`.
+/// The coefficients of the linear combination of `columns` nearest to `target`.
 fn least_squares(mut columns: Vec<Vec<f64>>, mut target: Vec<f64>) -> Vec<f64> {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let count = columns.len();
@@ -85,28 +85,28 @@ fn least_squares(mut columns: Vec<Vec<f64>>, mut target: Vec<f64>) -> Vec<f64> {
     solution
 }
 
-/// What TeaCache predicts the output's change by (arXiv 2411.19108): a polynomial in the change of the first block's
-/// modulated input, fitted to measured pairs.
+/// The measurement of TeaCache (arXiv 2411.19108): a polynomial that predicts the relative change of the output from that of
+/// the first block's modulated input, fitted to measured pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeaCacheFit {
     /// Coefficients, the highest power first.
     pub coefficients: Polynomial,
-    /// How many pairs were measured.
+    /// The number of measured pairs.
     pub pairs: usize,
-    /// Root mean square of what the polynomial misses.
+    /// Root mean square of the polynomial's errors.
     pub rms_error: f64,
-    /// Root mean square of the measured output changes, to hold that against.
+    /// Root mean square of the measured output changes, to compare `rms_error` with.
     pub rms_change: f64,
-    /// The least and the largest input change measured; beyond them the polynomial is a guess.
+    /// The smallest and the largest measured input change; outside of them the polynomial is not supported by data.
     pub range: [f64; 2],
 }
 
 impl TeaCacheFit {
-    /// The published degree.
+    /// The degree of the published polynomial.
     pub const DEGREE: usize = 4;
 
-    /// The fit of measured (input change, output change) pairs.
+    /// The fit to measured (input change, output change) pairs.
     ///
     /// # Errors
     /// As [`Polynomial::fit`].
