@@ -1,11 +1,9 @@
 //! Files that are there whole or not at all.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile};
 
 /// Writes `bytes` beside `path` and renames, so that no one ever sees half a file.
@@ -26,21 +24,6 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// As [`write()`].
 pub fn check_writable(path: &Path) -> Result<()> {
     beside(path).map(drop).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// SHA-256 of a file, hexadecimal.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn sha256(path: &Path) -> io::Result<String> {
-    let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => hasher.update(&buffer[..read]),
-        }
-    }
-    Ok(hasher.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
 }
 
 /// An unnamed place in the folder of `path`; removed when dropped.

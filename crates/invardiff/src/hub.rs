@@ -1,27 +1,32 @@
-//! Weights from a hub of models, through the hub's own client and into its own cache.
+//! Weights from a hub of models, into the cache of the hub's own tools.
 //!
-//! The client (the `hf-hub` crate) knows the protocol, the layout of the cache and how to go on with a file that is there in
-//! part. Around it stands what it leaves open: which files of a repository are needed, errors that say what to do, a bound
-//! on silence, new attempts after a cut, the check of every file against the hub's SHA-256, and work without a network.
+//! The hub's list of files says which files there are, how long each is and which hash it has. All else that a server says is
+//! not trusted: names and hashes are checked before they become paths, a transfer ends at the listed length and below a least
+//! rate, what arrived is checked against its hash before it gets its name, and the user's token goes to the hub alone.
 
+mod cache;
+mod client;
+mod content;
 mod download;
+mod endpoint;
 mod error;
 mod files;
 mod id;
 mod listing;
+mod name;
 mod progress;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use hf_hub::api::sync::{Api, ApiBuilder};
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 pub use error::HubError;
 pub use id::HubId;
 
+use cache::RepoCache;
+use client::Client;
 use download::Download;
-use listing::{Listing, NoListing};
+use listing::{Listing, NoListing, Wanted};
 
 /// A hub and its cache on this machine.
 ///
@@ -31,7 +36,7 @@ use listing::{Listing, NoListing};
 /// let folder = Hub::from_env()?.fetch(&HubId::parse("facebook/DiT-XL-2-256")?)?;
 /// # Ok::<(), invardiff::HubError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Hub {
     endpoint: String,
     cache: PathBuf,
@@ -73,9 +78,9 @@ impl Hub {
             Some(home) => PathBuf::from(home),
             None => std::env::home_dir().ok_or(HubError::NoHome)?.join(".cache").join("huggingface"),
         };
-        let cache = Cache::new(home.join("hub"));
-        let token = set("HF_TOKEN").map(|token| token.trim().to_owned()).or_else(|| cache.token());
-        let hub = Self::new(cache.path()).with_token(token);
+        let noted = || std::fs::read_to_string(home.join("token")).ok();
+        let token = set("HF_TOKEN").or_else(noted).map(|token| token.trim().to_owned());
+        let hub = Self::new(home.join("hub")).with_token(token.filter(|token| !token.is_empty()));
         let hub = set("HF_ENDPOINT").into_iter().fold(hub, |hub, endpoint| hub.with_endpoint(&endpoint));
         let offline = set("HF_HUB_OFFLINE");
         let yes = ["1", "true", "yes", "on"];
@@ -100,7 +105,8 @@ impl Hub {
         self
     }
 
-    /// With another bound on a server's silence (60 seconds), and another pause between attempts (2 seconds).
+    /// With another bound on a server's silence (60 seconds), and another pause between attempts (2 seconds). Over the first,
+    /// a transfer that brings less than a KiB a second is given up as well.
     pub fn with_patience(mut self, silence: Duration, pause: Duration) -> Self {
         (self.patience, self.pause) = (silence, pause);
         self
@@ -123,64 +129,60 @@ impl Hub {
         if self.offline {
             return self.cached(id, "HF_HUB_OFFLINE forbids to ask the hub");
         }
-        let api = self.api(id)?;
-        match Listing::ask(self, &api, id) {
-            Ok(listing) => self.complete(&api, id, &listing),
+        let client = Client::new(self)?;
+        match Listing::ask(self, &client, id) {
+            Ok(listing) => self.complete(&client, id, &listing),
             Err(NoListing::Refused(error)) => Err(error),
             Err(NoListing::Unreachable(why)) => {
-                let folder = self.cached(id, &format!("{} cannot be reached ({why})", self.endpoint))?;
-                eprintln!("{id}: {} cannot be reached, the cached revision is used", self.endpoint);
+                let folder = self.cached(id, &format!("{} cannot be reached ({why})", self.shown()))?;
+                eprintln!("{id}: {} cannot be reached, the cached revision is used", self.shown());
                 Ok(folder)
             }
         }
     }
 
     /// Downloads what is missing of a revision, then notes that the revision is there.
-    fn complete(&self, api: &Api, id: &HubId, listing: &Listing) -> Result<PathBuf, HubError> {
-        let wanted = files::wanted(&listing.files);
+    fn complete(&self, client: &Client, id: &HubId, listing: &Listing) -> Result<PathBuf, HubError> {
+        let wanted: Result<Vec<Wanted>, String> =
+            files::wanted(&listing.files).into_iter().map(listing::File::wanted).collect();
+        let wanted = wanted.map_err(|detail| {
+            let file = "the list of files".to_owned();
+            HubError::Answer { repo: id.to_string(), file, detail }
+        })?;
         if wanted.is_empty() {
             return Err(HubError::Empty { repo: id.to_string() });
         }
-        let download = Download { hub: self, api, id, commit: &listing.commit };
-        download.all(&wanted)?;
-        let repo = self.repo(id);
-        repo.create_ref(&listing.commit)
-            .map_err(|source| HubError::Io { path: self.cache.clone(), source })?;
-        Ok(repo.pointer_path(&listing.commit))
+        let cache = RepoCache::new(&self.cache, id);
+        Download { hub: self, client, id, cache: &cache, commit: &listing.commit }.all(&wanted)?;
+        cache.note(id.revision(), &listing.commit)?;
+        Ok(cache.snapshot(&listing.commit))
     }
 
     /// The folder of the revision that is in the cache.
     fn cached(&self, id: &HubId, why: &str) -> Result<PathBuf, HubError> {
-        let missing =
-            || HubError::Offline { repo: id.to_string(), cache: self.cache.clone(), why: why.to_owned() };
-        let folder = self.cache.join(Repo::model(id.repo().to_owned()).folder_name());
-        let revision = id.revision();
-        // A commit is its own name; branches and tags are looked up.
-        let commit = std::fs::read_to_string(folder.join("refs").join(revision));
-        let commit = commit.unwrap_or_else(|_| revision.to_owned());
-        let snapshot = folder.join("snapshots").join(commit.trim());
-        if snapshot.is_dir() { Ok(snapshot) } else { Err(missing()) }
+        RepoCache::new(&self.cache, id).find(id.revision()).ok_or_else(|| HubError::Offline {
+            repo: id.to_string(),
+            cache: self.cache.clone(),
+            why: why.to_owned(),
+        })
     }
 
-    fn api(&self, id: &HubId) -> Result<Api, HubError> {
-        ApiBuilder::from_cache(Cache::new(self.cache.clone()))
-            .with_endpoint(self.endpoint.clone())
-            .with_token(self.token.clone())
-            .with_user_agent("invardiff", env!("CARGO_PKG_VERSION"))
-            .build()
-            .map_err(|error| HubError::Answer {
-                repo: id.to_string(),
-                file: "the client".to_owned(),
-                detail: error.to_string(),
-            })
+    /// The hub's address to print: without user and password.
+    fn shown(&self) -> String {
+        endpoint::shown(&self.endpoint)
     }
+}
 
-    fn repo(&self, id: &HubId) -> CacheRepo {
-        let revision = id.revision().to_owned();
-        Cache::new(self.cache.clone()).repo(Repo::with_revision(
-            id.repo().to_owned(),
-            RepoType::Model,
-            revision,
-        ))
+/// Without the token, and without a user or password in the address.
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("endpoint", &self.shown())
+            .field("cache", &self.cache)
+            .field("token", &self.token.as_ref().map(|_| ".."))
+            .field("offline", &self.offline)
+            .field("patience", &self.patience)
+            .field("pause", &self.pause)
+            .finish()
     }
 }

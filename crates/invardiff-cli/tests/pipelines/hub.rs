@@ -2,6 +2,7 @@
 
 mod command;
 mod faults;
+mod hostile;
 mod offline;
 pub(crate) mod server;
 
@@ -63,11 +64,11 @@ fn id() -> HubId {
     HubId::parse(REPO).unwrap()
 }
 
-/// The ranges that were asked of the large file, without the probe for its length.
+/// The ranges that were asked of the large file: empty for the whole.
 fn ranges(seen: &[Seen]) -> Vec<String> {
     let large =
         seen.iter().filter(|request| request.path.ends_with(LARGE) && request.path.starts_with("/elsewhere"));
-    large.filter_map(|request| request.range.clone()).filter(|range| range != "bytes=0-0").collect()
+    large.map(|request| request.range.clone().unwrap_or_default()).collect()
 }
 
 #[test]
@@ -78,8 +79,8 @@ fn what_is_needed_arrives_and_is_not_fetched_twice() {
     assert!(folder.join("model_index.json").is_file() && !folder.join("README.md").exists());
     // The layout of the hub's own tools.
     let repo = place.cache().join("models--someone--tiny");
-    assert_eq!(folder, repo.join("snapshots").join("c0ffee0"));
-    assert_eq!(std::fs::read_to_string(repo.join("refs/main")).unwrap(), "c0ffee0");
+    assert_eq!(folder, repo.join("snapshots").join(server::commit("c0ffee0")));
+    assert_eq!(std::fs::read_to_string(repo.join("refs/main")).unwrap(), server::commit("c0ffee0"));
     assert_eq!(std::fs::read(repo.join("blobs").join(server::sha256(&weights()))).unwrap(), weights());
     assert!(place.server.seen().iter().all(|request| request.authorization.is_none()));
     assert_eq!(place.fetch().unwrap(), folder);
@@ -95,7 +96,7 @@ fn a_new_commit_brings_what_changed_alone() {
     place.server.publish("c0ffee1", "transformer/config.json", b"{\"changed\": true}");
     place.server.seen();
     let after = place.fetch().unwrap();
-    assert!(after.ends_with("snapshots/c0ffee1") && before.is_dir());
+    assert!(after.ends_with(format!("snapshots/{}", server::commit("c0ffee1"))) && before.is_dir());
     assert_eq!(std::fs::read(after.join(LARGE)).unwrap(), weights());
     assert_eq!(std::fs::read(after.join("transformer/config.json")).unwrap(), b"{\"changed\": true}");
     let asked: Vec<String> = place.server.seen().into_iter().map(|request| request.path).collect();
@@ -124,4 +125,52 @@ fn the_token_goes_to_the_hub() {
             .iter()
             .all(|request| request.authorization.as_deref() == Some("Bearer hf_secret"))
     );
+}
+
+#[test]
+fn a_user_in_the_address_is_told_to_the_hub_and_not_printed() {
+    let place = Place::new();
+    let address = |server: &str| server.replace("http://", "http://ann:pass%40word@");
+    let hub = place.hub().with_endpoint(&address(&place.server.endpoint));
+    assert!(!format!("{hub:?}").contains("pass"), "{hub:?}");
+    hub.fetch(&id()).unwrap();
+    let basic = "Basic YW5uOnBhc3NAd29yZA==";
+    assert!(place.server.seen().iter().all(|request| request.authorization.as_deref() == Some(basic)));
+    // Where it cannot be reached, and where it has nothing.
+    let elsewhere = Hub::new(place.cache().join("other"));
+    let nowhere = elsewhere.clone().with_endpoint(&address("http://127.0.0.1:9")).fetch(&id()).unwrap_err();
+    let other = HubId::parse("someone/other").unwrap();
+    let nothing = elsewhere.with_endpoint(&address(&place.server.endpoint)).fetch(&other).unwrap_err();
+    for message in [nowhere.to_string(), nothing.to_string()] {
+        assert!(message.contains("http://127.0.0.1:") && !message.contains("pass"), "{message}");
+    }
+}
+
+#[test]
+fn six_at_once_fetch_each_file_once() {
+    let place = Place::new();
+    let folders: Vec<PathBuf> = std::thread::scope(|scope| {
+        let fetches: Vec<_> = (0..6).map(|_| scope.spawn(|| place.fetch().unwrap())).collect();
+        fetches.into_iter().map(|fetch| fetch.join().unwrap()).collect()
+    });
+    for folder in folders {
+        assert_eq!(std::fs::read(folder.join(LARGE)).unwrap(), weights());
+    }
+    assert_eq!(ranges(&place.server.seen()), [""]);
+}
+
+/// A lock is the program's that has it, and goes when that ends: one that holds it and brings nothing is not waited for.
+#[test]
+fn a_file_that_another_program_holds_is_named() {
+    let place = Place::new();
+    let locks = place.cache().join(".locks/models--someone--tiny");
+    std::fs::create_dir_all(&locks).unwrap();
+    let path = locks.join(format!("{}.lock", server::sha256(&weights())));
+    let held = std::fs::File::create(&path).unwrap();
+    held.lock().unwrap();
+    let error = place.fetch().unwrap_err();
+    assert!(matches!(error, HubError::Busy { .. }), "{error}");
+    assert!(error.to_string().starts_with(&format!("someone/tiny: {LARGE} is being downloaded")), "{error}");
+    drop(held);
+    place.fetch().unwrap();
 }

@@ -1,211 +1,137 @@
-//! Downloading what is missing, and checking it.
+//! Downloading what is missing, under the bounds that the listing sets.
 
+mod part;
 mod transfer;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use hf_hub::api::sync::{Api, ApiRepo};
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
-
-use super::listing::File;
+use super::cache::{Lock, RepoCache, io_error, remove};
+use super::client::Client;
+use super::listing::Wanted;
 use super::{Hub, HubError, HubId};
-use crate::files::sha256;
 use crate::units::bytes;
-use transfer::{Broken, transfer};
+use part::{Part, Unlike};
+use transfer::{Broken, Transfer};
 
 /// A download of one commit.
 pub(super) struct Download<'a> {
     pub(super) hub: &'a Hub,
-    pub(super) api: &'a Api,
+    pub(super) client: &'a Client,
     pub(super) id: &'a HubId,
+    pub(super) cache: &'a RepoCache,
     pub(super) commit: &'a str,
 }
 
-/// Attempts that bring nothing before giving up.
+/// Attempts that bring next to nothing before giving up.
 const ATTEMPTS: usize = 3;
+/// What an attempt must bring on average, in bytes a second: far below any line in use, far above a drip.
+const LEAST_RATE: u64 = 1024;
+/// How often to look whether another program has done with a file.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Download<'_> {
     /// Every file that is not in the cache yet.
-    pub(super) fn all(&self, files: &[&File]) -> Result<(), HubError> {
+    pub(super) fn all(&self, files: &[Wanted]) -> Result<(), HubError> {
         let mut missing = Vec::new();
         for file in files {
-            if !self.is_there(file)? && !self.is_elsewhere(file)? {
-                missing.push(*file);
+            if !self.is_there(file) && !self.is_elsewhere(file)? {
+                missing.push(file);
             }
         }
         if missing.is_empty() {
             return Ok(());
         }
-        let size: u64 = missing.iter().filter_map(|file| file.size).sum();
+        let size = missing.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size));
         let (cache, size) = (self.hub.cache.display(), bytes(size as usize));
         eprintln!("{}: downloading {} files, {size}, into {cache}", self.id, missing.len());
         missing.into_iter().try_for_each(|file| self.one(file))
     }
 
-    fn one(&self, file: &File) -> Result<(), HubError> {
-        let (mut fruitless, mut arrived) = (0, self.partly(file));
-        loop {
-            let detail = match transfer(self.repo(), file, self.hub.patience) {
-                Ok(pointer) => return self.check(file, &pointer),
-                Err(Broken::Fatal(error)) => return Err(self.named(file, error)),
-                Err(Broken::Silent) => {
-                    let detail = format!("no data for {} s", self.hub.patience.as_secs_f32());
-                    return Err(self.interrupted(file, detail));
-                }
-                Err(Broken::Stale) => {
-                    self.forget_part(file)?;
-                    "the server does not go on with what is there".to_owned()
-                }
+    /// Whether the file stands in the commit's folder already.
+    fn is_there(&self, file: &Wanted) -> bool {
+        let pointer = self.cache.snapshot(self.commit).join(&file.name);
+        fs::metadata(pointer).is_ok_and(|found| found.is_file() && found.len() == file.size)
+    }
+
+    /// Whether the content is in the cache; then the commit's folder gets it as well. One of another length is removed.
+    fn is_elsewhere(&self, file: &Wanted) -> Result<bool, HubError> {
+        let blob = self.cache.blob(&file.content);
+        match fs::metadata(&blob) {
+            Ok(found) if found.len() == file.size => {
+                self.cache.link(self.commit, &file.name, &file.content)?;
+                Ok(true)
+            }
+            Ok(_) => remove(&blob).map(|()| false),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn one(&self, file: &Wanted) -> Result<(), HubError> {
+        let _lock = self.lock(file)?;
+        // Another program may have brought it while this one waited.
+        if self.is_elsewhere(file)? {
+            return Ok(());
+        }
+        let path = self.cache.part(&file.content);
+        let mut part = Part::open(&path, file).map_err(io_error(&path))?;
+        self.fill(file, &mut part)?;
+        let unlike = match part.finish(&self.cache.blob(&file.content)) {
+            Ok(()) => return self.cache.link(self.commit, &file.name, &file.content),
+            Err(Unlike::Io(source)) => return Err(HubError::Io { path, source }),
+            Err(Unlike::Hash(found)) => found,
+        };
+        remove(&path)?;
+        Err(self.damaged(file, file.content.kind(), unlike, file.content.name().to_owned()))
+    }
+
+    /// Has the rest of a file arrive, in as many attempts as bring something.
+    fn fill(&self, file: &Wanted, part: &mut Part) -> Result<(), HubError> {
+        let mut fruitless = 0;
+        while part.missing() > 0 {
+            let (began, before) = (Instant::now(), part.length());
+            let transfer = Transfer { download: self, file };
+            let detail = match transfer.run(part) {
+                Ok(()) => continue,
+                Err(Broken::Fatal(error)) => return Err(error),
                 Err(Broken::Cut(detail)) => detail,
             };
-            let now = self.partly(file);
-            fruitless = if now > arrived { 0 } else { fruitless + 1 };
-            arrived = now;
-            if fruitless == ATTEMPTS {
-                return Err(self.interrupted(file, detail));
+            let brought = part.length().saturating_sub(before);
+            let time = (began.elapsed() + self.hub.pause).as_secs_f64();
+            let enough = brought > 0 && brought as f64 >= LEAST_RATE as f64 * time;
+            fruitless = if enough { 0 } else { fruitless + 1 };
+            if fruitless == ATTEMPTS || part.dropped() > ATTEMPTS {
+                return Err(HubError::Interrupted {
+                    repo: self.id.to_string(),
+                    file: file.name.clone(),
+                    detail,
+                });
             }
             std::thread::sleep(self.hub.pause);
         }
+        Ok(())
     }
 
-    /// Whether the file stands in the commit's folder already. One of another length is removed.
-    fn is_there(&self, file: &File) -> Result<bool, HubError> {
-        let pointer = self.pointer(file);
-        match fs::metadata(&pointer) {
-            Ok(found) if file.size.is_none_or(|size| size == found.len()) => return Ok(true),
-            Ok(_) => remove(&content(&pointer))?,
-            Err(_) => {}
-        }
-        // Also a link that leads nowhere.
-        if pointer.symlink_metadata().is_ok() {
-            remove(&pointer)?;
-        }
-        Ok(false)
-    }
-
-    /// Whether another commit's folder has the same file; then it is linked to here as well.
-    fn is_elsewhere(&self, file: &File) -> Result<bool, HubError> {
-        let Some(content) = file.content() else { return Ok(false) };
-        let blob = self.cached().blob_path(content);
-        if !fs::metadata(&blob).is_ok_and(|found| Some(found.len()) == file.size) {
-            return Ok(false);
-        }
-        let pointer = self.pointer(file);
-        let folder = pointer.parent().unwrap_or(&self.hub.cache);
-        fs::create_dir_all(folder).map_err(io(folder))?;
-        link(&blob, &pointer, file.name.split('/').count() + 1).map_err(io(&pointer))?;
-        Ok(true)
-    }
-
-    /// Refuses a file that is not what the hub says, and removes it.
-    fn check(&self, file: &File, pointer: &Path) -> Result<(), HubError> {
-        let content = content(pointer);
-        let found = fs::metadata(&content).map_err(io(&content))?.len();
-        let damaged = |what, found: String, expected: String| {
-            remove(&content)?;
-            remove(pointer)?;
-            let (repo, file) = (self.id.to_string(), file.name.clone());
-            Err(HubError::Damaged { repo, file, what, found, expected })
-        };
-        if let Some(expected) = file.size.filter(|expected| *expected != found) {
-            return damaged("its length", found.to_string(), expected.to_string());
-        }
-        // In the cache a large file is named by its SHA-256, should the listing not have it.
-        let name = content.file_name().and_then(|name| name.to_str()).filter(|name| name.len() == 64);
-        let Some(expected) = file.sha256().or(name) else { return Ok(()) };
-        let found = sha256(&content).map_err(io(&content))?;
-        if found == expected { Ok(()) } else { damaged("its SHA-256", found, expected.to_owned()) }
-    }
-
-    /// How much of a file there is.
-    fn partly(&self, file: &File) -> u64 {
-        let part = file.content().map(|content| part(&self.cached().blob_path(content)));
-        part.and_then(|part| fs::metadata(part).ok()).map_or(0, |found| found.len())
-    }
-
-    /// Removes a part that nothing can be added to.
-    fn forget_part(&self, file: &File) -> Result<(), HubError> {
-        let known = file.content().map(str::to_owned);
-        let asked =
-            || self.api.metadata(&self.repo().url(&file.name)).ok().map(|found| found.etag().to_owned());
-        let Some(content) = known.or_else(asked) else {
-            return Err(self.interrupted(file, "the part that has arrived cannot be continued".into()));
-        };
-        remove(&part(&self.cached().blob_path(&content)))
-    }
-
-    fn repo(&self) -> ApiRepo {
-        self.api.repo(self.at_commit())
-    }
-
-    fn cached(&self) -> CacheRepo {
-        Cache::new(self.hub.cache.clone()).repo(self.at_commit())
-    }
-
-    fn at_commit(&self) -> Repo {
-        Repo::with_revision(self.id.repo().to_owned(), RepoType::Model, self.commit.to_owned())
-    }
-
-    fn pointer(&self, file: &File) -> PathBuf {
-        self.cached().pointer_path(self.commit).join(&file.name)
-    }
-
-    fn interrupted(&self, file: &File, detail: String) -> HubError {
-        HubError::Interrupted { repo: self.id.to_string(), file: file.name.clone(), detail }
-    }
-
-    /// An error of the client, with what it was about.
-    fn named(&self, file: &File, error: transfer::Fatal) -> HubError {
-        let (repo, name) = (self.id.to_string(), file.name.clone());
-        match error {
-            transfer::Fatal::Status(status @ (401 | 403)) => self.hub.denied(self.id, &name, status),
-            transfer::Fatal::Status(status @ 404) => {
-                let advice = "the hub lists it, but does not have it; try another revision".to_owned();
-                HubError::NotFound { repo, file: name, status, advice }
+    /// The right to write a file. Another program's is waited for as long as the file grows.
+    fn lock(&self, file: &Wanted) -> Result<Lock, HubError> {
+        let length = || fs::metadata(self.cache.part(&file.content)).map_or(0, |found| found.len());
+        let (mut last, mut since) = (length(), Instant::now());
+        loop {
+            if let Some(lock) = self.cache.lock(&file.content)? {
+                return Ok(lock);
             }
-            transfer::Fatal::Status(status) => {
-                HubError::Answer { repo, file: name, detail: format!("HTTP {status}") }
+            std::thread::sleep(LOOK);
+            let now = length();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            } else if since.elapsed() > self.hub.patience {
+                let lock = self.cache.lock_path(&file.content);
+                return Err(HubError::Busy { repo: self.id.to_string(), file: file.name.clone(), lock });
             }
-            transfer::Fatal::Answer(detail) => HubError::Answer { repo, file: name, detail },
-            transfer::Fatal::Locked(lock) => HubError::Busy { repo, file: name, lock },
-            transfer::Fatal::Io(source) => HubError::Io { path: self.hub.cache.clone(), source },
         }
     }
-}
 
-/// The file that a pointer stands for.
-fn content(pointer: &Path) -> PathBuf {
-    fs::canonicalize(pointer).unwrap_or_else(|_| pointer.to_owned())
-}
-
-/// Where the client keeps a file that has not arrived whole.
-fn part(blob: &Path) -> PathBuf {
-    blob.with_extension("part")
-}
-
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> HubError {
-    let path = path.to_owned();
-    |source| HubError::Io { path, source }
-}
-
-/// Removes a file, if it is there.
-fn remove(path: &Path) -> Result<(), HubError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(path)(error)),
-        Ok(()) | Err(_) => Ok(()),
+    fn damaged(&self, file: &Wanted, what: &'static str, found: String, expected: String) -> HubError {
+        HubError::Damaged { repo: self.id.to_string(), file: file.name.clone(), what, found, expected }
     }
-}
-
-/// Has `pointer`, `depth` folders below the repository's, stand for a content in the cache.
-#[cfg(unix)]
-fn link(blob: &Path, pointer: &Path, depth: usize) -> std::io::Result<()> {
-    let name = blob.file_name().unwrap_or_default();
-    let up: PathBuf = std::iter::repeat_n("..", depth).collect();
-    std::os::unix::fs::symlink(up.join("blobs").join(name), pointer)
-}
-
-#[cfg(not(unix))]
-fn link(blob: &Path, pointer: &Path, _depth: usize) -> std::io::Result<()> {
-    fs::hard_link(blob, pointer)
 }

@@ -16,6 +16,19 @@ pub enum HubError {
     /// Nowhere to put a cache.
     #[error("there is no home folder for downloads; set HF_HOME to a folder with room for the weights")]
     NoHome,
+    /// An address that is none of a hub.
+    #[error("'{given}' is no address of a hub: {why}; set HF_ENDPOINT to one such as https://huggingface.co")]
+    Endpoint {
+        /// The address, without user and password.
+        given: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// An access token that cannot be sent.
+    #[error(
+        "the access token has characters that no token has; see HF_TOKEN, or the file `token` in HF_HOME"
+    )]
+    Token,
     /// A model that needs permission.
     #[error("{repo}: {file} may not be read (HTTP {status}): {advice}")]
     Denied {
@@ -83,7 +96,7 @@ pub enum HubError {
         why: String,
     },
     /// Another download of the same file.
-    #[error("{repo}: {file} is being downloaded by another program; wait for it, or remove {}", lock.display())]
+    #[error("{repo}: {file} is being downloaded by another program, and nothing arrives; end it, or wait for it (lock: {})", lock.display())]
     Busy {
         /// The repository.
         repo: String,

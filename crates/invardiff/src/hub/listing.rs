@@ -1,12 +1,14 @@
 //! What a repository holds, as the hub says.
 
+use std::collections::HashSet;
+use std::io::Read;
 use std::time::Duration;
 
-use hf_hub::api::sync::Api;
-use hf_hub::{Repo, RepoType};
 use serde::Deserialize;
 
-use super::{Hub, HubError, HubId};
+use super::client::{Client, NoAnswer, encoded, reading};
+use super::content::{Content, is_commit};
+use super::{Hub, HubError, HubId, name};
 
 /// The files of one commit.
 #[derive(Clone, Debug)]
@@ -29,7 +31,7 @@ pub(super) struct File {
     /// What is known of a large file.
     #[serde(default)]
     lfs: Option<Large>,
-    /// The name of a small file's content.
+    /// The hash of git's blob: of a small file's content, of a large one's stand-in.
     #[serde(default, rename = "blobId")]
     blob: Option<String>,
 }
@@ -37,17 +39,35 @@ pub(super) struct File {
 #[derive(Clone, Debug, Deserialize)]
 struct Large {
     sha256: Option<String>,
+    size: Option<u64>,
+}
+
+/// A file that can be fetched: its name is one on every system, and how much it holds and what is known beforehand.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// Its path in the repository.
+    pub(super) name: String,
+    /// Its length in bytes.
+    pub(super) size: u64,
+    /// Its hash.
+    pub(super) content: Content,
 }
 
 impl File {
-    /// The file's SHA-256, hexadecimal, which the hub knows of large files.
-    pub(super) fn sha256(&self) -> Option<&str> {
-        self.lfs.as_ref()?.sha256.as_deref()
-    }
-
-    /// The name of the file's content in the cache.
-    pub(super) fn content(&self) -> Option<&str> {
-        self.sha256().or(self.blob.as_deref())
+    /// The file, if it can be fetched; otherwise what is wrong with its entry.
+    pub(super) fn wanted(&self) -> Result<Wanted, String> {
+        let wrong = |what: &str| format!("it lists {}, but {what}", self.name);
+        if let Some(fault) = name::fault(&self.name).or_else(|| name::fault_elsewhere(&self.name)) {
+            return Err(wrong(&format!("no file can have that name: {fault}")));
+        }
+        let (content, size) = match &self.lfs {
+            Some(large) => (large.sha256.as_deref().map(Content::sha256), large.size.or(self.size)),
+            None => (self.blob.as_deref().map(Content::git), self.size),
+        };
+        let content = content.ok_or_else(|| wrong("without a hash"))?;
+        let content = content.ok_or_else(|| wrong("with a hash that is none"))?;
+        let size = size.ok_or_else(|| wrong("without a size"))?;
+        Ok(Wanted { name: self.name.clone(), size, content })
     }
 
     #[cfg(test)]
@@ -71,41 +91,65 @@ struct Answer {
     siblings: Vec<File>,
 }
 
-/// How long the answer to a listing may take.
-const ANSWER: Duration = Duration::from_secs(30);
+/// How long the answer to a listing may take, and how long it may be: that of a large repository has a megabyte.
+const ANSWER: (Duration, u64) = (Duration::from_secs(30), 8 << 20);
 
 impl Listing {
     /// Asks the hub.
-    pub(super) fn ask(hub: &Hub, api: &Api, id: &HubId) -> Result<Self, NoListing> {
-        let repo = Repo::with_revision(id.repo().to_owned(), RepoType::Model, id.revision().to_owned());
-        let wait = Some(ANSWER.min(hub.patience));
-        let request = api.repo(repo).info_request().query("blobs", "true");
-        let request = request
-            .config()
-            .http_status_as_error(false)
-            .timeout_resolve(wait)
-            .timeout_connect(wait)
-            .timeout_recv_response(wait)
-            .timeout_recv_body(wait)
-            .build();
-        let mut response = request.call().map_err(|error| NoListing::Unreachable(error.to_string()))?;
+    pub(super) fn ask(hub: &Hub, client: &Client, id: &HubId) -> Result<Self, NoListing> {
+        let path = format!("api/models/{}/revision/{}?blobs=true", id.repo(), encoded(id.revision()));
+        let mut response = client.get(&path, 0).map_err(|error| match error {
+            NoAnswer::Cut(why) => NoListing::Unreachable(why),
+            NoAnswer::Senseless(why) => senseless(id, why),
+        })?;
         let status = response.status().as_u16();
         let code = response.headers().get("x-error-code").and_then(|code| code.to_str().ok());
         if let Some(refusal) = refusal(hub, id, status, code.unwrap_or_default()) {
             return Err(refusal);
         }
+        let text = body(response.body_mut().as_reader(), hub, id)?;
         let answer: Answer =
-            response.body_mut().read_json().map_err(|error| senseless(id, error.to_string()))?;
-        let named = answer.sha.len() >= 7 && answer.sha.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let plain = |file: &File| {
-            !file.name.is_empty()
-                && file.name.split('/').all(|part| !matches!(part, "" | "." | ".."))
-                && !file.name.contains('\\')
-        };
-        if !named || !answer.siblings.iter().all(plain) {
-            return Err(senseless(id, "a commit or a file has a name that none can have".into()));
+            serde_json::from_slice(&text).map_err(|error| senseless(id, error.to_string()))?;
+        Self::check(id, answer).map_err(|what| senseless(id, what))
+    }
+
+    /// Refuses commits and names that none can have.
+    fn check(id: &HubId, answer: Answer) -> Result<Self, String> {
+        if !is_commit(&answer.sha) {
+            return Err("its commit is none".into());
+        }
+        if is_commit(id.revision()) && id.revision() != answer.sha {
+            return Err("it is of another commit".into());
+        }
+        let mut names = HashSet::new();
+        for file in &answer.siblings {
+            if let Some(fault) = name::fault(&file.name) {
+                return Err(format!("a file has a name that none can have: {fault}"));
+            }
+            if !names.insert(file.name.as_str()) {
+                return Err(format!("{} stands in it twice", file.name));
+            }
         }
         Ok(Self { commit: answer.sha, files: answer.siblings })
+    }
+}
+
+/// Reads an answer under bounds of time and length.
+fn body(mut reader: impl Read, hub: &Hub, id: &HubId) -> Result<Vec<u8>, NoListing> {
+    let (mut text, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+    let (began, (time, length)) = (std::time::Instant::now(), ANSWER);
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(text),
+            Ok(count) => text.extend_from_slice(&buffer[..count]),
+            Err(error) => return Err(NoListing::Unreachable(reading(&error, hub.patience))),
+        }
+        if text.len() as u64 > length {
+            return Err(senseless(id, format!("it is longer than {length} bytes")));
+        }
+        if began.elapsed() > time {
+            return Err(NoListing::Unreachable(format!("it did not arrive in {} s", time.as_secs())));
+        }
     }
 }
 
@@ -123,7 +167,7 @@ fn refusal(hub: &Hub, id: &HubId, status: u16, code: &str) -> Option<NoListing> 
         429 | 500..=599 => return Some(NoListing::Unreachable(format!("HTTP {status}"))),
         404 if code == "RevisionNotFound" => HubError::NotFound {
             file: format!("revision {}", id.revision()),
-            advice: format!("see {}/{} for its branches, tags and commits", hub.endpoint, id.repo()),
+            advice: format!("see {}/{} for its branches, tags and commits", hub.shown(), id.repo()),
             repo,
             status,
         },
@@ -145,13 +189,13 @@ impl Hub {
             repo: id.to_string(),
             file: "the repository".to_owned(),
             status,
-            advice: format!("check the name at {}/{}; {token}", self.endpoint, id.repo()),
+            advice: format!("check the name at {}/{}; {token}", self.shown(), id.repo()),
         }
     }
 
     /// A file that needs permission.
     pub(super) fn denied(&self, id: &HubId, file: &str, status: u16) -> HubError {
-        let page = format!("{}/{}", self.endpoint, id.repo());
+        let page = format!("{}/{}", self.shown(), id.repo());
         let advice = match self.token {
             None => format!(
                 "accept the model's terms at {page} if it has any, and set HF_TOKEN to an access token of that account"

@@ -12,7 +12,7 @@ fn a_filled_cache_is_enough() {
     place.server.seen();
     let offline = place.hub().with_offline(true);
     assert_eq!(offline.fetch(&id()).unwrap(), folder);
-    let by_commit = HubId::parse("someone/tiny@c0ffee0").unwrap();
+    let by_commit = HubId::parse(&format!("someone/tiny@{}", super::server::commit("c0ffee0"))).unwrap();
     assert_eq!(offline.fetch(&by_commit).unwrap(), folder);
     assert_eq!(place.server.seen(), []);
     // A hub that is not there, and one that is not able to answer.

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::json;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 /// The repository that is served.
@@ -59,7 +60,8 @@ impl HubServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let files = files.into_iter().collect();
-        let state = State { endpoint: endpoint.clone(), commit: "c0ffee0".into(), files, ..State::default() };
+        let state =
+            State { endpoint: endpoint.clone(), commit: commit("c0ffee0"), files, ..State::default() };
         let (state, ended) = (Arc::new(Mutex::new(state)), Arc::new(AtomicBool::new(false)));
         let (for_thread, end) = (state.clone(), ended.clone());
         let thread = thread::spawn(move || {
@@ -82,7 +84,7 @@ impl HubServer {
     /// Publishes a new commit.
     pub(crate) fn publish(&self, commit: &str, name: &str, bytes: &[u8]) {
         let mut state = self.state.lock().unwrap();
-        commit.clone_into(&mut state.commit);
+        state.commit = self::commit(commit);
         state.files.insert(name.into(), bytes.into());
     }
 
@@ -171,23 +173,23 @@ fn reply(state: &mut State, path: &str, range: Option<&str>) -> Reply {
         return Reply::status(404);
     };
     let Some(bytes) = state.files.get(name).cloned() else { return Reply::status(404) };
-    let (hash, commit) = (sha256(&bytes), ("X-Repo-Commit", state.commit.clone()));
+    let commit = ("X-Repo-Commit", state.commit.clone());
     if resolved.is_some() && large(name) {
         // Large files are elsewhere: the address is absolute, as that of another host is.
         let place = format!("{}/elsewhere/{name}", state.endpoint);
-        let headers = vec![commit, ("X-Linked-Etag", format!("\"{hash}\"")), ("Location", place)];
+        let headers = vec![commit, ("X-Linked-Etag", format!("\"{}\"", sha256(&bytes))), ("Location", place)];
         return Reply { headers, ..Reply::status(302) };
     }
+    let etag = ("ETag", format!("\"{}\"", git(&bytes)));
     let mut reply = content(state, name, bytes, range);
-    reply.headers.extend([commit, ("ETag", format!("\"{}\"", &hash[..40]))]);
+    reply.headers.extend([commit, etag]);
     reply
 }
 
 /// A stretch of a file, with what goes wrong on its way.
 fn content(state: &mut State, name: &str, mut bytes: Vec<u8>, range: Option<&str>) -> Reply {
     let length = bytes.len();
-    let probe = range == Some("bytes=0-0");
-    let mut fault = |fits: &dyn Fn(&Fault) -> bool| if probe { None } else { state.fault(fits) };
+    let mut fault = |fits: &dyn Fn(&Fault) -> bool| state.fault(fits);
     if fault(&|fault| matches!(fault, Fault::Damaged(file) if *file == name)).is_some() {
         bytes[0] ^= 1;
     }
@@ -219,10 +221,9 @@ fn listing(state: &State) -> serde_json::Value {
         .files
         .iter()
         .map(|(name, bytes)| {
-            let hash = sha256(bytes);
-            let mut file = json!({"rfilename": name, "size": bytes.len(), "blobId": hash[..40]});
+            let mut file = json!({"rfilename": name, "size": bytes.len(), "blobId": git(bytes)});
             if large(name) {
-                file["lfs"] = json!({"sha256": hash, "size": bytes.len()});
+                file["lfs"] = json!({"sha256": sha256(bytes), "size": bytes.len()});
             }
             file
         })
@@ -234,6 +235,20 @@ fn large(name: &str) -> bool {
     name.strip_suffix(".safetensors").is_some()
 }
 
+/// A commit's name that begins so.
+pub(crate) fn commit(short: &str) -> String {
+    format!("{short:0<40}")
+}
+
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    hex(&Sha256::digest(bytes))
+}
+
+/// The name that git gives to a file's content.
+pub(crate) fn git(bytes: &[u8]) -> String {
+    hex(&Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

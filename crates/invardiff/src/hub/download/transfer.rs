@@ -1,124 +1,168 @@
-//! One attempt at one file, by the hub's client, under a bound on its silence.
+//! One attempt at one file.
 
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
-use std::{io, thread};
+use std::io::Read;
+use std::time::{Duration, Instant};
 
-use hf_hub::api::Progress;
-use hf_hub::api::sync::{ApiError, ApiRepo};
-use indicatif::ProgressBar;
+use ureq::Body;
+use ureq::http::Response;
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
-use crate::hub::listing::File;
+use super::{Download, LEAST_RATE, Part};
+use crate::hub::HubError;
+use crate::hub::client::{NoAnswer, encoded, reading};
+use crate::hub::listing::Wanted;
 use crate::hub::progress::bytes_bar;
+
+/// An attempt at a file.
+pub(super) struct Transfer<'a> {
+    pub(super) download: &'a Download<'a>,
+    pub(super) file: &'a Wanted,
+}
 
 /// Why an attempt came to nothing.
 pub(super) enum Broken {
-    /// The connection broke: another attempt may go on.
+    /// Another attempt may go on.
     Cut(String),
-    /// Nothing was heard for too long. The attempt may still be under way, so there is no other one.
-    Silent,
-    /// What is there of the file cannot be gone on with.
-    Stale,
     /// Another attempt would end the same.
-    Fatal(Fatal),
+    Fatal(HubError),
 }
 
-/// Why no attempt can succeed.
-pub(super) enum Fatal {
-    /// The server refused.
-    Status(u16),
-    /// The server said what no hub says.
-    Answer(String),
-    /// Another program holds the file.
-    Locked(PathBuf),
-    /// The cache cannot be written.
-    Io(io::Error),
-}
+impl Transfer<'_> {
+    /// Goes on with a part until it has the listed length.
+    pub(super) fn run(&self, part: &mut Part) -> Result<(), Broken> {
+        let name: Vec<String> = self.file.name.split('/').map(encoded).collect();
+        let Download { client, id, commit, .. } = self.download;
+        let path = format!("{}/resolve/{commit}/{}", id.repo(), name.join("/"));
+        let response = client.get(&path, part.length()).map_err(|error| match error {
+            NoAnswer::Cut(detail) => Broken::Cut(detail),
+            NoAnswer::Senseless(detail) => self.senseless(detail),
+        })?;
+        self.place(&response, part)?;
+        self.take(response, part)
+    }
 
-/// What is heard of a transfer.
-enum Signal {
-    Length(u64),
-    Bytes(u64),
-    Done(Result<PathBuf, ApiError>),
-}
-
-/// Downloads a file, or goes on with it; the path is the one in the commit's folder. The client has no bound on a server's
-/// silence, so it works in a thread of its own.
-pub(super) fn transfer(repo: ApiRepo, file: &File, patience: Duration) -> Result<PathBuf, Broken> {
-    let (sender, receiver) = channel();
-    let name = file.name.clone();
-    thread::spawn(move || {
-        let result = repo.download_with_progress(&name, Meter(sender.clone()));
-        // Nobody listens any more where the transfer was given up.
-        sender.send(Signal::Done(result)).ok();
-    });
-    let bar = bytes_bar(file.size.unwrap_or(0), &file.name);
-    let done = listen(&receiver, &bar, patience);
-    bar.finish_and_clear();
-    done
-}
-
-fn listen(receiver: &Receiver<Signal>, bar: &ProgressBar, patience: Duration) -> Result<PathBuf, Broken> {
-    loop {
-        match receiver.recv_timeout(patience) {
-            Ok(Signal::Length(length)) => {
-                bar.set_length(length);
-                bar.set_position(0);
+    /// Finds where the bytes of an answer belong.
+    fn place(&self, response: &Response<Body>, part: &mut Part) -> Result<(), Broken> {
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let status = response.status().as_u16();
+        match status {
+            // The whole file, asked for or not.
+            200 => part.restart().map_err(|source| self.io(source))?,
+            206 => {
+                let start =
+                    header(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes ")?.split_once('-'));
+                if start.and_then(|(start, _)| start.parse().ok()) != Some(part.length()) {
+                    return self.not_continued(part);
+                }
             }
-            Ok(Signal::Bytes(bytes)) => bar.inc(bytes),
-            Ok(Signal::Done(Ok(pointer))) => return Ok(pointer),
-            Ok(Signal::Done(Err(error))) => return Err(broken(error)),
-            Err(RecvTimeoutError::Timeout) => return Err(Broken::Silent),
-            // The client panics at answers that it has no error for.
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Broken::Fatal(Fatal::Answer("the hub's client stopped at it".into())));
+            416 => return self.not_continued(part),
+            408 | 429 | 500..=599 => return Err(Broken::Cut(format!("HTTP {status}"))),
+            _ => return Err(Broken::Fatal(self.refused(status))),
+        }
+        let announced: Option<u64> = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        match announced {
+            Some(length) if length != part.missing() => {
+                let length = part.length().saturating_add(length);
+                Err(self.of_another_length(part, length.to_string()))
             }
+            _ => Ok(()),
         }
     }
-}
 
-/// Tells of every piece that arrives.
-struct Meter(Sender<Signal>);
-
-impl Progress for Meter {
-    fn init(&mut self, size: usize, _: &str) {
-        self.0.send(Signal::Length(size as u64)).ok();
-    }
-
-    fn update(&mut self, size: usize) {
-        self.0.send(Signal::Bytes(size as u64)).ok();
-    }
-
-    fn finish(&mut self) {}
-}
-
-fn broken(error: ApiError) -> Broken {
-    match error {
-        ApiError::MissingHeader(name) => Broken::Fatal(Fatal::Answer(format!("it lacks the header {name}"))),
-        ApiError::InvalidHeader(name) => {
-            Broken::Fatal(Fatal::Answer(format!("its header {name} is unreadable")))
-        }
-        ApiError::ParseIntError(_) => Broken::Fatal(Fatal::Answer("it says no length".into())),
-        ApiError::RequestError(error) => match *error {
-            ureq::Error::StatusCode(416) => Broken::Stale,
-            ureq::Error::StatusCode(status @ (408 | 429 | 500..=599)) => {
-                Broken::Cut(format!("HTTP {status}"))
+    /// Takes the bytes of an answer, no more than are missing and no slower than the least rate.
+    fn take(&self, response: Response<Body>, part: &mut Part) -> Result<(), Broken> {
+        let patience = self.download.hub.patience;
+        let mut reader = response.into_body().into_reader();
+        let mut pace = Pace::new(patience);
+        let mut buffer = vec![0; 1 << 18];
+        let bar = bytes_bar(self.file.size, &self.file.name);
+        bar.set_position(part.length());
+        let result = loop {
+            let count = match reader.read(&mut buffer) {
+                Ok(0) if part.missing() > 0 => break Err(Broken::Cut("the connection was cut".to_owned())),
+                Ok(0) => break Ok(()),
+                Ok(count) => count,
+                Err(error) => break Err(Broken::Cut(reading(&error, patience))),
+            };
+            if count as u64 > part.missing() {
+                let more = format!("more than {}", self.file.size);
+                break Err(self.of_another_length(part, more));
             }
-            ureq::Error::StatusCode(status) => Broken::Fatal(Fatal::Status(status)),
-            other => Broken::Cut(other.to_string()),
-        },
-        ApiError::IoError(error) => match error.kind() {
-            io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory => Broken::Fatal(Fatal::Io(error)),
-            _ => Broken::Cut(error.to_string()),
-        },
-        ApiError::TooManyRetries(error) => broken(*error),
-        ApiError::InvalidResume => Broken::Stale,
-        ApiError::LockAcquisition(lock) => Broken::Fatal(Fatal::Locked(lock)),
+            if let Err(source) = part.append(&buffer[..count]) {
+                break Err(self.io(source));
+            }
+            bar.inc(count as u64);
+            if part.missing() > 0 && !pace.holds(count as u64) {
+                break Err(Broken::Cut(format!("less than {LEAST_RATE} bytes a second arrive")));
+            }
+        };
+        bar.finish_and_clear();
+        result
+    }
+
+    /// A part that the server does not go on with is dropped.
+    fn not_continued(&self, part: &mut Part) -> Result<(), Broken> {
+        if part.length() == 0 {
+            return Err(self.senseless("it is another stretch of the file than was asked for".to_owned()));
+        }
+        part.restart().map_err(|source| self.io(source))?;
+        Err(Broken::Cut("the server does not go on with what is there".to_owned()))
+    }
+
+    /// A file that is not as long as the hub lists it. What came of it is dropped.
+    fn of_another_length(&self, part: &mut Part, found: String) -> Broken {
+        if let Err(source) = part.restart() {
+            return self.io(source);
+        }
+        let expected = self.file.size.to_string();
+        Broken::Fatal(self.download.damaged(self.file, "its length", found, expected))
+    }
+
+    /// What a status means, where it is not success.
+    fn refused(&self, status: u16) -> HubError {
+        let Download { hub, id, .. } = self.download;
+        let (repo, file) = (id.to_string(), self.file.name.clone());
+        match status {
+            401 | 403 => hub.denied(id, &file, status),
+            404 => {
+                let advice = "the hub lists it, but does not have it; try another revision".to_owned();
+                HubError::NotFound { repo, file, status, advice }
+            }
+            _ => HubError::Answer { repo, file, detail: format!("HTTP {status}") },
+        }
+    }
+
+    fn senseless(&self, detail: String) -> Broken {
+        let (repo, file) = (self.download.id.to_string(), self.file.name.clone());
+        Broken::Fatal(HubError::Answer { repo, file, detail })
+    }
+
+    fn io(&self, source: std::io::Error) -> Broken {
+        let path = self.download.cache.part(&self.file.content);
+        Broken::Fatal(HubError::Io { path, source })
+    }
+}
+
+/// How much arrives in each stretch of time.
+struct Pace {
+    stretch: Duration,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(stretch: Duration) -> Self {
+        Self { stretch, since: Instant::now(), bytes: 0 }
+    }
+
+    /// Counts what arrived; whether it is enough.
+    fn holds(&mut self, bytes: u64) -> bool {
+        self.bytes += bytes;
+        if self.since.elapsed() < self.stretch {
+            return true;
+        }
+        let enough = self.bytes as f64 >= LEAST_RATE as f64 * self.since.elapsed().as_secs_f64();
+        (self.since, self.bytes) = (Instant::now(), 0);
+        enough
     }
 }

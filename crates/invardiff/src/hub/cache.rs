@@ -1,0 +1,134 @@
+//! The cache on this machine, laid out as the hub's own tools lay it out: `models--owner--name/blobs/HASH`, links to these in
+//! `snapshots/COMMIT/`, the commits of branches and tags in `refs/`, and locks in `.locks/models--owner--name/`.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::content::{Content, is_commit};
+use super::{HubError, HubId};
+
+/// What a cache has of one repository.
+#[derive(Clone, Debug)]
+pub(super) struct RepoCache {
+    folder: PathBuf,
+    locks: PathBuf,
+}
+
+impl RepoCache {
+    /// The place of a repository in a cache; nothing is made yet.
+    pub(super) fn new(cache: &Path, id: &HubId) -> Self {
+        let name = format!("models--{}", id.repo().replace('/', "--"));
+        Self { folder: cache.join(&name), locks: cache.join(".locks").join(&name) }
+    }
+
+    /// The folder of a commit.
+    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
+        self.folder.join("snapshots").join(commit)
+    }
+
+    /// Where a content is, or will be.
+    pub(super) fn blob(&self, content: &Content) -> PathBuf {
+        self.folder.join("blobs").join(content.name())
+    }
+
+    /// Where a content is while it has not arrived whole.
+    pub(super) fn part(&self, content: &Content) -> PathBuf {
+        self.folder.join("blobs").join(format!("{}.part", content.name()))
+    }
+
+    /// The folder of a branch, tag or commit that has been fetched whole.
+    pub(super) fn find(&self, revision: &str) -> Option<PathBuf> {
+        let noted = |file: File| {
+            let mut commit = String::new();
+            file.take(64).read_to_string(&mut commit).map(|_| commit)
+        };
+        // A commit is its own name; branches and tags are looked up.
+        let commit = File::open(self.folder.join("refs").join(revision)).and_then(noted);
+        let commit = commit.as_deref().unwrap_or(revision).trim();
+        let snapshot = self.snapshot(commit);
+        (is_commit(commit) && snapshot.is_dir()).then_some(snapshot)
+    }
+
+    /// Notes which commit a branch or tag is.
+    pub(super) fn note(&self, revision: &str, commit: &str) -> Result<(), HubError> {
+        let path = self.folder.join("refs").join(revision);
+        // A commit is its own name, and a cache that is up to date need not be writable.
+        if revision == commit || fs::read_to_string(&path).is_ok_and(|noted| noted == commit) {
+            return Ok(());
+        }
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(io_error(folder))?;
+        let noted = || -> io::Result<()> {
+            let file = tempfile::NamedTempFile::new_in(folder)?;
+            fs::write(file.path(), commit)?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        noted().map_err(io_error(&path))
+    }
+
+    /// Has a name in a commit's folder stand for a content that is there.
+    pub(super) fn link(&self, commit: &str, name: &str, content: &Content) -> Result<(), HubError> {
+        let pointer = self.snapshot(commit).join(name);
+        let folder = pointer.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(io_error(folder))?;
+        remove(&pointer)?;
+        match link(&self.blob(content), &pointer, name.split('/').count() + 1) {
+            // Another program was quicker.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_error(&pointer)(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The right to be the one that writes a content; `None` while another program has it.
+    pub(super) fn lock(&self, content: &Content) -> Result<Option<Lock>, HubError> {
+        let path = self.lock_path(content);
+        fs::create_dir_all(&self.locks).map_err(io_error(&self.locks))?;
+        fs::create_dir_all(self.folder.join("blobs")).map_err(io_error(&self.folder))?;
+        let file = File::options().create(true).append(true).open(&path).map_err(io_error(&path))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(None),
+            // Some network drives have no locks; what two programs mixed up there does not pass the check of its hash.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(Lock { _file: file })),
+        }
+    }
+
+    /// The file that stands for the right to write a content.
+    pub(super) fn lock_path(&self, content: &Content) -> PathBuf {
+        self.locks.join(format!("{}.lock", content.name()))
+    }
+}
+
+/// The right to be the one that writes a content, until dropped or until the program ends in whatever way.
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// Removes a file, if there is one.
+pub(super) fn remove(path: &Path) -> Result<(), HubError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The error of a path.
+pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> HubError {
+    let path = path.to_owned();
+    |source| HubError::Io { path, source }
+}
+
+/// Has `pointer`, `depth` folders below the repository's, stand for a content in the cache.
+#[cfg(unix)]
+fn link(blob: &Path, pointer: &Path, depth: usize) -> io::Result<()> {
+    let name = blob.file_name().unwrap_or_default();
+    let up: PathBuf = std::iter::repeat_n("..", depth).collect();
+    std::os::unix::fs::symlink(up.join("blobs").join(name), pointer)
+}
+
+#[cfg(not(unix))]
+fn link(blob: &Path, pointer: &Path, _depth: usize) -> io::Result<()> {
+    fs::hard_link(blob, pointer)
+}
