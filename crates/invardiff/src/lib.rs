@@ -39,6 +39,11 @@ pub use invardiff_models as models;
 pub use invardiff_plan as plan;
 pub use invardiff_runtime as runtime;
 
+/// The code of the README, compiled as it is printed.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
+
 pub use adjustment::{adjustment_path, read_adjustment, write_adjustment};
 pub use class_to_image::{ClassToImage, GuidedDit};
 pub use critic::{Critic, CriticFacts, Opinion, RealPictures};

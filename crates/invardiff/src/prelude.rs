@@ -8,7 +8,7 @@ pub use crate::{
 };
 #[cfg(feature = "hub")]
 pub use crate::{Hub, HubId};
-pub use invardiff_calib::{Goal, LeastErrorOptions, Run, Session};
+pub use invardiff_calib::{Goal, LeastErrorOptions, Run, Session, SharedDenoiser};
 pub use invardiff_plan::two_phase::Settings;
 pub use invardiff_plan::{CachePlan, Kind, Schedule, Site, Topology};
 pub use invardiff_runtime::{Denoiser, Executor, Full, Policy, Replay, Sampler, sample, sample_with};
