@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use invardiff::fault::caught;
 #[cfg(feature = "autodiff")]
@@ -48,7 +48,7 @@ impl Cli {
     /// # Errors
     /// One error that names the file, key or flag, for anything that cannot be done.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        caught(|| self.command.run()).map_err(|fault| anyhow!(fault.into_message())).flatten()
+        caught(|| self.command.run())?
     }
 }
 

@@ -2,11 +2,12 @@
 
 mod cli;
 mod commands;
+mod message;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use invardiff_lab::stdout::{closed, in_one_line};
+use invardiff_lab::stdout::closed;
 
 /// Large tensors come and go at every operation. The system's allocator hands their pages back each time, and faulting them
 /// in again was a fifth of a forward (docs/performance.md).
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", in_one_line(&error));
+            eprintln!("error: {}", message::message(&error));
             ExitCode::FAILURE
         }
     }

@@ -1,8 +1,7 @@
 //! Arguments that several commands take, as clap reads them.
 
-use anyhow::Result;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use invardiff::{DeviceChoice, Dtype, OpenDevice, SamplerKind};
+use invardiff::{DeviceChoice, Dtype, Error, OpenDevice, SamplerKind};
 
 /// The flag that says where to compute.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -14,12 +13,16 @@ pub struct DeviceArg {
 }
 
 impl DeviceArg {
-    /// Opens the device.
+    /// Opens the device, and prints its notes to standard error.
     ///
     /// # Errors
     /// As [`DeviceChoice::open`].
-    pub fn open(self) -> Result<OpenDevice> {
-        self.choice.open()
+    pub fn open(self) -> Result<OpenDevice, Error> {
+        let device = self.choice.open()?;
+        for note in device.notes() {
+            eprintln!("note: {note}");
+        }
+        Ok(device)
     }
 }
 

@@ -158,7 +158,8 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
             }
             times.push(lap(&mut last));
         })?;
-        waited.map(|()| times)
+        waited?;
+        Ok(times)
     }
 
     /// The device's memory over one trajectory of each kind, looked at between steps.
@@ -168,7 +169,8 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
         progress();
         self.run(&mut Replay::new(self.schedule.clone()), |_| memory.look(self.device))?;
         progress();
-        self.device.wait().map(|()| memory)
+        self.device.wait()?;
+        Ok(memory)
     }
 }
 

@@ -337,7 +337,7 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
     for (contender, (samples, peak, compute)) in contenders.iter().zip(drawn) {
         let batches = samples.into_iter().map(|batch| contender.pipeline.pictures(batch));
         let mean = compute / batches.len() as f64;
-        pictures.push((stack(&batches.collect::<Result<Vec<_>>>()?)?, peak, mean));
+        pictures.push((stack(&batches.collect::<Result<Vec<_>, _>>()?)?, peak, mean));
     }
     let full = pictures.first().map(|(full, ..)| unit(full)).context("no contender")?;
     let by_processor = contenders.iter().all(|contender| on_processor(contender.pipeline.device()));

@@ -97,8 +97,7 @@ impl<'a> Pair<'a> {
             ..SamplingOptions::default()
         };
         let on = |device: &OpenDevice| ClassToImage::new(Embedded::Fashion.load(device)?, options, device);
-        let loaded =
-            caught(|| on(device)).map_err(|fault| anyhow::anyhow!(fault.into_message())).flatten()?;
+        let loaded = caught(|| on(device))??;
         Ok(Self { amounts, processor: on(&OpenDevice::processor())?, device: loaded })
     }
 

@@ -174,7 +174,7 @@ fn guarded(path: &Path, kind: Option<&str>, work: impl FnOnce(&mut Checks) -> Re
     match caught(|| work(&mut checks)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => checks.run("folder", || Err(error)),
-        Err(fault) => checks.run("folder", || bail!(fault.into_message())),
+        Err(fault) => checks.run("folder", || bail!(fault)),
     }
     checked(path, kind, checks)
 }

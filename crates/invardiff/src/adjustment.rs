@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use invardiff_plan::{CachePlan, Site, Topology};
 use invardiff_runtime::{Affine, ScaleShift};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{About, Error, Result};
 use crate::tensor_file::TensorFile;
 
 const FORMAT: &str = "invardiff-scale-shift";
@@ -86,11 +86,10 @@ pub fn read_adjustment(
     let file = TensorFile::read(path, FORMAT)?;
     let content: Content = file.object()?;
     let (own, found) = (plan.fingerprint()?, &content.plan);
-    ensure!(
-        *found == own,
-        "{}: the vectors were trained for the plan {found}, this one is {own}",
-        path.display()
-    );
+    if *found != own {
+        let problem = format_args!("the vectors were trained for the plan {found}, this one is {own}");
+        return Err(Error::file(path, problem));
+    }
     let mut at: BTreeMap<(usize, Site), Vec<Affine>> = BTreeMap::new();
     for (site, steps) in &content.steps {
         let streams = topology.index(*site).map_or(0, |index| topology.sites[index].streams.len());
@@ -99,12 +98,10 @@ pub fn read_adjustment(
             let (shape, scales) = file.array::<2>(&scale)?;
             let shifts = file.shaped(&shift, shape)?;
             let [rows, dim] = shape;
-            ensure!(
-                rows == steps.len() && dim > 0,
-                "{}: '{scale}' has shape {shape:?}, expected {} rows",
-                path.display(),
-                steps.len()
-            );
+            if rows != steps.len() || dim == 0 {
+                let problem = format_args!("'{scale}' has shape {shape:?}, expected {} rows", steps.len());
+                return Err(Error::file(path, problem));
+            }
             let vector = |values: &[f32]| {
                 Tensor::from_data(TensorData::new(values.to_vec(), [1, 1, dim]), (device, DType::F32))
             };
@@ -115,7 +112,7 @@ pub fn read_adjustment(
         }
     }
     let schedule = plan.schedule(topology)?;
-    ScaleShift::new(at, &schedule, topology).with_context(|| path.display().to_string())
+    ScaleShift::new(at, &schedule, topology).about(path.display())
 }
 
 type Part = (&'static str, fn(&Affine) -> &Tensor<3>);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Int, Tensor};
 use invardiff_calib::RecordOptions;
 use invardiff_models::Dit;
@@ -12,6 +11,7 @@ use invardiff_runtime::{BatchedGuidance, Denoiser, Executor, GaussianNoise, Samp
 use ndarray::Array4;
 
 use crate::decode::decode;
+use crate::error::{Error, Result};
 use crate::{DitSampler, Dtype, NamedDit, Pipeline, SamplerKind, SamplingOptions, to_array};
 
 /// A DiT with or without classifier-free guidance.
@@ -51,7 +51,7 @@ impl Denoiser<4> for GuidedDit {
 /// let mut pipeline = ClassToImage::from_pretrained("fashion", SamplingOptions::default(), &device)?;
 /// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
 /// let pictures = pipeline.generate(&[3, 5], &[0, 1])?; // [2, channels, height, width]
-/// # Ok::<(), anyhow::Error>(())
+/// # Ok::<(), invardiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClassToImage {
@@ -80,7 +80,12 @@ impl ClassToImage {
         let config = model.config();
         let sampler = DitSampler::new(options.sampler, config, options.num_inference_steps, options.eta)?;
         let scale = options.guidance_scale.or(config.guidance_scale).unwrap_or(4.0);
-        ensure!(scale.is_finite(), "--guidance-scale is {scale}, expected a finite number");
+        if !scale.is_finite() {
+            return Err(Error::setting(
+                "guidance_scale",
+                format_args!("is {scale}, expected a finite number"),
+            ));
+        }
         // The authors guide three of the four latent channels; models of pixels are guided whole.
         let channels = (config.pixel_range.is_none() && config.in_channels == 4).then_some(3);
         let dit = model.loaded.model.clone();
@@ -217,7 +222,9 @@ impl Pipeline<4> for ClassToImage {
 
     fn condition(&self, labels: &[usize]) -> Result<Tensor<1, Int>> {
         let dit = &self.model.loaded.model;
-        let wanted = dit.labels(labels, &self.device).context("--class-labels")?;
+        let wanted = dit.labels(labels, &self.device);
+        let wanted = wanted
+            .map_err(|error| Error::setting("class_labels", format_args!("do not fit the model: {error}")))?;
         Ok(match self.denoiser {
             GuidedDit::Plain(_) => wanted,
             GuidedDit::Guided(_) => Tensor::cat(vec![wanted, dit.null_labels(labels.len(), &self.device)], 0),

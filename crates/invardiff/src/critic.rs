@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use invardiff_eval::{Classifier, ClassifierShape, Gaussian, Seen};
 use ndarray::{Array1, Array2, Array4};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{About, Error, Result};
 use crate::tensor_file::TensorFile;
 
 const FORMAT: &str = "invardiff-classifier";
@@ -70,7 +70,7 @@ impl Critic {
     /// # Errors
     /// When it cannot be read or is none; names it.
     pub fn read(path: &Path, device: &Device) -> Result<Self> {
-        Self::of(&TensorFile::read(path, FORMAT)?, device).with_context(|| path.display().to_string())
+        Self::of(&TensorFile::read(path, FORMAT)?, device).about(path.display())
     }
 
     /// Reads the bytes of such a file.
@@ -95,7 +95,7 @@ impl Critic {
         let mean = file.shaped("reference.mean", [dim])?;
         let covariance = file.shaped("reference.covariance", [dim, dim])?;
         let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
-        let covariance = Array2::from_shape_vec((dim, dim), wide(covariance))?;
+        let covariance = Array2::from_shape_vec((dim, dim), wide(covariance)).map_err(Error::shape)?;
         let reference = Gaussian::new(Array1::from(wide(mean)), covariance)?;
         Ok(Self { classifier: classifier(facts.shape, parameters, device)?, reference, facts })
     }

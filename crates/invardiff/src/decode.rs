@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use invardiff_models::{AutoencoderKl, Tiling};
 use ndarray::{Array4, Axis, concatenate};
 
+use crate::error::{Error, Result};
 use crate::to_array;
 
 /// Pixels along one side of a latent pixel in the autoencoders of DiT and FLUX.
@@ -19,18 +19,21 @@ pub(crate) const FACTOR: usize = 8;
 /// When it cannot be loaded, or is one for other latents.
 pub(crate) fn load(path: &Path, channels: usize, device: &Device) -> Result<AutoencoderKl> {
     let autoencoder = AutoencoderKl::load(path, device)?;
-    let (config, shown) = (autoencoder.config(), path.display());
-    ensure!(
-        config.latent_channels == channels,
-        "{shown}: the autoencoder has {} latent channels, the transformer {channels}: they do not belong together",
-        config.latent_channels
-    );
-    ensure!(
-        config.factor() == FACTOR && matches!(config.out_channels, 1 | 3),
-        "{shown}: the autoencoder makes {} channels and enlarges by {}, expected 1 or 3 channels and {FACTOR}",
-        config.out_channels,
-        config.factor()
-    );
+    let config = autoencoder.config();
+    if config.latent_channels != channels {
+        let found = config.latent_channels;
+        let problem = format_args!(
+            "the autoencoder has {found} latent channels, the transformer {channels}: they do not belong together"
+        );
+        return Err(Error::file(path, problem));
+    }
+    if config.factor() != FACTOR || !matches!(config.out_channels, 1 | 3) {
+        let (found, factor) = (config.out_channels, config.factor());
+        let problem = format_args!(
+            "the autoencoder makes {found} channels and enlarges by {factor}, expected 1 or 3 channels and {FACTOR}"
+        );
+        return Err(Error::file(path, problem));
+    }
     Ok(autoencoder)
 }
 
@@ -49,5 +52,6 @@ pub(crate) fn decode(autoencoder: &AutoencoderKl, latents: Tensor<4>) -> Result<
         to_array(autoencoder.decode_tiled(latent, Tiling::default(), |_, _| {}))
     });
     let pictures = pictures.collect::<Result<Vec<_>>>()?;
-    Ok(concatenate(Axis(0), &pictures.iter().map(|picture| picture.view()).collect::<Vec<_>>())?)
+    let views: Vec<_> = pictures.iter().map(|picture| picture.view()).collect();
+    concatenate(Axis(0), &views).map_err(Error::shape)
 }

@@ -13,7 +13,8 @@ pub use open::{OpenDevice, on_processor};
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::error::{Error, Result};
+use crate::fault::with_causes;
 
 /// Where to compute: `auto`, `cpu`, `wgpu`, `vulkan`, `cuda`, or the n-th of a kind as `wgpu:1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,9 +44,9 @@ impl DeviceChoice {
             Self::Auto => Ok(best()),
             Self::Cpu => Ok(OpenDevice::processor()),
             Self::Gpu { backend, index } => {
-                let name = || format!("--device {self}");
-                let found = pick(backend, index).with_context(name)?;
-                OpenDevice::tried(found).with_context(name)
+                let refuse =
+                    |error| Error::setting("device", format_args!("{self}: {}", with_causes(&error)));
+                pick(backend, index).and_then(OpenDevice::tried).map_err(refuse)
             }
         }
     }
@@ -92,39 +93,41 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// The device that `auto` means here. A card that is there and does not compute is passed over, with a note.
+/// The device that `auto` means here. A card that is there and does not compute is passed over, which the device notes.
 fn best() -> OpenDevice {
+    let mut notes = Vec::new();
     for backend in GpuBackend::BEST_FIRST {
         let Some(found) = backend.found().into_iter().find(|found| found.kind != DeviceKind::Software) else {
             continue;
         };
         let choice = found.choice();
         match OpenDevice::tried(found) {
-            Ok(device) => return device,
-            Err(error) => {
-                eprintln!("note: {choice} is passed over: {}", crate::fault::with_causes(error.as_ref()));
-            }
+            Ok(device) => return device.with_notes(notes),
+            Err(error) => notes.push(format!("{choice} is passed over: {}", with_causes(&error))),
         }
     }
-    OpenDevice::processor()
+    OpenDevice::processor().with_notes(notes)
 }
 
 /// A device of a backend by its number.
 fn pick(backend: GpuBackend, index: Option<usize>) -> Result<Found> {
-    ensure!(
-        backend.compiled(),
-        "this program was built without {backend}; build it with `--features {backend}`, or take cpu"
-    );
+    if !backend.compiled() {
+        let problem = "this program was built without";
+        return Err(Error::Device(format!(
+            "{problem} {backend}; build it with `--features {backend}`, or take cpu"
+        )));
+    }
     let mut found = backend.found();
     let (count, wanted) = (found.len(), index.unwrap_or(0));
     if count == 0 {
-        bail!("{}; `invardiff devices` lists what there is", backend.absent());
+        return Err(Error::Device(format!("{}; `invardiff devices` lists what there is", backend.absent())));
     }
-    ensure!(
-        wanted < count,
-        "the machine has {backend}:0{} only; `invardiff devices` lists what there is",
-        if count == 1 { String::new() } else { format!(" to {backend}:{}", count - 1) }
-    );
+    if wanted >= count {
+        let last = if count == 1 { String::new() } else { format!(" to {backend}:{}", count - 1) };
+        return Err(Error::Device(format!(
+            "the machine has {backend}:0{last} only; `invardiff devices` lists what there is"
+        )));
+    }
     Ok(found.swap_remove(wanted))
 }
 
@@ -157,8 +160,8 @@ mod tests {
         for backend in GpuBackend::ALL {
             let found = backend.found().len();
             let choice = DeviceChoice::Gpu { backend, index: Some(found) };
-            let message = format!("{:#}", choice.open().err().unwrap());
-            assert!(message.starts_with(&format!("--device {choice}: ")), "{message}");
+            let message = with_causes(&choice.open().err().unwrap());
+            assert!(message.starts_with(&format!("device {choice}: ")), "{message}");
             let expected = if !backend.compiled() {
                 "built without"
             } else if found == 0 {

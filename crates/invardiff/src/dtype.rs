@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
 use burn::tensor::{DType, Device};
+
+use crate::error::{Error, Result};
 
 /// The element type of weights and features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -55,7 +56,11 @@ impl Dtype {
             return Ok(());
         }
         let others: Vec<_> = Self::ALL.into_iter().filter(has).map(Self::name).collect();
-        bail!("--dtype {}: the device does not compute in it; it has {}", self.name(), others.join(", "))
+        let (name, others) = (self.name(), others.join(", "));
+        Err(Error::setting(
+            "dtype",
+            format_args!("{name}: the device does not compute in it; it has {others}"),
+        ))
     }
 
     /// Bytes of an element.

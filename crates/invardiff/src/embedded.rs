@@ -1,9 +1,9 @@
 //! The small trained models that are part of the library.
 
-use anyhow::{Context, Result};
 use burn::tensor::Device;
 use invardiff_models::{Dit, DitConfig};
 
+use crate::error::{About, Result};
 use crate::{Critic, Dtype, NamedDit};
 
 /// A small trained model that is part of the library, so that everything can be tried without a file or a network.
@@ -24,7 +24,7 @@ impl Embedded {
         Self::ALL.into_iter().find(|embedded| embedded.name() == name)
     }
 
-    /// The name that `--model` takes.
+    /// The name, by which [`Embedded::named`] finds it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fashion => "fashion",
@@ -51,7 +51,7 @@ impl Embedded {
     /// # Errors
     /// When it cannot be read, which a test rules out.
     pub fn dit_config(self) -> Result<DitConfig> {
-        DitConfig::from_json(self.config()).context("embedded config.json")
+        DitConfig::from_json(self.config()).about("embedded config.json")
     }
 
     /// The classifier of the model's pictures, where one was trained.
@@ -83,7 +83,7 @@ impl Embedded {
     pub fn load_as(self, dtype: Dtype, device: &Device) -> Result<NamedDit> {
         let config = self.dit_config()?;
         let loaded = Dit::from_bytes_as(self.weights(), &config, dtype.burn(), device);
-        let loaded = loaded.context("embedded weights")?;
+        let loaded = loaded.about("embedded weights")?;
         Ok(NamedDit { name: self.name().to_owned(), loaded, autoencoder: None })
     }
 }

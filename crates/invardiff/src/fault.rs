@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::error::Error;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,7 +39,7 @@ impl Fault {
     }
 
     /// One line: what failed, and what can be done about it where that is known.
-    pub fn into_message(self) -> String {
+    fn message(&self) -> String {
         if !self.of_device() {
             return format!("a fault of this program: {} ({})", in_one_line(&self.message), self.place);
         }
@@ -49,6 +50,14 @@ impl Fault {
         }
     }
 }
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())
+    }
+}
+
+impl Error for Fault {}
 
 /// Runs `work`; a panic, its own or of a thread that it waits for, is an error.
 ///
@@ -115,7 +124,7 @@ fn advice(message: &str) -> Option<&'static str> {
     let low = message.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| low.contains(word));
     if has(&["out of memory", "outofmemory", "buffertoobig", "buffer too big", "too large to allocate"]) {
-        Some("draw fewer pictures at once (--batch-size, --runs), or take --dtype bf16 or f16")
+        Some("draw fewer images at once (batch size, runs), or take the dtype bf16 or f16")
     } else if has(&["nvrtc"]) {
         Some("NVRTC of CUDA 12 or 13 (libnvrtc.so) must be where libraries are looked for (LD_LIBRARY_PATH)")
     } else if has(&["cuda installation not found"]) {
@@ -149,23 +158,23 @@ mod tests {
     #[test]
     fn a_panic_becomes_an_error_with_its_place() {
         let _turn = alone();
-        let message = caught(|| panic!("no\n  such thing")).unwrap_err().into_message();
+        let message = caught(|| panic!("no\n  such thing")).unwrap_err().to_string();
         assert!(message.starts_with("a fault of this program: no such thing (crates/"), "{message}");
         assert!(message.contains("fault.rs:"), "{message}");
         let message = caught(|| std::thread::scope(|scope| drop(scope.spawn(|| panic!("elsewhere")))));
-        assert!(message.unwrap_err().into_message().contains("elsewhere"));
+        assert!(message.unwrap_err().to_string().contains("elsewhere"));
     }
 
     #[test]
     fn a_panic_below_the_tensors_is_the_devices() {
-        let message = fault("Out of memory: 4 GiB", "/r/cubecl-cuda-0.11.3/src/compute/storage/gpu.rs:215")
-            .into_message();
+        let message =
+            fault("Out of memory: 4 GiB", "/r/cubecl-cuda-0.11.3/src/compute/storage/gpu.rs:215").to_string();
         assert!(message.starts_with("the device failed: Out of memory: 4 GiB; draw fewer"), "{message}");
-        let message = fault("lost", "C:\\r\\wgpu-core-30.0.1\\src\\device.rs:1").into_message();
+        let message = fault("lost", "C:\\r\\wgpu-core-30.0.1\\src\\device.rs:1").to_string();
         assert_eq!(message, "the device failed: lost");
         let place = "/r/cudarc-0.19.10/src/lib.rs:1";
-        assert!(fault("no libnvrtc.so", place).into_message().contains("LD_LIBRARY_PATH"));
-        assert!(fault("CUDA installation not found", place).into_message().contains("CUDA_PATH"));
+        assert!(fault("no libnvrtc.so", place).to_string().contains("LD_LIBRARY_PATH"));
+        assert!(fault("CUDA installation not found", place).to_string().contains("CUDA_PATH"));
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! Files that are there whole or not at all.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
 use tempfile::{Builder, NamedTempFile};
+
+use crate::error::{Error, Result};
 
 /// Writes `bytes` beside `path` and renames, so that no one ever sees half a file.
 ///
 /// # Errors
 /// When the folder does not exist or cannot be written to; names `path`.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let name = || format!("cannot write {}", path.display());
-    let mut beside = beside(path).with_context(name)?;
-    beside.write_all(bytes).with_context(name)?;
-    beside.persist(path).map_err(|error| error.error).with_context(name)?;
+    let mut beside = beside(path)?;
+    beside.write_all(bytes).map_err(unwritable(path))?;
+    beside.persist(path).map_err(|error| unwritable(path)(error.error))?;
     Ok(())
 }
 
@@ -23,15 +23,22 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn check_writable(path: &Path) -> Result<()> {
-    beside(path).map(drop).with_context(|| format!("cannot write {}", path.display()))
+    beside(path).map(drop)
 }
 
 /// An unnamed place in the folder of `path`; removed when dropped.
 fn beside(path: &Path) -> Result<NamedTempFile> {
-    ensure!(!path.is_dir(), "it is a folder");
-    ensure!(path.file_name().is_some(), "it names no file");
+    let refuse = |problem: String| Err(Error::Write { path: path.to_owned(), problem });
+    if path.is_dir() {
+        return refuse("it is a folder".to_owned());
+    }
+    if path.file_name().is_none() {
+        return refuse("it names no file".to_owned());
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+    if !folder.is_dir() {
+        return refuse(format!("there is no folder {}", folder.display()));
+    }
     let mut builder = Builder::new();
     builder.prefix(".invardiff-").suffix(".part");
     #[cfg(unix)]
@@ -40,7 +47,11 @@ fn beside(path: &Path) -> Result<NamedTempFile> {
         // What any new file gets: the process's mask takes its bits off.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    Ok(builder.tempfile_in(folder)?)
+    builder.tempfile_in(folder).map_err(unwritable(path))
+}
+
+fn unwritable(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |error| Error::Write { path: path.to_owned(), problem: error.to_string() }
 }
 
 #[cfg(test)]
@@ -62,7 +73,7 @@ mod tests {
     #[test]
     fn places_that_cannot_be_written_are_named() {
         let folder = tempfile::tempdir().unwrap();
-        let message = |path: &Path| format!("{:#}", check_writable(path).unwrap_err());
+        let message = |path: &Path| check_writable(path).unwrap_err().to_string();
         let missing = folder.path().join("missing").join("out.png");
         assert!(message(&missing).contains("missing/out.png: there is no folder"), "{}", message(&missing));
         assert!(message(folder.path()).contains("it is a folder"));

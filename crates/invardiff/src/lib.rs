@@ -15,6 +15,7 @@ pub mod device;
 mod dtype;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod error;
 pub mod fault;
 pub mod files;
 #[cfg(feature = "hub")]
@@ -51,6 +52,7 @@ pub use device::{DeviceChoice, DeviceKind, Found, GpuBackend, OpenDevice, on_pro
 pub use dtype::Dtype;
 #[cfg(feature = "embedded")]
 pub use embedded::Embedded;
+pub use error::{Error, Result};
 #[cfg(feature = "hub")]
 pub use hub::{Hub, HubError, HubId};
 pub use locate::locate;

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-
 #[cfg(feature = "embedded")]
 use crate::Embedded;
+use crate::error::{Error, Result};
 
 /// The file or folder of a model. What is no path is taken for an id (`owner/name`, `owner/name@revision`) and fetched, with
 /// the cargo feature `hub`.
@@ -19,19 +18,21 @@ pub fn locate(model: &str) -> Result<PathBuf> {
 
 #[cfg(feature = "hub")]
 fn fetch(model: &str) -> Result<PathBuf> {
-    use anyhow::Context;
+    use crate::error::About;
 
     let Ok(id) = crate::HubId::parse(model) else {
-        bail!("there is no such file or folder, it is no id of a hub (owner/name){}", embedded());
+        let problem = "there is no such file or folder, it is no id of a hub (owner/name)";
+        return Err(Error::Model(format!("{problem}{}", embedded())));
     };
     let hub = crate::Hub::from_env()?;
-    hub.fetch(&id)
-        .with_context(|| format!("there is no path {model}, so it is taken for the id of a model on a hub"))
+    let about = format_args!("there is no path {model}, so it is taken for the id of a model on a hub");
+    hub.fetch(&id).about(about)
 }
 
 #[cfg(not(feature = "hub"))]
 fn fetch(_: &str) -> Result<PathBuf> {
-    bail!("there is no such file or folder, hubs are not built in (cargo feature hub){}", embedded())
+    let problem = "there is no such file or folder, hubs are not built in (cargo feature hub)";
+    Err(Error::Model(format!("{problem}{}", embedded())))
 }
 
 /// The names of the embedded models, as the end of a sentence.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
 use invardiff_models::Lora;
+
+use crate::error::{Error, Result};
 
 /// Reads a LoRA file and its strength as a flag has them: `FILE`, which is at 1, or `FILE:STRENGTH`.
 ///
@@ -28,7 +29,9 @@ pub fn parse_lora(text: &str) -> Result<Lora, String> {
 pub fn check_loras(loras: &[Lora]) -> Result<()> {
     for lora in loras {
         let path: &Path = &lora.path;
-        ensure!(path.is_file(), "--lora {}: there is no such file", path.display());
+        if !path.is_file() {
+            return Err(Error::setting("lora", format_args!("{}: there is no such file", path.display())));
+        }
     }
     Ok(())
 }

@@ -75,8 +75,8 @@ impl fmt::Display for MemoryNeed {
 /// A run that takes more memory than there is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{table}\nthis run cannot fit: it takes {} and there are {}; take a smaller picture, batch or --dtype, another plan, or \
-     give another --memory-limit",
+    "{table}\nthis run cannot fit: it takes {} and there are {}; take a smaller image or batch, a \
+     smaller dtype, another plan, or raise the memory limit",
     bytes(*peak as usize),
     bytes(*limit as usize)
 )]

@@ -1,11 +1,11 @@
 //! A DiT with its name: embedded, or from a path or a hub.
 
-use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use invardiff_models::{Architecture, AutoencoderKl, Dit, DitConfig, LoadOptions, Loaded};
 
 #[cfg(feature = "embedded")]
 use crate::Embedded;
+use crate::error::{About, Error, Result};
 use crate::{Dtype, Pretrained, SchedulerConfig, decode};
 
 /// A loaded DiT with the name that plans and reports use.
@@ -29,8 +29,8 @@ impl NamedDit {
         if let Some(embedded) = Embedded::named(model) {
             return embedded.load(device);
         }
-        let named = || format!("--model {model}");
-        Self::load(&Pretrained::open(model).with_context(named)?, Dtype::F32, device).with_context(named)
+        let load = || Self::load(&Pretrained::open(model)?, Dtype::F32, device);
+        load().about(format_args!("the model {model}"))
     }
 
     /// The DiT among the parts of a pipeline.
@@ -44,15 +44,19 @@ impl NamedDit {
         let predicts = loaded.model.config().prediction_type;
         match parts.scheduler {
             None => {}
-            Some(SchedulerConfig::Ddim(said)) => ensure!(
-                said == predicts,
-                "{}: scheduler_config.json says that the model predicts {said:?}, its configuration {predicts:?}",
-                parts.name
-            ),
-            Some(SchedulerConfig::FlowMatchEuler(_)) => bail!(
-                "{}: scheduler_config.json is one of flow-match Euler, which does not sample a DiT",
-                parts.name
-            ),
+            Some(SchedulerConfig::Ddim(said)) if said == predicts => {}
+            Some(SchedulerConfig::Ddim(said)) => {
+                return Err(Error::Model(format!(
+                    "{}: scheduler_config.json says that the model predicts {said:?}, its configuration {predicts:?}",
+                    parts.name
+                )));
+            }
+            Some(SchedulerConfig::FlowMatchEuler(_)) => {
+                return Err(Error::Model(format!(
+                    "{}: scheduler_config.json is one of flow-match Euler, which does not sample a DiT",
+                    parts.name
+                )));
+            }
         }
         let config = loaded.model.config();
         let path = parts.autoencoder.as_deref().filter(|_| config.pixel_range.is_none());

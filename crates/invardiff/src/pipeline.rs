@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::{Concurrency, RecordOptions, Run, Session};
 use invardiff_plan::core::{Calibration, Mismatch};
@@ -11,6 +10,7 @@ use invardiff_plan::{CachePlan, PlanError, RunSpec, Schedule};
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 use ndarray::Array4;
 
+use crate::error::{Error, Result};
 use crate::{Dtype, SamplerKind};
 
 /// How to sample.
@@ -209,13 +209,13 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// When the plan cannot run here at all: other sites, another number of steps, a sampler that draws noise.
     fn lower(&self, plan: &CachePlan) -> Result<Arc<Schedule>> {
         self.sampler().deterministic()?;
-        ensure!(
-            plan.steps() == self.sampler().steps(),
-            "the plan has {} steps, the sampler {}: a plan cannot be stretched as it is; calibrate for this number of steps, \
-             or let `plan make --num-inference-steps` transfer it",
-            plan.steps(),
-            self.sampler().steps()
-        );
+        let (planned, steps) = (plan.steps(), self.sampler().steps());
+        if planned != steps {
+            return Err(Error::Request(format!(
+                "the plan has {planned} steps, the sampler {steps}: a plan cannot be stretched as it is; calibrate for this \
+                 number of steps, or transfer it (`transfer`, `invardiff plan transfer`)"
+            )));
+        }
         Ok(Arc::new(plan.schedule(&self.denoiser().topology())?))
     }
 
@@ -300,12 +300,12 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
         seeds: &[u64],
         progress: &mut dyn FnMut(),
     ) -> Result<Tensor<D>> {
-        ensure!(
-            subjects.len() == seeds.len() && !subjects.is_empty(),
-            "{} subjects and {} seeds: one seed a subject, and at least one",
-            subjects.len(),
-            seeds.len()
-        );
+        let (asked, given) = (subjects.len(), seeds.len());
+        if asked != given || asked == 0 {
+            let problem =
+                format!("{asked} subjects and {given} seeds: one seed per subject, and at least one");
+            return Err(Error::Request(problem));
+        }
         let (noise, cond) = (self.noise(seeds), self.condition(subjects)?);
         Ok(sample_with(self.denoiser(), self.sampler(), policy, noise, &cond, |_, _, _| progress()))
     }
@@ -321,7 +321,6 @@ pub fn to_array(x: Tensor<4>) -> Result<Array4<f32>> {
         .into_data()
         .convert::<f32>()
         .try_to_vec()
-        .map_err(|error| anyhow::anyhow!("{error:?}"))
-        .context("reading a tensor back")?;
-    Ok(Array4::from_shape_vec(shape, values)?)
+        .map_err(|error| Error::device("reading a tensor back", error))?;
+    Array4::from_shape_vec(shape, values).map_err(Error::shape)
 }

@@ -4,10 +4,10 @@ mod scheduler;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
 use invardiff_models::{Architecture, Lora};
 use serde::Deserialize;
 
+use crate::error::{Error, Result};
 use crate::locate::locate;
 
 pub use scheduler::{FlowShift, SchedulerConfig};
@@ -91,19 +91,24 @@ impl Pretrained {
     /// A diffusers folder.
     fn pipeline(folder: &Path, name: &str) -> Result<Self> {
         let index = folder.join(INDEX);
-        let text = std::fs::read_to_string(&index).with_context(|| index.display().to_string())?;
-        let Index { class_name } = serde_json::from_str(&text)
-            .with_context(|| format!("{}: no index of a pipeline", index.display()))?;
+        let text = std::fs::read_to_string(&index).map_err(Error::io(&index))?;
+        let Index { class_name } = serde_json::from_str(&text).map_err(|source| Error::Json {
+            place: format!("{}: no index of a pipeline", index.display()),
+            source,
+        })?;
         let architecture = match class_name.as_str() {
             "DiTPipeline" => Architecture::Dit,
             "FluxPipeline" => Architecture::Flux,
-            other => bail!(
-                "{}: the pipeline is a {other}; there are DiTPipeline and FluxPipeline here",
-                index.display()
-            ),
+            other => {
+                let problem =
+                    format_args!("the pipeline is a {other}; there are DiTPipeline and FluxPipeline here");
+                return Err(Error::file(&index, problem));
+            }
         };
         let transformer = folder.join("transformer");
-        ensure!(transformer.is_dir(), "{}: the folder transformer is missing", folder.display());
+        if !transformer.is_dir() {
+            return Err(Error::file(folder, "the folder transformer is missing"));
+        }
         let text = match architecture {
             Architecture::Flux => Some(TextParts::find(folder)?),
             Architecture::Dit => None,
@@ -126,14 +131,14 @@ impl Pretrained {
     pub fn expect(&self, architecture: Architecture) -> Result<()> {
         match (self.architecture, architecture) {
             (Architecture::Dit, Architecture::Dit) | (Architecture::Flux, Architecture::Flux) => Ok(()),
-            (Architecture::Dit, Architecture::Flux) => bail!(
-                "{} is a DiT, which draws classes (--class-labels) and takes no prompt; a FLUX transformer is expected here",
+            (Architecture::Dit, Architecture::Flux) => Err(Error::Model(format!(
+                "{} is a DiT, which draws classes and takes no prompt; a FLUX transformer is expected here",
                 self.name
-            ),
-            (Architecture::Flux, Architecture::Dit) => bail!(
-                "{} is a FLUX transformer, which draws prompts (--prompt) and knows no classes; a DiT is expected here",
+            ))),
+            (Architecture::Flux, Architecture::Dit) => Err(Error::Model(format!(
+                "{} is a FLUX transformer, which draws prompts and knows no classes; a DiT is expected here",
                 self.name
-            ),
+            ))),
         }
     }
 }
@@ -151,16 +156,17 @@ impl TextParts {
     pub fn find(folder: &Path) -> Result<Self> {
         let names = ["text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"];
         let missing: Vec<&str> = names.into_iter().filter(|name| !folder.join(name).is_dir()).collect();
-        ensure!(
-            missing.is_empty(),
-            "{}: {} missing; FLUX reads prompts with CLIP (text_encoder, tokenizer) and T5 (text_encoder_2, tokenizer_2)",
-            folder.display(),
-            if missing.len() == 1 {
-                format!("the folder {} is", missing[0])
-            } else {
-                format!("the folders {} are", missing.join(", "))
-            }
-        );
+        if !missing.is_empty() {
+            let missing = match missing.as_slice() {
+                [one] => format!("the folder {one} is"),
+                several => format!("the folders {} are", several.join(", ")),
+            };
+            let problem = format_args!(
+                "{missing} missing; FLUX reads prompts with CLIP (text_encoder, tokenizer) and T5 (text_encoder_2, \
+                 tokenizer_2)"
+            );
+            return Err(Error::file(folder, problem));
+        }
         let [clip, clip_tokenizer, t5, t5_tokenizer] = names.map(|name| folder.join(name));
         Ok(Self { clip, clip_tokenizer, t5, t5_tokenizer })
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
 use invardiff_models::read_tensors;
 use invardiff_plan::methods::routers::Routers;
 use invardiff_plan::{PlanError, Provenance, Site, Topology};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{About, Error, Result};
 use crate::tensor_file::TensorFile;
 
 pub(crate) const FORMAT: &str = "invardiff-routers";
@@ -48,9 +48,9 @@ pub fn read_routers(path: &Path, topology: &Topology) -> Result<Routers> {
     let routers = if extension.eq_ignore_ascii_case("safetensors") {
         own(path)?
     } else {
-        published(path, topology).with_context(name)?
+        published(path, topology).about(name())?
     };
-    routers.plan(0.5)?.schedule(topology).with_context(name)?; // other sites than the model's
+    routers.plan(0.5)?.schedule(topology).about(name())?; // other sites than the model's
     Ok(routers)
 }
 
@@ -58,8 +58,8 @@ fn own(path: &Path) -> Result<Routers> {
     let file = TensorFile::read(path, FORMAT)?;
     let content: Content = file.object()?;
     let (shape, values) = file.array::<2>("logits")?;
-    let logits = Array2::from_shape_vec(shape, values)?;
-    let routers = Routers::new(content.sites, logits).with_context(|| path.display().to_string())?;
+    let logits = Array2::from_shape_vec(shape, values).map_err(Error::shape)?;
+    let routers = Routers::new(content.sites, logits).about(path.display())?;
     Ok(routers.with_provenance(content.provenance))
 }
 
@@ -75,8 +75,13 @@ fn published(path: &Path, topology: &Topology) -> Result<Routers> {
         probs.insert(index, values);
     }
     let highest = probs.keys().next_back().copied();
-    let highest = highest.context("no Learning-to-Cache checkpoint: it has no key 'routers.I.prob'")?;
-    ensure!(highest < 10_000, "'routers.{highest}.prob': no sampler has so many steps");
+    let Some(highest) = highest else {
+        let problem = "no Learning-to-Cache checkpoint: it has no key 'routers.I.prob'";
+        return Err(Error::Model(problem.to_owned()));
+    };
+    if highest >= 10_000 {
+        return Err(Error::Model(format!("'routers.{highest}.prob': no sampler has so many steps")));
+    }
     let routers = Routers::from_published(topology, 2 * (highest / 2 + 1), &probs)?;
     let notes = vec!["read from a published Learning-to-Cache checkpoint".to_owned()];
     let provenance = Provenance { method: "learning-to-cache".into(), notes, ..Provenance::default() };

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::Result;
 use burn::tensor::Tensor;
 use invardiff_models::DitConfig;
 use invardiff_plan::OutputForm;

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{SafeTensors, TensorView};
-use safetensors::{Dtype, serialize};
+use safetensors::{Dtype, SafeTensorError, serialize};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::error::{About, Error, Result};
 use crate::files;
 
 /// The metadata key of the object.
@@ -38,8 +38,7 @@ impl TensorFile {
     /// # Errors
     /// When the object cannot be written as JSON.
     pub fn new(format: &'static str, object: &impl Serialize) -> Result<Self> {
-        let object =
-            json!({ "format": format, "version": VERSION, "content": serde_json::to_value(object)? });
+        let object = json!({ "format": format, "version": VERSION, "content": serde_json::to_value(object).map_err(json(format))? });
         Ok(Self { format, file: String::new(), object, arrays: BTreeMap::new() })
     }
 
@@ -48,7 +47,8 @@ impl TensorFile {
     /// # Errors
     /// When there are not as many values as the shape says.
     pub fn insert(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<()> {
-        let array = ArrayD::from_shape_vec(IxDyn(shape), values).with_context(|| format!("'{name}'"))?;
+        let array = ArrayD::from_shape_vec(IxDyn(shape), values);
+        let array = array.map_err(Error::shape).about(format_args!("'{name}'"))?;
         self.arrays.insert(name.to_owned(), array);
         Ok(())
     }
@@ -68,9 +68,10 @@ impl TensorFile {
         let views = self.arrays.iter().map(|(name, array)| {
             Ok((name.as_str(), TensorView::new(Dtype::F32, array.shape().to_vec(), &bytes[name.as_str()])?))
         });
-        let views: Vec<(&str, TensorView<'_>)> = views.collect::<Result<_>>()?;
+        let unwritable = |error: SafeTensorError| Error::file(path, error);
+        let views: Vec<(&str, TensorView<'_>)> = views.collect::<Result<_, _>>().map_err(unwritable)?;
         let metadata = HashMap::from([(KEY.to_owned(), self.object.to_string())]);
-        files::write(path, &serialize(views, Some(metadata)).context("safetensors")?)
+        files::write(path, &serialize(views, Some(metadata)).map_err(unwritable)?)
     }
 
     /// Reads a file of a format.
@@ -79,9 +80,11 @@ impl TensorFile {
     /// When it cannot be read, is no safetensors file, or one of another format or version; names it.
     pub fn read(path: &Path, format: &'static str) -> Result<Self> {
         let file = path.display().to_string();
-        let size = std::fs::metadata(path).with_context(|| file.clone())?.len();
-        ensure!(size <= LIMIT, "{file}: larger than {LIMIT} bytes");
-        Self::parse(&std::fs::read(path).with_context(|| file.clone())?, file, format)
+        let size = std::fs::metadata(path).map_err(Error::io(path))?.len();
+        if size > LIMIT {
+            return Err(Error::file(path, format_args!("larger than {LIMIT} bytes")));
+        }
+        Self::parse(&std::fs::read(path).map_err(Error::io(path))?, file, format)
     }
 
     /// Reads the bytes of a file of a format; `file` names it in messages.
@@ -89,19 +92,20 @@ impl TensorFile {
     /// # Errors
     /// As [`TensorFile::read`].
     pub fn parse(bytes: &[u8], file: String, format: &'static str) -> Result<Self> {
-        let wrong = |error| anyhow!("{file}: no whole safetensors file: {error}");
+        let refuse = |problem: String| Error::file(&file, problem);
+        let wrong = |error: SafeTensorError| refuse(format!("no whole safetensors file: {error}"));
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(wrong)?;
         let object = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
-        let object = object.ok_or_else(|| anyhow!("{file}: no {format} file: its metadata lack '{KEY}'"))?;
-        let object: Value =
-            serde_json::from_str(object).with_context(|| format!("{file}: metadata '{KEY}'"))?;
+        let object = object.ok_or_else(|| refuse(format!("no {format} file: its metadata lack '{KEY}'")))?;
+        let object: Value = serde_json::from_str(object).map_err(json(&file))?;
         let found = object["format"].as_str().unwrap_or("of no format");
-        ensure!(found == format, "{file}: expected a file of the format {format}, this one is {found}");
+        if found != format {
+            return Err(refuse(format!("expected a file of the format {format}, this one is {found}")));
+        }
         let version = &object["version"];
-        ensure!(
-            version.as_u64() == Some(VERSION),
-            "{file}: version {version} is unknown; this program reads {VERSION}"
-        );
+        if version.as_u64() != Some(VERSION) {
+            return Err(refuse(format!("version {version} is unknown; this program reads {VERSION}")));
+        }
         let tensors = SafeTensors::deserialize(bytes).map_err(wrong)?;
         let arrays = tensors.iter().map(|(name, view)| Ok((name.to_owned(), array(&file, name, &view)?)));
         Ok(Self { format, arrays: arrays.collect::<Result<_>>()?, object, file })
@@ -112,8 +116,7 @@ impl TensorFile {
     /// # Errors
     /// When it lacks a key or has one of another type; names file and key.
     pub fn object<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_value(self.object["content"].clone())
-            .with_context(|| format!("{}: metadata '{KEY}'", self.file))
+        serde_json::from_value(self.object["content"].clone()).map_err(json(&self.file))
     }
 
     /// The values of an array of this many axes, with its shape.
@@ -122,11 +125,12 @@ impl TensorFile {
     /// When there is none of this name, or it has other axes; names file and array.
     pub fn array<const D: usize>(&self, name: &str) -> Result<([usize; D], Vec<f32>)> {
         let array = self.arrays.get(name);
-        let array = array
-            .ok_or_else(|| anyhow!("{}: '{name}' is missing from the {} file", self.file, self.format))?;
-        let shape = array.shape().try_into().map_err(|_| {
-            anyhow!("{}: '{name}' has shape {:?}, expected {D} axes", self.file, array.shape())
-        })?;
+        let refuse = |problem: String| Error::file(&self.file, problem);
+        let array =
+            array.ok_or_else(|| refuse(format!("'{name}' is missing from the {} file", self.format)))?;
+        let shape = array.shape().try_into();
+        let shape = shape
+            .map_err(|_| refuse(format!("'{name}' has shape {:?}, expected {D} axes", array.shape())))?;
         Ok((shape, array.iter().copied().collect()))
     }
 
@@ -136,24 +140,32 @@ impl TensorFile {
     /// As [`TensorFile::array`], and for another shape.
     pub fn shaped<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Vec<f32>> {
         let (found, values) = self.array::<D>(name)?;
-        ensure!(found == shape, "{}: '{name}' has shape {found:?}, expected {shape:?}", self.file);
-        Ok(values)
+        if found == shape {
+            return Ok(values);
+        }
+        Err(Error::file(&self.file, format_args!("'{name}' has shape {found:?}, expected {shape:?}")))
     }
 }
 
 fn array(file: &str, name: &str, view: &TensorView<'_>) -> Result<ArrayD<f32>> {
-    ensure!(
-        view.dtype() == Dtype::F32,
-        "{file}: '{name}' has elements of type {:?}, expected F32",
-        view.dtype()
-    );
+    if view.dtype() != Dtype::F32 {
+        let found = view.dtype();
+        return Err(Error::file(file, format_args!("'{name}' has elements of type {found:?}, expected F32")));
+    }
     let values = view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    ArrayD::from_shape_vec(IxDyn(view.shape()), values).with_context(|| format!("{file}: '{name}'"))
+    let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values);
+    array.map_err(Error::shape).about(format_args!("{file}: '{name}'"))
+}
+
+/// An error in the object of a file.
+fn json(file: &str) -> impl Fn(serde_json::Error) -> Error {
+    move |source| Error::Json { place: format!("{file}: metadata '{KEY}'"), source }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::with_causes;
 
     #[test]
     fn a_file_comes_back_and_others_are_refused_by_name() {
@@ -166,7 +178,7 @@ mod tests {
         let back = TensorFile::read(&path, "invardiff-test").unwrap();
         assert_eq!(back.object::<Value>().unwrap()["steps"], 4);
         assert_eq!(back.array("x").unwrap(), ([2, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
-        let message = |result: Result<()>| format!("{:#}", result.unwrap_err());
+        let message = |result: Result<()>| with_causes(&result.unwrap_err());
         let other = message(TensorFile::read(&path, "invardiff-routers").map(drop));
         assert!(other.contains("a.safetensors") && other.contains("invardiff-test"), "{other}");
         assert!(message(back.array::<2>("z").map(drop)).contains("'z' is missing"));

@@ -8,7 +8,6 @@ mod prompt;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::{Concurrency, RecordOptions};
 use invardiff_models::{AutoencoderKl, Canvas, Flux, Loaded};
@@ -18,6 +17,7 @@ use invardiff_runtime::{Denoiser, FlowMatchEuler, Sampler, TwoPassCond, TwoPassG
 use ndarray::Array4;
 
 use crate::decode::decode;
+use crate::error::{About, Error, Result};
 use crate::pretrained::FlowShift;
 use crate::sampler::chosen;
 use crate::{Dtype, Pipeline, Pretrained, SamplerKind, available, to_array};
@@ -46,7 +46,7 @@ use options::Settled;
 /// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
 /// let samples = pipeline.generate(pipeline.prompts(), &[0])?; // packed latents [1, 1024, 64]
 /// let pictures = pipeline.pictures(samples)?; // [1, 3, 512, 512] in -1 ..= 1
-/// # Ok::<(), anyhow::Error>(())
+/// # Ok::<(), invardiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct TextToImage {
@@ -222,9 +222,10 @@ impl Pipeline<3> for TextToImage {
         match sampler {
             SamplerKind::FlowMatchEuler => {}
             SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus => {
-                bail!(
-                    "--sampler: FLUX predicts a velocity along straight paths, which flow-match-euler samples"
-                )
+                let problem = format_args!(
+                    "{sampler}: FLUX predicts a velocity along straight paths, which flow-match-euler samples"
+                );
+                return Err(Error::setting("sampler", problem));
             }
         }
         let shift = self.shift.of(self.settled.canvas.image_tokens());
@@ -289,11 +290,11 @@ impl Pipeline<3> for TextToImage {
 
     fn condition(&self, prompts: &[Prompt]) -> Result<PromptCond> {
         let wanted: Vec<&Prompt> = prompts.iter().collect();
-        let conditional = self.cond_of(&wanted).context("the prompt")?;
+        let conditional = self.cond_of(&wanted).about("the prompt")?;
         let Some(negative) = &self.negative else {
             return Ok(PromptCond::One(Box::new(conditional)));
         };
-        let unconditional = self.cond_of(&vec![negative; prompts.len()]).context("the negative prompt")?;
+        let unconditional = self.cond_of(&vec![negative; prompts.len()]).about("the negative prompt")?;
         Ok(PromptCond::Two(Box::new(TwoPassCond { conditional, unconditional })))
     }
 

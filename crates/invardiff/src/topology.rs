@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
 use burn::tensor::Device;
 use invardiff_models::DitConfig;
 use invardiff_plan::Topology;
@@ -10,6 +9,7 @@ use invardiff_plan::Topology;
 #[cfg(feature = "embedded")]
 use crate::Embedded;
 use crate::NamedDit;
+use crate::error::{Error, Result};
 
 /// The topology of an embedded model, a published one, or the weights or configuration at a path.
 ///
@@ -21,10 +21,11 @@ pub fn topology(name: &str) -> Result<Topology> {
     }
     let path = Path::new(name);
     if !path.exists() {
-        bail!("there is no such file or model; known are {}", names().join(", "));
+        let problem = format!("there is no such file or model; known are {}", names().join(", "));
+        return Err(Error::Model(problem));
     }
     if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
-        return Ok(DitConfig::from_json(&std::fs::read_to_string(path)?)?.topology());
+        return Ok(DitConfig::from_json(&std::fs::read_to_string(path).map_err(Error::io(path))?)?.topology());
     }
     Ok(NamedDit::open(name, &Device::flex())?.config().topology())
 }

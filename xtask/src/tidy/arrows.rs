@@ -69,7 +69,7 @@ const WITHOUT_BURN: [&str; 3] = ["invardiff-plan", "xtask", HACK];
 /// What belongs to programs, with the crates that may depend on it.
 const OF_PROGRAMS: [(&str, &[&str]); 3] = [
     ("clap", &["invardiff-cli", "invardiff-lab", "xtask"]),
-    ("anyhow", &["invardiff-cli", "invardiff-lab", "invardiff", "xtask"]),
+    ("anyhow", &["invardiff-cli", "invardiff-lab", "xtask"]),
     ("indicatif", &["invardiff-cli", "invardiff-lab", "invardiff"]),
 ];
 

@@ -196,7 +196,7 @@ fn write_book(plan: &CachePlan, variant: Variant, folder: &std::path::Path) -> R
     };
     let book = AuthorBook::from_plan(plan, layout, BookVersion::V1)?;
     let name = BookName::of(plan, layout, "").map_or_else(|| "book.json".into(), |name| name.to_string());
-    invardiff::files::write(&folder.join(name), book.to_json().as_bytes())
+    Ok(invardiff::files::write(&folder.join(name), book.to_json().as_bytes())?)
 }
 
 /// What the published rule is asked: one quantile for every stream of the model, the preset's or the one given for it.

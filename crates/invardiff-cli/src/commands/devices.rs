@@ -7,7 +7,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use invardiff::Dtype;
 use invardiff::device::{DeviceChoice, DeviceKind, Found, GpuBackend, memory};
-use invardiff::fault::caught;
+use invardiff::fault::{caught, with_causes};
 use invardiff_lab::stdout::say;
 use serde::Serialize;
 
@@ -99,17 +99,15 @@ impl Row {
     /// Opens the device, which may show that it does not compute.
     fn of(found: &Found) -> Self {
         let opened = found.choice().open();
-        let looked = opened.and_then(|device| {
-            let looked = caught(|| (device.model(), memory::of(found), dtypes(&device)));
-            looked.map_err(|fault| anyhow::anyhow!(fault.into_message()))
-        });
+        let looked =
+            opened.and_then(|device| Ok(caught(|| (device.model(), memory::of(found), dtypes(&device)))?));
         let (kind, device) = (found.kind, found.choice().to_string());
         match looked {
             Ok((model, memory_bytes, dtypes)) => {
                 Self { device, kind, model, memory_bytes, dtypes, error: None }
             }
             Err(error) => {
-                let error = Some(invardiff_lab::stdout::in_one_line(&error));
+                let error = Some(with_causes(&error));
                 Self { device, kind, model: None, memory_bytes: None, dtypes: Vec::new(), error }
             }
         }

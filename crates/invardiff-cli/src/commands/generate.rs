@@ -146,7 +146,7 @@ fn classes(args: &Args, pipeline: ClassToImage, plan: Option<CachePlan>) -> Resu
     let usual = pipeline.usual_batch();
     let batch = if args.eta > 0.0 { 1 } else { args.batch_size.map_or(usual, |batch| batch as usize) };
     let stochastic: Stochastic<ClassToImage> = |pipeline, eta, seed| {
-        if eta > 0.0 { pipeline.with_eta(eta, seed).map(Some) } else { Ok(None) }
+        if eta > 0.0 { Ok(Some(pipeline.with_eta(eta, seed)?)) } else { Ok(None) }
     };
     let columns = Columns { subjects: columns, names, flag: "--class-labels and --images-per-class" };
     Order::new(args, pipeline, plan, columns, asked, batch, stochastic)

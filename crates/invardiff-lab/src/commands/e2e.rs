@@ -6,11 +6,12 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use invardiff::fault::with_causes;
 use invardiff::{DeviceChoice, DeviceKind, GpuBackend, OpenDevice};
 use serde::Serialize;
 
 use crate::e2e::{Amounts, Check, Outcome, run as check};
-use crate::stdout::{in_one_line, say};
+use crate::stdout::say;
 
 const HELP: &str = "\
 Examples:
@@ -136,7 +137,7 @@ fn report(args: &Args, choice: DeviceChoice) -> Result<Report> {
         None => match choice.open() {
             Ok(device) => checked(args, &device, start)?,
             // There is such a device, and it does not compute: that is no pass either.
-            Err(error) => Report::without_checks(choice.to_string(), Outcome::Failed, in_one_line(&error)),
+            Err(error) => Report::without_checks(choice.to_string(), Outcome::Failed, with_causes(&error)),
         },
     };
     if !args.json {

@@ -142,7 +142,7 @@ impl<'a> Checks<'a> {
         let check = match caught(make) {
             Ok(Ok(check)) => Check { name, ..check },
             Ok(Err(error)) => Check::without_value(name, Outcome::Failed, crate::stdout::in_one_line(&error)),
-            Err(fault) => Check::without_value(name, Outcome::Failed, fault.into_message()),
+            Err(fault) => Check::without_value(name, Outcome::Failed, fault.to_string()),
         };
         self.add(check)
     }

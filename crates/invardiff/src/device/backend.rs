@@ -24,7 +24,7 @@ impl GpuBackend {
     /// All of them, the one that is fastest where it works first.
     pub(super) const BEST_FIRST: [Self; 3] = [Self::Cuda, Self::Vulkan, Self::Wgpu];
 
-    /// The name that `--device` takes; also the cargo feature's.
+    /// The name, also of the cargo feature and in [`DeviceChoice`](crate::DeviceChoice).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cuda => "cuda",

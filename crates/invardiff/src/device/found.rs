@@ -60,7 +60,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// What `--device` takes for it.
+    /// The choice that opens it.
     pub fn choice(&self) -> DeviceChoice {
         DeviceChoice::Gpu { backend: self.backend, index: Some(self.index) }
     }

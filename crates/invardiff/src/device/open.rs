@@ -2,10 +2,10 @@
 
 use std::ops::Deref;
 
-use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::{DType, Device, Tensor};
 
 use super::{DeviceChoice, DeviceKind, Found};
+use crate::error::{Error, Result};
 use crate::fault::caught;
 
 /// A device that computes. When it goes, it is waited for: a driver that is still at work when the process ends may take the
@@ -15,12 +15,13 @@ pub struct OpenDevice {
     device: Device,
     choice: DeviceChoice,
     kind: DeviceKind,
+    notes: Vec<String>,
 }
 
 impl OpenDevice {
     /// The processor.
     pub fn processor() -> Self {
-        Self { device: Device::flex(), choice: DeviceChoice::Cpu, kind: DeviceKind::Processor }
+        Self { device: Device::flex(), choice: DeviceChoice::Cpu, kind: DeviceKind::Processor, notes: Vec::new() }
     }
 
     /// A device that was found, once it has computed something.
@@ -29,11 +30,21 @@ impl OpenDevice {
     /// When it does not, with what its driver said.
     pub(super) fn tried(found: Found) -> Result<Self> {
         let device = found.device.clone();
-        caught(|| try_out(&device)).map_err(|fault| anyhow!(fault.into_message())).flatten()?;
-        Ok(Self { device, choice: found.choice(), kind: found.kind })
+        caught(|| try_out(&device))??;
+        Ok(Self { device, choice: found.choice(), kind: found.kind, notes: Vec::new() })
     }
 
-    /// What `--device` takes for it; never `auto`.
+    pub(super) fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
+        self
+    }
+
+    /// Why this device and no other, where a better one is there and does not compute; one line per device passed over.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The choice that opens it again; never [`DeviceChoice::Auto`].
     pub fn choice(&self) -> DeviceChoice {
         self.choice
     }
@@ -61,7 +72,7 @@ impl OpenDevice {
     /// # Errors
     /// When something that was asked of it failed.
     pub fn wait(&self) -> Result<()> {
-        self.device.sync().with_context(|| format!("{} failed", self.choice))
+        self.device.sync().map_err(|error| Error::device(format_args!("{} failed", self.choice), error))
     }
 }
 
@@ -100,8 +111,11 @@ fn model(_: &Device) -> Option<String> {
 /// A few numbers there and back, through a kernel.
 fn try_out(device: &Device) -> Result<()> {
     let sum = Tensor::<1>::ones([4], (device, DType::F32)) + 1.0;
-    let found =
-        sum.try_into_data()?.convert::<f32>().try_to_vec::<f32>().map_err(|error| anyhow!("{error:?}"))?;
-    ensure!(found == [2.0; 4], "1 + 1 is {found:?} there");
-    Ok(())
+    let data = sum.try_into_data().map_err(|error| Error::device("reading a result", error))?;
+    let found = data.convert::<f32>().try_to_vec::<f32>();
+    let found = found.map_err(|error| Error::device("reading a result", error))?;
+    if found == [2.0; 4] {
+        return Ok(());
+    }
+    Err(Error::Device(format!("1 + 1 is {found:?} there")))
 }

@@ -3,11 +3,12 @@
 use std::fmt::Debug;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
 use invardiff_plan::OutputForm;
 use invardiff_runtime::Shift;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::error::{About, Error, Result};
 
 /// What a folder says of its sampler.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,20 +72,21 @@ pub(super) fn read(folder: &Path) -> Result<Option<SchedulerConfig>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    parse(&text).with_context(|| path.display().to_string()).map(Some)
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    parse(&text).about(path.display()).map(Some)
 }
 
 fn parse(text: &str) -> Result<SchedulerConfig> {
-    let value: Value = serde_json::from_str(text).context("no settings of a scheduler")?;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|source| Error::Json { place: "no settings of a scheduler".to_owned(), source })?;
     let fields = Fields(&value);
     match value.get("_class_name").and_then(Value::as_str) {
         Some("FlowMatchEulerDiscreteScheduler") => flow(&fields),
         Some("DDIMScheduler") => ddim(&fields),
-        Some(other) => bail!(
+        Some(other) => Err(Error::Model(format!(
             "the scheduler is a {other}; samplers here follow FlowMatchEulerDiscreteScheduler and DDIMScheduler"
-        ),
-        None => bail!("'_class_name' is missing"),
+        ))),
+        None => Err(Error::Model("'_class_name' is missing".to_owned())),
     }
 }
 
@@ -95,7 +97,8 @@ impl Fields<'_> {
     fn field<T: DeserializeOwned>(&self, name: &str, default: T) -> Result<T> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(default),
-            Some(value) => T::deserialize(value).with_context(|| format!("'{name}' is {value}")),
+            Some(value) => T::deserialize(value)
+                .map_err(|source| Error::Json { place: format!("'{name}' is {value}"), source }),
         }
     }
 
@@ -109,11 +112,11 @@ impl Fields<'_> {
         T: DeserializeOwned + PartialEq + Debug,
     {
         let found = self.field(name, default)?;
-        ensure!(
-            found == expected,
-            "'{name}' is {found:?}, expected {expected:?}: no sampler here does otherwise"
-        );
-        Ok(())
+        if found == expected {
+            return Ok(());
+        }
+        let problem = format!("'{name}' is {found:?}, expected {expected:?}: no sampler here does otherwise");
+        Err(Error::Model(problem))
     }
 }
 
@@ -131,16 +134,19 @@ fn flow(fields: &Fields<'_>) -> Result<SchedulerConfig> {
     fields.expect("shift_terminal", 0.0, 0.0)?;
     if !fields.field("use_dynamic_shifting", false)? {
         let shift = fields.number("shift", 1.0)?;
-        ensure!(shift > 0.0 && shift.is_finite(), "'shift' is {shift}, expected more than 0");
+        if !(shift > 0.0 && shift.is_finite()) {
+            return Err(Error::Model(format!("'shift' is {shift}, expected more than 0")));
+        }
         return Ok(SchedulerConfig::FlowMatchEuler(FlowShift::Static(shift)));
     }
     fields.expect("time_shift_type", "exponential".to_owned(), "exponential".to_owned())?;
     let base_image_seq_len = fields.number("base_image_seq_len", 256.0)?;
     let max_image_seq_len = fields.number("max_image_seq_len", 4096.0)?;
-    ensure!(
-        base_image_seq_len < max_image_seq_len,
-        "'max_image_seq_len' is {max_image_seq_len}, expected more than base_image_seq_len {base_image_seq_len}"
-    );
+    if base_image_seq_len.partial_cmp(&max_image_seq_len) != Some(std::cmp::Ordering::Less) {
+        return Err(Error::Model(format!(
+            "'max_image_seq_len' is {max_image_seq_len}, expected more than base_image_seq_len {base_image_seq_len}"
+        )));
+    }
     Ok(SchedulerConfig::FlowMatchEuler(FlowShift::Dynamic {
         base_image_seq_len,
         max_image_seq_len,
@@ -164,7 +170,10 @@ fn ddim(fields: &Fields<'_>) -> Result<SchedulerConfig> {
         "epsilon" => OutputForm::Epsilon,
         "sample" => OutputForm::X0,
         "v_prediction" => OutputForm::Velocity,
-        other => bail!("'prediction_type' is {other}, expected epsilon, sample or v_prediction"),
+        other => {
+            let problem = format!("'prediction_type' is {other}, expected epsilon, sample or v_prediction");
+            return Err(Error::Model(problem));
+        }
     }))
 }
 

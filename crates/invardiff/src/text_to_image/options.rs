@@ -1,9 +1,9 @@
 //! How to draw from prompts.
 
-use anyhow::{Context, Result, ensure};
 use invardiff_models::{Canvas, FluxConfig};
 
 use crate::Dtype;
+use crate::error::{About, Error, Result};
 
 /// How to draw from prompts. `None` is what was published with the model: FLUX.1-dev takes 28 steps, guidance 3.5 and 512
 /// prompt tokens; FLUX.1-schnell 4 steps, no guidance and 256 prompt tokens.
@@ -64,34 +64,40 @@ impl TextToImageOptions {
     /// Checks the options against a model.
     ///
     /// # Errors
-    /// Names the flag, its value and what is expected.
+    /// Names the field, its value and what is expected.
     pub(super) fn settle(&self, config: &FluxConfig) -> Result<Settled> {
         let (steps, tokens) = if config.guidance_embeds { (28, 512) } else { (4, 256) };
         let canvas = Canvas::from_pixels(self.height, self.width, self.max_sequence_length.unwrap_or(tokens))
-            .context("--height, --width and --max-sequence-length")?;
-        ensure!(
-            config.in_channels.is_multiple_of(4),
-            "the model takes {} channels a token, expected four times those of the autoencoder",
-            config.in_channels
-        );
+            .about("height, width and max_sequence_length")?;
+        if !config.in_channels.is_multiple_of(4) {
+            return Err(Error::Model(format!(
+                "the model takes {} channels per token, expected four times those of the autoencoder",
+                config.in_channels
+            )));
+        }
         let guidance_scale = match (config.guidance_embeds, self.guidance_scale) {
             (true, scale) => Some(scale.unwrap_or(3.5)),
             // One is no guidance, which is what such a model does.
             (false, None | Some(1.0 | 0.0)) => None,
-            (false, Some(scale)) => anyhow::bail!(
-                "--guidance-scale {scale}: {} is told no guidance scale; leave the flag out, or give a --negative-prompt and \
-                 --true-cfg-scale",
-                config.name()
-            ),
+            (false, Some(scale)) => {
+                let problem = format_args!(
+                    "{scale}: {} is told no guidance scale; leave it out, or guide by a negative prompt (negative_prompt, \
+                     true_cfg_scale)",
+                    config.name()
+                );
+                return Err(Error::setting("guidance_scale", problem));
+            }
         };
-        for (flag, scale) in [("--guidance-scale", guidance_scale), ("--true-cfg-scale", self.true_cfg_scale)]
-        {
-            ensure!(scale.is_none_or(f32::is_finite), "{flag} is {scale:?}, expected a finite number");
+        for (field, scale) in [("guidance_scale", guidance_scale), ("true_cfg_scale", self.true_cfg_scale)] {
+            if let Some(scale) = scale.filter(|scale| !scale.is_finite()) {
+                return Err(Error::setting(field, format_args!("is {scale}, expected a finite number")));
+            }
         }
-        ensure!(
-            self.true_cfg_scale.is_none() || self.negative_prompt.is_some(),
-            "--true-cfg-scale is how far to go away from a --negative-prompt, and there is none; it may be empty (\"\")"
-        );
+        if self.true_cfg_scale.is_some() && self.negative_prompt.is_none() {
+            let problem =
+                "is how far to go away from a negative prompt, and there is none; it may be empty (\"\")";
+            return Err(Error::setting("true_cfg_scale", problem));
+        }
         let true_cfg_scale =
             self.negative_prompt.as_ref().map(|_| self.true_cfg_scale.unwrap_or(TRUE_CFG_SCALE));
         Ok(Settled {
@@ -109,6 +115,7 @@ impl TextToImageOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::with_causes;
 
     fn settle(model: &str, options: TextToImageOptions) -> Result<Settled> {
         options.settle(&FluxConfig::named(model).unwrap())
@@ -129,17 +136,17 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let message =
-            |model: &str, options: TextToImageOptions| format!("{:#}", settle(model, options).unwrap_err());
+            |model: &str, options: TextToImageOptions| with_causes(&settle(model, options).unwrap_err());
         let default = TextToImageOptions::default;
         let found = message("flux1-dev", TextToImageOptions { height: 1000, ..default() });
         assert!(found.contains("'height' is 1000, expected a multiple of 16"), "{found}");
         let found = message("flux1-dev", TextToImageOptions { max_sequence_length: Some(9999), ..default() });
         assert!(found.contains("'text_tokens' is 9999"), "{found}");
         let found = message("flux1-schnell", TextToImageOptions { guidance_scale: Some(3.5), ..default() });
-        assert!(found.contains("--guidance-scale 3.5: flux1-schnell is told no guidance scale"), "{found}");
+        assert!(found.contains("guidance_scale 3.5: flux1-schnell is told no guidance scale"), "{found}");
         let found = message("flux1-dev", TextToImageOptions { true_cfg_scale: Some(2.0), ..default() });
-        assert!(found.contains("away from a --negative-prompt, and there is none"), "{found}");
+        assert!(found.contains("away from a negative prompt, and there is none"), "{found}");
         let found = message("flux1-dev", TextToImageOptions { guidance_scale: Some(f32::NAN), ..default() });
-        assert!(found.contains("--guidance-scale is"), "{found}");
+        assert!(found.contains("guidance_scale is NaN"), "{found}");
     }
 }

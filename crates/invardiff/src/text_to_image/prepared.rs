@@ -1,6 +1,5 @@
 //! A run of FLUX that is checked and counted, before anything is loaded.
 
-use anyhow::{Result, bail};
 use burn::tensor::Device;
 use invardiff_models::{Architecture, Flux, FluxConfig, LoadOptions, Outline, Tiling};
 use invardiff_plan::{Kind, Schedule, SiteSpec, Topology};
@@ -10,6 +9,7 @@ use super::options::Settled;
 use super::packing::PATCH;
 use super::{PromptEncoder, TextToImage, TextToImageOptions};
 use crate::decode::{self, FACTOR};
+use crate::error::{Error, Result};
 use crate::pretrained::{FlowShift, Pretrained, SchedulerConfig};
 use crate::{MemoryNeed, Phase};
 
@@ -131,7 +131,9 @@ impl<'a> PreparedFlux<'a> {
     /// # Errors
     /// When a part cannot be loaded, or parts do not belong together.
     pub fn load(&self, prompts: &[&str], device: &Device) -> Result<TextToImage> {
-        anyhow::ensure!(!prompts.is_empty(), "there is no prompt");
+        if prompts.is_empty() {
+            return Err(Error::Request("there is no prompt".to_owned()));
+        }
         let encoder = PromptEncoder::new(self.parts, self.settled.canvas.text_tokens, self.options.dtype)?;
         let negative = self.options.negative_prompt.as_deref();
         let all: Vec<&str> = prompts.iter().copied().chain(negative).collect();
@@ -152,7 +154,9 @@ fn shift(parts: &Pretrained, config: &FluxConfig) -> Result<FlowShift> {
     match parts.scheduler {
         Some(SchedulerConfig::FlowMatchEuler(shift)) => Ok(shift),
         Some(SchedulerConfig::Ddim(_)) => {
-            bail!("{}: scheduler_config.json is one of DDIM, which does not sample FLUX", parts.name)
+            let name = &parts.name;
+            let problem = format!("{name}: scheduler_config.json is one of DDIM, which does not sample FLUX");
+            Err(Error::Model(problem))
         }
         None if config.guidance_embeds => Ok(FlowShift::DEV),
         None => Ok(FlowShift::SCHNELL),

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::{DType, Device, Tensor};
 use invardiff_models::{ClipText, ClipTokenizer, Encoded, FluxConfig, T5Encoder, T5Tokenizer};
 
 use crate::Dtype;
+use crate::error::{Error, Result};
 use crate::pretrained::{Pretrained, TextParts};
 
 /// A prompt, encoded.
@@ -66,14 +66,14 @@ impl<'a> PromptEncoder<'a> {
     /// # Errors
     /// When the model has none, or a tokenizer cannot be opened.
     pub fn new(parts: &'a Pretrained, max_sequence_length: usize, dtype: Dtype) -> Result<Self> {
-        let text = parts.text.as_ref().with_context(|| {
+        let Some(text) = &parts.text else {
             let folder = parts.transformer.parent().unwrap_or(Path::new("")).display();
-            format!(
+            return Err(Error::Model(format!(
                 "{}: there are no text encoders beside the transformer; put the folders text_encoder, tokenizer, \
                  text_encoder_2 and tokenizer_2 of the diffusers layout into {folder}",
                 parts.name
-            )
-        })?;
+            )));
+        };
         Ok(Self {
             parts: text,
             dtype: dtype.of_text(),
@@ -111,12 +111,13 @@ impl<'a> PromptEncoder<'a> {
     fn pooled(&self, prompts: &[Encoded], config: &FluxConfig, device: &Device) -> Result<Vec<Tensor<2>>> {
         let clip = ClipText::load_as(&self.parts.clip, self.dtype.burn(), device)?;
         let (found, expected) = (clip.config().hidden_size, config.pooled_projection_dim);
-        ensure!(
-            found == expected,
-            "{}: CLIP's text has {found} channels, {} takes {expected}: they do not belong together",
-            self.parts.clip.display(),
-            config.name()
-        );
+        if found != expected {
+            let name = config.name();
+            let problem = format_args!(
+                "CLIP's text has {found} channels, {name} takes {expected}: they do not belong together"
+            );
+            return Err(Error::file(&self.parts.clip, problem));
+        }
         let encode = |prompt: &Encoded| Ok(clip.forward(clip.ids(&[&prompt.ids])?).pooled.cast(DType::F32));
         prompts.iter().map(encode).collect()
     }
@@ -124,12 +125,13 @@ impl<'a> PromptEncoder<'a> {
     fn tokens(&self, prompts: &[Encoded], config: &FluxConfig, device: &Device) -> Result<Vec<Tensor<3>>> {
         let t5 = T5Encoder::load_as(&self.parts.t5, self.dtype.burn(), device)?;
         let (found, expected) = (t5.config().d_model, config.joint_attention_dim);
-        ensure!(
-            found == expected,
-            "{}: T5's tokens have {found} channels, {} takes {expected}: they do not belong together",
-            self.parts.t5.display(),
-            config.name()
-        );
+        if found != expected {
+            let name = config.name();
+            let problem = format_args!(
+                "T5's tokens have {found} channels, {name} takes {expected}: they do not belong together"
+            );
+            return Err(Error::file(&self.parts.t5, problem));
+        }
         let encode = |prompt: &Encoded| Ok(t5.forward(t5.ids(&[&prompt.ids])?).cast(DType::F32));
         prompts.iter().map(encode).collect()
     }

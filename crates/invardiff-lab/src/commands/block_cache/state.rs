@@ -37,7 +37,7 @@ pub(super) fn write(state: &ScaleShiftState, flags: &Map<String, Value>, path: &
     for (name, values) in arrays {
         file.insert(name, &[values.len()], values)?;
     }
-    file.write(path)
+    Ok(file.write(path)?)
 }
 
 /// Reads a state that was asked for with the same flags.

@@ -246,7 +246,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         let atlas = self.prices()?.atlas(site).context("the default strategy was priced")?;
         let point = cheapest(atlas, &options, count)?;
         let computed = point.gate.iter().enumerate().filter(|(_, skipped)| !**skipped);
-        self.pipeline.thinned(&computed.map(|(step, _)| step).collect::<Vec<_>>())
+        Ok(self.pipeline.thinned(&computed.map(|(step, _)| step).collect::<Vec<_>>())?)
     }
 
     /// What skips cost, measured where it was not yet.

@@ -42,7 +42,7 @@ pub(super) fn write(state: &RouterState, flags: &Map<String, Value>, path: &Path
     file.insert("second", &shape, moments(|moments| &moments.second))?;
     let history = state.history.iter().flat_map(|loss| [loss.row as f32, loss.distance, loss.weight]);
     file.insert("history", &[state.history.len(), 3], history.collect())?;
-    file.write(path)
+    Ok(file.write(path)?)
 }
 
 /// Reads a state that was asked for with the same flags.
