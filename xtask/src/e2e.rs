@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Print one JSON array instead of lines
     #[arg(long)]
     json: bool,
-    /// Passed on, after --: --runs, --num-inference-steps, --pictures, --attention, .. (see `invardiff e2e --help`)
+    /// Passed on, after --: --runs, --num-inference-steps, --images, --attention, .. (see `invardiff e2e --help`)
     #[arg(last = true, value_name = "ARGS")]
     rest: Vec<OsString>,
 }

@@ -1,4 +1,4 @@
-//! A small convolutional classifier: class accuracy of pictures, and features for a Fréchet distance.
+//! A small convolutional classifier: class accuracy of images, and features for a Fréchet distance.
 
 mod shape;
 
@@ -12,10 +12,10 @@ pub use shape::ClassifierShape;
 
 use crate::EvalError;
 
-/// Pictures seen at once.
+/// Images seen at once.
 const BATCH: usize = 250;
 
-/// Four convolutions of 3x3 (16, 32, 64 and 64 channels; all but the second halve the picture), one layer to
+/// Four convolutions of 3x3 (16, 32, 64 and 64 channels; all but the second halve the image), one layer to
 /// [`ClassifierShape::FEATURES`] features, one from these to the classes.
 ///
 /// All parameters are one vector, so that a training needs one leaf and one gradient; [`ClassifierShape::parameters`] says
@@ -35,12 +35,12 @@ pub struct Prediction {
     pub logits: Tensor<2>,
 }
 
-/// What a classifier makes of pictures, on the host.
+/// What a classifier makes of images, on the host.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct Classified {
     /// `[pictures, FEATURES]`.
     pub features: Array2<f32>,
-    /// The likeliest class of each picture.
+    /// The likeliest class of each image.
     pub classes: Vec<usize>,
 }
 
@@ -97,17 +97,17 @@ impl Classifier {
         Prediction { features, logits }
     }
 
-    /// Features and classes of pictures in `-1 ..= 1`.
+    /// Features and classes of images in `-1 ..= 1`.
     ///
     /// # Shapes
     /// - `pictures`: `[pictures, channels, size, size]`
     ///
     /// # Errors
-    /// [`EvalError::Shape`] for other pictures, [`EvalError::Device`] when the result cannot be read.
-    pub fn see(&self, pictures: ArrayView4<'_, f32>) -> Result<Seen, EvalError> {
+    /// [`EvalError::Shape`] for other images, [`EvalError::Device`] when the result cannot be read.
+    pub fn classify(&self, pictures: ArrayView4<'_, f32>) -> Result<Classified, EvalError> {
         let ClassifierShape { channels, size, classes } = self.shape;
         if pictures.shape()[1..] != [channels, size, size] {
-            let expected = format!("[pictures, {channels}, {size}, {size}], which it was trained on");
+            let expected = format!("[images, {channels}, {size}, {size}], which it was trained on");
             let (what, found) = ("the batch that a classifier sees".into(), pictures.shape().to_vec());
             return Err(EvalError::Shape { what, expected, found });
         }
@@ -124,7 +124,7 @@ impl Classifier {
             what: "the features of a classifier",
             detail: error.to_string(),
         })?;
-        Ok(Seen { features, classes: best })
+        Ok(Classified { features, classes: best })
     }
 
     /// The parameters in order, each cut out of the vector.
@@ -191,11 +191,11 @@ mod tests {
         let pictures = Array4::from_shape_fn((BATCH + 3, 1, 8, 8), |(n, _, y, x)| {
             ((n * 31 + y * 7 + x * 3) % 17) as f32 / 8.5 - 1.0
         });
-        let all = classifier.see(pictures.view()).unwrap();
+        let all = classifier.classify(pictures.view()).unwrap();
         assert_eq!((all.features.dim(), all.classes.len()), ((BATCH + 3, 32), BATCH + 3));
         for place in [0, BATCH + 2] {
             let one = pictures.slice_axis(Axis(0), (place..=place).into());
-            let one = classifier.see(one).unwrap();
+            let one = classifier.classify(one).unwrap();
             assert_eq!(one.classes[0], all.classes[place]);
             for (a, b) in one.features.iter().zip(all.features.row(place)) {
                 assert!((a - b).abs() < 1e-5, "{a} {b}");
@@ -211,7 +211,7 @@ mod tests {
         parameters[total - 3..].copy_from_slice(&[1.0, 5.0, 5.0]);
         let features = total - 3 - 3 * ClassifierShape::FEATURES - ClassifierShape::FEATURES;
         parameters[features] = -2.0;
-        let seen = classifier(parameters).see(Array4::ones((2, 1, 8, 8)).view()).unwrap();
+        let seen = classifier(parameters).classify(Array4::ones((2, 1, 8, 8)).view()).unwrap();
         assert_eq!(seen.classes, [1, 1], "the first of equal logits");
         assert_eq!((seen.features[[0, 0]], seen.features[[1, 1]]), (-2.0, 0.0));
     }
@@ -219,8 +219,8 @@ mod tests {
     #[test]
     fn other_pictures_and_other_parameters_are_refused() {
         let classifier = classifier(SHAPE.initial(0));
-        let message = classifier.see(Array4::zeros((2, 3, 8, 8)).view()).unwrap_err().to_string();
-        assert!(message.contains("[2, 3, 8, 8]") && message.contains("[pictures, 1, 8, 8]"), "{message}");
+        let message = classifier.classify(Array4::zeros((2, 3, 8, 8)).view()).unwrap_err().to_string();
+        assert!(message.contains("[2, 3, 8, 8]") && message.contains("[images, 1, 8, 8]"), "{message}");
         assert!(Classifier::new(SHAPE, Tensor::zeros([7], &Device::flex())).is_err());
     }
 }

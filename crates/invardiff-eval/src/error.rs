@@ -27,14 +27,14 @@ pub enum EvalError {
         found: Vec<usize>,
     },
     /// Values that are no numbers, where a metric needs numbers.
-    #[error("{what} are not all finite; look at what drew the pictures")]
+    #[error("{what} are not all finite; look at what drew the images")]
     NotFinite {
         /// Where they were found.
         what: &'static str,
     },
-    /// A picture too small for a metric.
+    /// An image too small for a metric.
     #[error(
-        "{metric} needs pictures of at least {minimum}x{minimum} pixels, these are {width}x{height}; enlarge both pictures alike or leave this metric out"
+        "{metric} needs images of at least {minimum}x{minimum} pixels, these are {width}x{height}; enlarge both images alike or leave this metric out"
     )]
     TooSmall {
         /// The metric.
@@ -80,10 +80,10 @@ pub enum EvalError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// A picture that cannot be encoded.
+    /// An image that cannot be encoded.
     #[error("cannot encode {what} as PNG: {detail}")]
     Encode {
-        /// The picture.
+        /// The image.
         what: String,
         /// The encoder's message.
         detail: String,

@@ -1,4 +1,4 @@
-//! Arrays as pictures, and many pictures as one.
+//! Arrays as images, and many images as one.
 
 use image::{Rgb, RgbImage, imageops};
 use ndarray::{Array4, ArrayView3, ArrayView4};
@@ -21,7 +21,7 @@ fn unit(value: f32) -> f32 {
     (value * 0.5 + 0.5).clamp(0.0, 1.0)
 }
 
-/// Every picture of a batch of values in `[-1, 1]`, rounded.
+/// Every image of a batch of values in `[-1, 1]`, rounded.
 ///
 /// # Shapes
 /// - `x`: `[batch, channels, height, width]` with 1 (grey) or 3 channels
@@ -32,7 +32,7 @@ pub fn rgb_images(x: ArrayView4<'_, f32>) -> Result<Vec<RgbImage>, EvalError> {
     rounded_bytes(x).outer_iter().map(rgb_image).collect()
 }
 
-/// One picture of bytes.
+/// One image of bytes.
 ///
 /// # Shapes
 /// - `bytes`: `[channels, height, width]` with 1 (grey) or 3 channels
@@ -45,7 +45,7 @@ pub fn rgb_image(bytes: ArrayView3<'_, u8>) -> Result<RgbImage, EvalError> {
         1 => |_| 0,
         3 => |channel| channel,
         _ => {
-            let (what, found) = ("a picture".to_owned(), bytes.shape().to_vec());
+            let (what, found) = ("an image".to_owned(), bytes.shape().to_vec());
             let expected = "[channels, height, width] with 1 or 3 channels".to_owned();
             return Err(EvalError::Shape { what, expected, found });
         }
@@ -55,12 +55,12 @@ pub fn rgb_image(bytes: ArrayView3<'_, u8>) -> Result<RgbImage, EvalError> {
     }))
 }
 
-/// How [`picture_grid`] lays pictures out. The default is a near-square grid without labels.
+/// How [`picture_grid`] lays images out. The default is a near-square grid without labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GridLayout {
-    /// Pictures in a row; `None` for as near to a square as can be.
+    /// Images in a row; `None` for as near to a square as can be.
     pub columns: Option<usize>,
-    /// How many pixels a pixel becomes on a side; `None` enlarges pictures below 128 pixels to about that.
+    /// How many pixels a pixel becomes on a side; `None` enlarges images below 128 pixels to about that.
     pub scale: Option<u32>,
     /// Texts above the columns; may be empty.
     pub column_labels: Vec<String>,
@@ -68,20 +68,20 @@ pub struct GridLayout {
     pub row_labels: Vec<String>,
 }
 
-/// Space between pictures in pixels.
+/// Space between images in pixels.
 const GAP: u32 = 4;
-/// Side that small pictures are enlarged to, in pixels.
+/// Side that small images are enlarged to, in pixels.
 const SIDE: u32 = 128;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([32, 32, 32]);
 
 impl GridLayout {
-    /// The enlargement for pictures of this size.
+    /// The enlargement for images of this size.
     fn scale(&self, width: u32, height: u32) -> u32 {
         self.scale.unwrap_or(SIDE.div_ceil(width.max(height).max(1))).max(1)
     }
 
-    /// The font for pictures of this shown width: large where every column label fits.
+    /// The font for images of this shown width: large where every column label fits.
     fn font(&self, width: u32) -> Font {
         let large = Font { size: 2 };
         let fits = width >= SIDE && self.column_labels.iter().all(|label| large.width(label) <= width);
@@ -89,19 +89,19 @@ impl GridLayout {
     }
 }
 
-/// Pictures of one size as one picture, row by row, enlarged by whole factors (nearest neighbour), with labels in a plain
+/// Images of one size as one image, row by row, enlarged by whole factors (nearest neighbour), with labels in a plain
 /// bitmap font (ASCII; a label too long for its column is cut).
 ///
 /// # Errors
-/// [`EvalError::Shape`] without pictures, [`EvalError::ShapesDiffer`] when they have different sizes.
+/// [`EvalError::Shape`] without images, [`EvalError::ShapesDiffer`] when they have different sizes.
 pub fn picture_grid(pictures: &[RgbImage], layout: &GridLayout) -> Result<RgbImage, EvalError> {
     let Some(first) = pictures.first() else {
-        let (what, expected) = ("a picture grid".to_owned(), "at least one picture".to_owned());
+        let (what, expected) = ("an image grid".to_owned(), "at least one image".to_owned());
         return Err(EvalError::Shape { what, expected, found: vec![0] });
     };
     for picture in pictures {
         let size = |image: &RgbImage| [image.height() as usize, image.width() as usize];
-        crate::error::same_shape("pictures of a grid", &size(first), &size(picture))?;
+        crate::error::same_shape("images of a grid", &size(first), &size(picture))?;
     }
     let columns =
         layout.columns.unwrap_or_else(|| near_square(pictures.len())).clamp(1, pictures.len()) as u32;

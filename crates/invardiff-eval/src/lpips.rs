@@ -81,7 +81,7 @@ impl Lpips {
             .collect()
     }
 
-    /// The contribution of every layer, for pictures in `[-1, 1]`.
+    /// The contribution of every layer, for images in `[-1, 1]`.
     ///
     /// # Shapes
     /// - `a`, `b`: `[batch, channels, height, width]`; one channel is taken as grey
@@ -105,7 +105,7 @@ impl Lpips {
         Ok(out)
     }
 
-    /// The distance of every pair of pictures in `[-1, 1]`: the sum of [`Lpips::layers`] over layers.
+    /// The distance of every pair of images in `[-1, 1]`: the sum of [`Lpips::layers`] over layers.
     ///
     /// # Errors
     /// As [`Lpips::layers`].
@@ -118,7 +118,7 @@ impl Lpips {
         let (batch, channels, height, width) = x.dim();
         if batch == 0 || !matches!(channels, 1 | 3) {
             let (what, found) = ("a batch of an LPIPS".to_owned(), x.shape().to_vec());
-            let expected = "[batch, channels, height, width] with a picture and 1 or 3 channels".to_owned();
+            let expected = "[batch, channels, height, width] with an image and 1 or 3 channels".to_owned();
             return Err(EvalError::Shape { what, expected, found });
         }
         let minimum = self.backbone.minimum_size();

@@ -1,6 +1,6 @@
-//! What a metric reads a picture from.
+//! What a metric reads an image from.
 
-/// An element of a picture, with the data range of the metrics: `0 ..= 1`.
+/// An element of an image, with the data range of the metrics: `0 ..= 1`.
 ///
 /// `u8` is divided by 255; `f32` is taken as it is, so it must already lie in `0 ..= 1`.
 pub trait Pixel: Copy + Send + Sync {

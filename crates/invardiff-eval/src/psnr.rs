@@ -6,15 +6,15 @@ use rayon::prelude::*;
 use crate::error::same_shape;
 use crate::{EvalError, Pixel};
 
-/// What [`psnr`] returns for pictures that are equal (mean squared error below 1e-10), in dB. The authors' scripts
-/// return the same, so that means over pictures stay finite.
+/// What [`psnr`] returns for images that are equal (mean squared error below 1e-10), in dB. The authors' scripts
+/// return the same, so that means over images stay finite.
 pub const PSNR_OF_EQUAL: f64 = 100.0;
 
-/// Mean squared error below which two pictures count as equal.
+/// Mean squared error below which two images count as equal.
 const EQUAL: f64 = 1e-10;
 
-/// Peak signal-to-noise ratio in dB of two pictures with data range 1: `20 log10(1 / sqrt(mse))`, the mean over all
-/// elements. Equal pictures have [`PSNR_OF_EQUAL`].
+/// Peak signal-to-noise ratio in dB of two images with data range 1: `20 log10(1 / sqrt(mse))`, the mean over all
+/// elements. Equal images have [`PSNR_OF_EQUAL`].
 ///
 /// # Shapes
 /// - `a`, `b`: `[channels, height, width]`
@@ -22,17 +22,17 @@ const EQUAL: f64 = 1e-10;
 /// # Errors
 /// [`EvalError::ShapesDiffer`] when the shapes differ, [`EvalError::Shape`] when there is no element.
 pub fn psnr<P: Pixel>(a: ArrayView3<'_, P>, b: ArrayView3<'_, P>) -> Result<f64, EvalError> {
-    same_shape("the pictures of a PSNR", a.shape(), b.shape())?;
+    same_shape("the images of a PSNR", a.shape(), b.shape())?;
     if a.is_empty() {
         let (expected, found) = ("at least one element".to_owned(), a.shape().to_vec());
-        return Err(EvalError::Shape { what: "a picture of a PSNR".into(), expected, found });
+        return Err(EvalError::Shape { what: "an image of a PSNR".into(), expected, found });
     }
     let square = |(a, b): (&P, &P)| (a.unit() - b.unit()).powi(2);
     let mse = a.iter().zip(&b).map(square).sum::<f64>() / a.len() as f64;
     Ok(if mse < EQUAL { PSNR_OF_EQUAL } else { -10.0 * mse.log10() })
 }
 
-/// [`psnr`] of every pair of pictures of two batches, in parallel.
+/// [`psnr`] of every pair of images of two batches, in parallel.
 ///
 /// # Shapes
 /// - `a`, `b`: `[batch, channels, height, width]`

@@ -1,28 +1,28 @@
-//! How near pictures stay to those they are compared with.
+//! How near images stay to those they are compared with.
 
 use ndarray::ArrayView4;
 use serde::Serialize;
 
 use crate::{EvalError, Pixel, psnr_each, ssim_each};
 
-/// PSNR and SSIM of a batch of pictures, in the mean and at worst.
+/// PSNR and SSIM of a batch of images, in the mean and at worst.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Quality {
-    /// Mean PSNR over pictures in dB; equal pictures count as [`crate::PSNR_OF_EQUAL`].
+    /// Mean PSNR over images in dB; equal images count as [`crate::PSNR_OF_EQUAL`].
     pub psnr_mean: f64,
     /// Least PSNR in dB.
     pub psnr_worst: f64,
-    /// Mean SSIM over pictures.
+    /// Mean SSIM over images.
     pub ssim_mean: f64,
     /// Least SSIM.
     pub ssim_worst: f64,
 }
 
 impl Quality {
-    /// Compares two batches picture by picture.
+    /// Compares two batches image by image.
     ///
     /// # Shapes
-    /// - `a`, `b`: `[batch, channels, height, width]`, at least one picture
+    /// - `a`, `b`: `[batch, channels, height, width]`, at least one image
     ///
     /// # Errors
     /// As [`crate::psnr`] and [`crate::ssim`]; [`EvalError::Shape`] for an empty batch.
@@ -30,16 +30,16 @@ impl Quality {
         Self::of(&psnr_each(a, b)?, &ssim_each(a, b)?)
     }
 
-    /// Mean and worst of values, one a picture.
+    /// Mean and worst of values, one an image.
     ///
     /// # Errors
-    /// [`EvalError::Shape`] when there is no picture.
+    /// [`EvalError::Shape`] when there is no image.
     pub fn of(psnr: &[f64], ssim: &[f64]) -> Result<Self, EvalError> {
         if psnr.is_empty() || psnr.len() != ssim.len() {
             let (what, found) = ("values of PSNR and SSIM".to_owned(), vec![psnr.len(), ssim.len()]);
             return Err(EvalError::Shape {
                 what,
-                expected: "one of each a picture, at least one".into(),
+                expected: "one of each an image, at least one".into(),
                 found,
             });
         }

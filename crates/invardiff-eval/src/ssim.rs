@@ -15,7 +15,7 @@ const C1: f64 = 0.01 * 0.01;
 /// `(K2 L)^2` with `K2 = 0.03` and data range `L = 1`.
 const C2: f64 = 0.03 * 0.03;
 
-/// Structural similarity of two pictures with data range 1 (Wang et al. 2004): an 11x11 Gaussian window of sigma 1.5, only
+/// Structural similarity of two images with data range 1 (Wang et al. 2004): an 11x11 Gaussian window of sigma 1.5, only
 /// positions where the whole window lies inside, the mean over positions and channels. This is what `pytorch_msssim.ssim`
 /// computes, which the authors' scripts use.
 ///
@@ -26,11 +26,11 @@ const C2: f64 = 0.03 * 0.03;
 /// [`EvalError::ShapesDiffer`] when the shapes differ, [`EvalError::TooSmall`] below 11x11 pixels,
 /// [`EvalError::Shape`] without a channel.
 pub fn ssim<P: Pixel>(a: ArrayView3<'_, P>, b: ArrayView3<'_, P>) -> Result<f64, EvalError> {
-    same_shape("the pictures of an SSIM", a.shape(), b.shape())?;
+    same_shape("the images of an SSIM", a.shape(), b.shape())?;
     let (channels, height, width) = a.dim();
     if channels == 0 {
         let (expected, found) = ("at least one channel".to_owned(), a.shape().to_vec());
-        return Err(EvalError::Shape { what: "a picture of an SSIM".into(), expected, found });
+        return Err(EvalError::Shape { what: "an image of an SSIM".into(), expected, found });
     }
     if height.min(width) < WINDOW {
         return Err(EvalError::TooSmall { metric: "SSIM", minimum: WINDOW, height, width });
@@ -40,7 +40,7 @@ pub fn ssim<P: Pixel>(a: ArrayView3<'_, P>, b: ArrayView3<'_, P>) -> Result<f64,
     Ok(a.outer_iter().zip(b.outer_iter()).map(channel).sum::<f64>() / channels as f64)
 }
 
-/// [`ssim`] of every pair of pictures of two batches, in parallel.
+/// [`ssim`] of every pair of images of two batches, in parallel.
 ///
 /// # Shapes
 /// - `a`, `b`: `[batch, channels, height, width]`

@@ -28,7 +28,7 @@ impl Font {
         label.chars().take((width / (SIDE * self.size)) as usize).collect()
     }
 
-    /// Draws a label with its upper left corner at (`x`, `y`); what lies outside the picture is left out, what the font
+    /// Draws a label with its upper left corner at (`x`, `y`); what lies outside the image is left out, what the font
     /// lacks is a question mark.
     pub(crate) fn draw(self, image: &mut RgbImage, label: &str, x: u32, y: u32, ink: Rgb<u8>) {
         for (place, letter) in (0..).zip(label.chars()) {

@@ -106,7 +106,7 @@ fn high_water(status: &str) -> Option<u64> {
 }
 
 /// The middle value, or the mean of the two in the middle; NaN of nothing.
-fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match (sorted.len(), sorted.len() / 2) {
@@ -114,6 +114,12 @@ fn median(values: &[f64]) -> f64 {
         (length, middle) if length % 2 == 1 => sorted[middle],
         (_, middle) => f64::midpoint(sorted[middle - 1], sorted[middle]),
     }
+}
+
+/// The median of each step over several rounds of the same steps.
+pub fn medians(rounds: &[Vec<f64>]) -> Vec<f64> {
+    let steps = rounds.first().map_or(0, Vec::len);
+    (0..steps).map(|step| median(&rounds.iter().map(|round| round[step]).collect::<Vec<_>>())).collect()
 }
 
 #[cfg(test)]

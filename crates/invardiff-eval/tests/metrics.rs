@@ -1,4 +1,4 @@
-//! PSNR, SSIM and LPIPS against values of PyTorch, pytorch-msssim and lpips on 8-bit pictures.
+//! PSNR, SSIM and LPIPS against values of PyTorch, pytorch-msssim and lpips on 8-bit images.
 
 use std::path::PathBuf;
 

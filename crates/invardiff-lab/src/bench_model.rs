@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use burn::tensor::Tensor;
 use invardiff::fault::in_one_line;
 use invardiff::{DeviceKind, OpenDevice};
-use invardiff_eval::alternate;
+use invardiff_eval::{alternate, medians};
 use invardiff_plan::Schedule;
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 
@@ -194,32 +194,4 @@ fn lap(last: &mut Instant) -> f64 {
 /// The trials after those that do not count.
 fn counted(warm_up: usize, trials: Vec<Trial>) -> Result<Trials> {
     Trials::after(warm_up, trials).context("no round was measured")
-}
-
-/// The median of every step.
-fn medians(rounds: &[Vec<f64>]) -> Vec<f64> {
-    let steps = rounds.first().map_or(0, Vec::len);
-    (0..steps).map(|step| median(rounds.iter().map(|round| round[step]).collect())).collect()
-}
-
-/// The middle value, or the mean of the two in the middle; NaN of nothing.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match (values.len(), values.len() / 2) {
-        (0, _) => f64::NAN,
-        (length, middle) if length % 2 == 1 => values[middle],
-        (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_median_is_of_the_middle() {
-        assert_eq!((median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0])), (2.0, 2.5));
-        assert!(median(Vec::new()).is_nan());
-        assert_eq!(medians(&[vec![1.0, 5.0], vec![3.0, 7.0]]), [2.0, 6.0]);
-    }
 }

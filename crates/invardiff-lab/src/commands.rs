@@ -7,6 +7,7 @@ pub mod e2e;
 pub mod fit;
 pub mod labels;
 pub mod parity;
+pub mod request;
 pub mod route;
 pub mod source;
 #[cfg(feature = "autodiff")]
@@ -14,7 +15,6 @@ pub mod train_classifier;
 #[cfg(feature = "autodiff")]
 mod training;
 pub mod verify;
-pub mod wanted;
 
 /// What commands that train say in a program that cannot.
 #[cfg(not(feature = "autodiff"))]

@@ -1,4 +1,4 @@
-//! Contenders for the same pictures, judged by what they cost and what they change.
+//! Candidates for the same images, evaluated by what they cost and what they change.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use invardiff_runtime::{
 };
 use ndarray::{Array4, Axis, concatenate};
 
-/// One way to draw the pictures: a plan over the full run's sampler, or another sampler.
+/// One way to draw the images: a plan over the full run's sampler, or another sampler.
 #[derive(Clone, Debug)]
-pub struct Contender<P> {
+pub struct Candidate<P> {
     /// A short name.
     pub name: String,
     /// What it does, in a sentence.
@@ -31,7 +31,7 @@ pub struct Contender<P> {
     pub compute_fraction: f64,
 }
 
-/// What decides over a contender's modules.
+/// What decides over a candidate's modules.
 #[derive(Clone, Debug)]
 pub enum Decider {
     /// The plan that is enabled in the pipeline, or nothing.
@@ -42,11 +42,11 @@ pub enum Decider {
     Blended(Arc<Routers>),
     /// A check while sampling.
     Guarded(Arc<Guard>),
-    /// A rule that looks at the hidden state, a picture at a time.
+    /// A rule that looks at the hidden state, an image at a time.
     Rule(SkipRule),
 }
 
-impl<P> Contender<P> {
+impl<P> Candidate<P> {
     /// The full run.
     pub fn full<const D: usize>(full: &P) -> Self
     where
@@ -92,7 +92,7 @@ impl<P> Contender<P> {
     {
         let of = full.sampler().steps();
         let steps = ((compute_fraction * of as f64).round() as usize).clamp(1, of);
-        let pipeline = full.resampled(sampler, steps)?;
+        let pipeline = full.with_sampler(sampler, steps)?;
         let name = pipeline.sampler().name();
         Ok(Self {
             name: format!("{name} {steps}"),
@@ -152,7 +152,7 @@ impl<P> Contender<P> {
         Self { decider: Decider::Adjusted(Arc::new(adjustment)), ..self }
     }
 
-    /// The same contender, keeping features in another precision.
+    /// The same candidate, keeping features in another precision.
     pub fn storing<const D: usize>(mut self, storage: Storage) -> Self
     where
         P: Pipeline<D>,
@@ -195,7 +195,7 @@ impl<P> Contender<P> {
         }
     }
 
-    /// Each picture under a rule of its own; the compute is the share of the run that was computed.
+    /// Each image under a rule of its own; the compute is the share of the run that was computed.
     fn draw_each<const D: usize>(
         pipeline: &P,
         rule: &SkipRule,
@@ -230,14 +230,14 @@ struct Batch<const D: usize> {
     compute: f64,
 }
 
-/// What became of a contender.
+/// What became of a candidate.
 #[derive(Clone, Debug)]
-pub struct Judged {
-    /// Its pictures, `[pictures, channels, height, width]`, in `-1 ..= 1`.
+pub struct Evaluation {
+    /// Its images, `[pictures, channels, height, width]`, in `-1 ..= 1`.
     pub pictures: Array4<f32>,
-    /// How near they are to the full run's; SSIM is NaN for pictures of fewer than 11 rows or columns.
+    /// How near they are to the full run's; SSIM is NaN for images of fewer than 11 rows or columns.
     pub quality: Quality,
-    /// How near they are to the converged pictures, where these were drawn.
+    /// How near they are to the converged images, where these were drawn.
     pub converged: Option<Quality>,
     /// Seconds of each batch.
     pub timings: Timings,
@@ -245,20 +245,20 @@ pub struct Judged {
     pub speedup: f64,
     /// The same in CPU time, where the processor computes: on a shared machine it repeats better.
     pub cpu_speedup: Option<f64>,
-    /// The most bytes that the cache of a batch held, divided by its pictures.
+    /// The most bytes that the cache of a batch held, divided by its images.
     pub peak_bytes_per_picture: usize,
     /// FLOPs relative to the full run: as predicted, or what a guard or a rule really spent.
     pub compute_fraction: f64,
 }
 
-/// The pictures to draw: one subject and one seed each, a batch at a time.
+/// The images to draw: one subject and one seed each, a batch at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Pictures<'a, S> {
-    /// What each picture shows.
+    /// What each image shows.
     pub subjects: &'a [S],
-    /// The seed of each picture's noise.
+    /// The seed of each image's noise.
     pub seeds: &'a [u64],
-    /// Pictures drawn at once; the number of pictures is a multiple of it.
+    /// Images drawn at once; the number of images is a multiple of it.
     pub batch: usize,
 }
 
@@ -268,7 +268,7 @@ impl<S> Pictures<'_, S> {
             self.batch > 0
                 && self.subjects.len().is_multiple_of(self.batch)
                 && self.subjects.len() == self.seeds.len(),
-            "{} pictures and {} seeds in batches of {}",
+            "{} images and {} seeds in batches of {}",
             self.subjects.len(),
             self.seeds.len(),
             self.batch
@@ -284,7 +284,7 @@ const SSIM_WINDOW: usize = 11;
 /// batch.
 ///
 /// # Errors
-/// When the pipeline cannot draw them; when the number of pictures is no multiple of the batch.
+/// When the pipeline cannot draw them; when the number of images is no multiple of the batch.
 pub fn draw<const D: usize, P: Pipeline<D>>(
     pipeline: &P,
     wanted: &Pictures<'_, P::Subject>,
@@ -298,30 +298,30 @@ pub fn draw<const D: usize, P: Pipeline<D>>(
     stack(&batches.collect::<Result<Vec<_>>>()?)
 }
 
-/// Draws `wanted` by every contender, batch by batch in turns in one process, and compares with the first, which is the
-/// full run, and with `converged` where it is given. PSNR and SSIM are of pictures clamped to their range and scaled to
+/// Draws `wanted` by every candidate, batch by batch in turns in one process, and compares with the first, which is the
+/// full run, and with `converged` where it is given. PSNR and SSIM are of images clamped to their range and scaled to
 /// `0 ..= 1`, not rounded to bytes. Decoding latents is not timed.
 ///
 /// # Errors
-/// When a contender cannot run; when the number of pictures is no multiple of the batch.
+/// When a candidate cannot run; when the number of images is no multiple of the batch.
 pub fn compare<const D: usize, P: Pipeline<D>>(
-    contenders: &[Contender<P>],
+    candidates: &[Candidate<P>],
     wanted: &Pictures<'_, P::Subject>,
     converged: Option<&Array4<f32>>,
     progress: &dyn Fn(),
-) -> Result<Vec<Judged>> {
+) -> Result<Vec<Evaluation>> {
     let batches = wanted.batches()?;
     let mut drawn: Vec<(Vec<Tensor<D>>, usize, f64)> =
-        contenders.iter().map(|_| (Vec::new(), 0, 0.0)).collect();
-    let mut runs: Vec<_> = contenders
+        candidates.iter().map(|_| (Vec::new(), 0, 0.0)).collect();
+    let mut runs: Vec<_> = candidates
         .iter()
         .zip(&mut drawn)
-        .map(|(contender, (samples, peak, compute))| {
+        .map(|(candidate, (samples, peak, compute))| {
             let mut left = batches.iter();
             move || -> Result<()> {
                 let (subjects, seeds) = left.next().context("one batch a round")?;
-                let batch = contender.draw(subjects, seeds)?;
-                contender.pipeline.device().sync()?;
+                let batch = candidate.draw(subjects, seeds)?;
+                candidate.pipeline.device().sync()?;
                 samples.push(batch.samples);
                 *peak = (*peak).max(batch.bytes);
                 *compute += batch.compute;
@@ -333,21 +333,21 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
     let mut subjects: Vec<_> =
         runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, anyhow::Error>).collect();
     let timings = alternate(batches.len(), 0, &mut subjects)?;
-    let mut pictures = Vec::with_capacity(contenders.len());
-    for (contender, (samples, peak, compute)) in contenders.iter().zip(drawn) {
-        let batches = samples.into_iter().map(|batch| contender.pipeline.pictures(batch));
+    let mut pictures = Vec::with_capacity(candidates.len());
+    for (candidate, (samples, peak, compute)) in candidates.iter().zip(drawn) {
+        let batches = samples.into_iter().map(|batch| candidate.pipeline.pictures(batch));
         let mean = compute / batches.len() as f64;
         pictures.push((stack(&batches.collect::<Result<Vec<_>, _>>()?)?, peak, mean));
     }
-    let full = pictures.first().map(|(full, ..)| unit(full)).context("no contender")?;
-    let by_processor = contenders.iter().all(|contender| on_processor(contender.pipeline.device()));
+    let full = pictures.first().map(|(full, ..)| unit(full)).context("no candidate")?;
+    let by_processor = candidates.iter().all(|candidate| on_processor(candidate.pipeline.device()));
     let converged = converged.map(unit);
     pictures
         .into_iter()
         .zip(&timings)
         .map(|((pictures, peak, compute_fraction), own)| {
             let scaled = unit(&pictures);
-            Ok(Judged {
+            Ok(Evaluation {
                 quality: quality(&full, &scaled)?,
                 converged: converged.as_ref().map(|converged| quality(converged, &scaled)).transpose()?,
                 pictures,
@@ -365,7 +365,7 @@ fn stack(batches: &[Array4<f32>]) -> Result<Array4<f32>> {
     Ok(concatenate(Axis(0), &batches.iter().map(|batch| batch.view()).collect::<Vec<_>>())?)
 }
 
-/// PSNR and SSIM; pictures smaller than SSIM's window have no SSIM.
+/// PSNR and SSIM; images smaller than SSIM's window have no SSIM.
 fn quality(reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Quality> {
     let (rows, columns) = (reference.len_of(Axis(2)), reference.len_of(Axis(3)));
     if rows.min(columns) >= SSIM_WINDOW {

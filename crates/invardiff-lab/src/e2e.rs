@@ -1,6 +1,6 @@
 //! End to end: a device held against the processor.
 //!
-//! The same model, noise and settings on both: change rates, plans, pictures. What needs no second device (an empty plan,
+//! The same model, noise and settings on both: change rates, plans, images. What needs no second device (an empty plan,
 //! bytes, threads) is checked on the device alone, and networks against arrays that other programs made.
 
 mod attention;
@@ -30,7 +30,7 @@ pub(crate) struct Amounts {
     pub(crate) runs: usize,
     /// Steps of all trajectories.
     pub(crate) num_inference_steps: usize,
-    /// Pictures that are compared.
+    /// Images that are compared.
     pub(crate) pictures: usize,
     /// The seed of the first run.
     pub(crate) seed: u64,

@@ -23,7 +23,7 @@ pub struct ExampleSet<const D: usize, S> {
 
 impl<const D: usize, S: Clone> ExampleSet<D, S> {
     /// Samples that a pipeline draws itself, of its subjects in turn, from the noise of `seed` on. `progress` is called
-    /// after each batch of [`Pipeline::usual_batch`].
+    /// after each batch of [`Pipeline::default_batch`].
     ///
     /// # Errors
     /// As [`Pipeline::generate`].
@@ -36,13 +36,13 @@ impl<const D: usize, S: Clone> ExampleSet<D, S> {
         ensure!(count > 0, "no example to draw");
         let subjects: Vec<S> = (0..count).map(|picture| pipeline.subject(picture)).collect();
         let seeds: Vec<u64> = (0..count as u64).map(|picture| seed.wrapping_add(picture)).collect();
-        let (batch, mut drawn) = (pipeline.usual_batch().max(1), Vec::new());
+        let (batch, mut drawn) = (pipeline.default_batch().max(1), Vec::new());
         for (subjects, seeds) in subjects.chunks(batch).zip(seeds.chunks(batch)) {
             drawn.push(pipeline.generate(subjects, seeds)?);
             progress();
         }
         let steps = pipeline.sampler().steps();
-        let origin = format!("{count} pictures that the model drew itself ({steps} steps, from seed {seed})");
+        let origin = format!("{count} images that the model drew itself ({steps} steps, from seed {seed})");
         Ok(Self { samples: Tensor::cat(drawn, 0), subjects, origin })
     }
 

@@ -1,6 +1,6 @@
 //! Experiments and checks of InvarDiff: what compares, trains and measures, and what the program's commands for it do.
 //!
-//! - [`compare()`] draws pictures by several contenders and judges them against the full run;
+//! - [`compare()`] draws images by several candidates and judges them against the full run;
 //! - [`commands`] holds comparisons of methods, fits, trained methods, parity, end-to-end checks and measurements, each with
 //!   its command's arguments.
 
@@ -16,7 +16,7 @@ mod parity;
 mod progress;
 pub mod stdout;
 
-pub use compare::{Contender, Decider, Judged, Pictures, compare, draw};
+pub use compare::{Candidate, Decider, Evaluation, Pictures, compare, draw};
 #[cfg(feature = "autodiff")]
 pub use examples::ExampleSet;
 pub use progress::{Bars, bar};

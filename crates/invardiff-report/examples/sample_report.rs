@@ -38,7 +38,7 @@ pub(crate) fn sample() -> Result<Report, Box<dyn std::error::Error>> {
     report.highlights = [
         ("Measured speed-up", "3.02x", "predicted 3.23x"),
         ("Steps skipped", "34 of 50", "and 24 module calls reused"),
-        ("PSNR, mean", "27.9 dB", "worst of 32 pictures 22.4 dB"),
+        ("PSNR, mean", "27.9 dB", "worst of 32 images 22.4 dB"),
         ("Peak cache", "312.0 KiB", "as the schedule says"),
     ]
     .map(|(label, value, detail)| Highlight {

@@ -25,7 +25,7 @@ pub(super) fn at(fraction: f64) -> Rgb<u8> {
     }
 }
 
-/// [`at`] for a cell of a picture: transparent where there is no value.
+/// [`at`] for a cell of an image: transparent where there is no value.
 pub(super) fn cell(fraction: Option<f64>) -> Rgba<u8> {
     fraction.map_or(Rgba([0; 4]), |fraction| {
         let Rgb([red, green, blue]) = at(fraction);

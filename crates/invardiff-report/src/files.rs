@@ -1,4 +1,4 @@
-//! Files of a report: written beside and renamed; pictures as PNG.
+//! Files of a report: written beside and renamed; images as PNG.
 
 use std::fs::File;
 use std::io::{Cursor, Write};
@@ -26,7 +26,7 @@ pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, 
     }
 }
 
-/// A picture as PNG.
+/// An image as PNG.
 pub(super) fn png(picture: &DynamicImage, what: &str) -> Result<Vec<u8>, EvalError> {
     let mut bytes = Cursor::new(Vec::new());
     picture
@@ -35,7 +35,7 @@ pub(super) fn png(picture: &DynamicImage, what: &str) -> Result<Vec<u8>, EvalErr
     Ok(bytes.into_inner())
 }
 
-/// A picture as an address that holds it, for a page that needs no other file.
+/// An image as an address that holds it, for a page that needs no other file.
 pub(super) fn data_address(picture: &DynamicImage, what: &str) -> Result<String, EvalError> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png(picture, what)?)))
 }

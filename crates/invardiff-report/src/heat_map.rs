@@ -79,7 +79,7 @@ const WIDTH: f64 = 480.0;
 const LEFT: f64 = 44.0;
 const TOP: f64 = 36.0;
 const BAR: f64 = 10.0;
-/// Pixels of the embedded picture a cell, so that viewers that smooth still show cells.
+/// Pixels of the embedded image a cell, so that viewers that smooth still show cells.
 const CELL: usize = 8;
 
 impl HeatMap {
@@ -161,7 +161,7 @@ impl HeatMap {
         })
     }
 
-    /// The picture in words.
+    /// The image in words.
     fn alt(&self) -> String {
         let (steps, layers) = self.values.dim();
         let mut values: Vec<f32> = self.values.iter().copied().filter(|value| value.is_finite()).collect();

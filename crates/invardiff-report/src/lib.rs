@@ -70,7 +70,7 @@ pub struct Report {
     pub table: Table,
     /// The plan.
     pub plan: Option<PlanPicture>,
-    /// Pictures side by side.
+    /// Images side by side.
     pub grids: Vec<PictureGrid>,
     /// Measured change over steps and layers.
     pub heat_maps: Vec<HeatMap>,
@@ -109,7 +109,7 @@ impl Report {
     ///
     /// # Errors
     /// [`EvalError::Shape`] when parts do not fit together (nothing is written then), [`EvalError::Write`] naming the file
-    /// that cannot be written, [`EvalError::Encode`] for a picture.
+    /// that cannot be written, [`EvalError::Encode`] for an image.
     pub fn write(&self, folder: &Path) -> Result<PathBuf, EvalError> {
         self.check()?;
         let drawings = self.draw()?;

@@ -1,4 +1,4 @@
-//! Pictures side by side: full, cached, and what differs.
+//! Images side by side: full, cached, and what differs.
 
 use image::{DynamicImage, RgbImage, imageops};
 use invardiff_eval::{EvalError, GridLayout, picture_grid, rgb_image, rgb_images};
@@ -20,11 +20,11 @@ pub enum Amplify {
 pub struct PictureRow {
     /// What the row shows, e.g. `full` or `difference x8`.
     pub label: String,
-    /// One picture a column.
+    /// One image a column.
     pub pictures: Vec<RgbImage>,
 }
 
-/// Rows of pictures of one size; a column is one starting noise and condition.
+/// Rows of images of one size; a column is one starting noise and condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PictureGrid {
     /// Its title.
@@ -61,7 +61,7 @@ impl PictureGrid {
         grid.row("cached", cached)?.difference("difference", full, cached, amplify)
     }
 
-    /// This grid with one more row of pictures.
+    /// This grid with one more row of images.
     ///
     /// # Shapes
     /// - `pictures`: `[batch, channels, height, width]` in `[-1, 1]`, 1 or 3 channels
@@ -89,7 +89,7 @@ impl PictureGrid {
     ) -> Result<Self, EvalError> {
         if a.shape() != b.shape() {
             let (left, right) = (a.shape().to_vec(), b.shape().to_vec());
-            return Err(EvalError::ShapesDiffer { what: "the pictures of a difference".into(), left, right });
+            return Err(EvalError::ShapesDiffer { what: "the images of a difference".into(), left, right });
         }
         // Half the distance in [-1, 1]: 1 is white against black.
         let distance =
@@ -108,17 +108,17 @@ impl PictureGrid {
     pub(super) fn check(&self) -> Result<(), EvalError> {
         let shape = |what: String, expected: &str, found| {
             Err(EvalError::Shape {
-                what: format!("the picture grid '{}': {what}", self.title),
+                what: format!("the image grid '{}': {what}", self.title),
                 expected: expected.into(),
                 found,
             })
         };
         let Some(first) = self.rows.first().and_then(|row| row.pictures.first()) else {
-            return shape("its first row".into(), "at least one picture", vec![0]);
+            return shape("its first row".into(), "at least one image", vec![0]);
         };
         let columns = self.rows[0].pictures.len();
         if let Some(row) = self.rows.iter().find(|row| row.pictures.len() != columns) {
-            let expected = format!("{columns} pictures, as the first row");
+            let expected = format!("{columns} images, as the first row");
             return shape(format!("row '{}'", row.label), &expected, vec![row.pictures.len()]);
         }
         if !self.columns.is_empty() && self.columns.len() != columns {
@@ -131,7 +131,7 @@ impl PictureGrid {
         let sizes = self.rows.iter().flat_map(|row| row.pictures.iter().map(move |picture| (row, picture)));
         match sizes.into_iter().find(|(_, picture)| picture.dimensions() != first.dimensions()) {
             Some((row, picture)) => {
-                let expected = format!("pictures of {}x{}", first.width(), first.height());
+                let expected = format!("images of {}x{}", first.width(), first.height());
                 let found = vec![picture.width() as usize, picture.height() as usize];
                 shape(format!("row '{}'", row.label), &expected, found)
             }
@@ -139,13 +139,13 @@ impl PictureGrid {
         }
     }
 
-    /// Pixels of all pictures.
+    /// Pixels of all images.
     pub(super) fn pixels(&self) -> f64 {
         let pictures = self.rows.iter().flat_map(|row| &row.pictures);
         pictures.map(|picture| f64::from(picture.width()) * f64::from(picture.height())).sum()
     }
 
-    /// All pictures and labels in one.
+    /// All images and labels in one.
     pub(super) fn labelled(&self) -> Result<RgbImage, EvalError> {
         let pictures: Vec<RgbImage> = self.rows.iter().flat_map(|row| row.pictures.clone()).collect();
         let layout = GridLayout {
@@ -157,7 +157,7 @@ impl PictureGrid {
         picture_grid(&pictures, &layout)
     }
 
-    /// Every picture as an address that holds it, shrunk by `shrink` (1 = as it is).
+    /// Every image as an address that holds it, shrunk by `shrink` (1 = as it is).
     pub(super) fn addresses(&self, shrink: f64) -> Result<Vec<Vec<String>>, EvalError> {
         let address = |picture: &RgbImage| {
             files::data_address(&DynamicImage::ImageRgb8(shrunk(picture, shrink)), &self.title)

@@ -1,4 +1,4 @@
-//! The plan as a picture: the step gate on top, one panel a module kind.
+//! The plan as an image: the step gate on top, one panel a module kind.
 
 use invardiff_eval::EvalError;
 use invardiff_plan::Kind;
@@ -53,12 +53,12 @@ impl PlanPicture {
         for (kind, matrix) in &self.kinds {
             if matrix.is_empty() || matrix.nrows() != self.gate.len() {
                 let expected = format!("[{} steps, at least 1 layer], as the gate has", self.gate.len());
-                let (what, found) = (format!("the plan picture of '{kind}'"), matrix.shape().to_vec());
+                let (what, found) = (format!("the plan image of '{kind}'"), matrix.shape().to_vec());
                 return Err(EvalError::Shape { what, expected, found });
             }
         }
         if self.gate.is_empty() {
-            let (what, expected) = ("the gate of a plan picture".to_owned(), "at least 1 step".to_owned());
+            let (what, expected) = ("the gate of a plan image".to_owned(), "at least 1 step".to_owned());
             return Err(EvalError::Shape { what, expected, found: vec![0] });
         }
         Ok(())

@@ -27,7 +27,7 @@ pub struct Study {
     pub baselines: Vec<Line>,
     /// The rest, by panel.
     pub panels: Vec<Panel>,
-    /// Pictures at equal compute.
+    /// Images at equal compute.
     #[serde(skip)]
     pub strips: Vec<PictureGrid>,
     /// Anything else for `study.json`, as it is.
@@ -67,19 +67,19 @@ pub struct Point {
     pub measured_speedup: f64,
     /// The same in CPU time, where the processor computes.
     pub cpu_speedup: Option<f64>,
-    /// Against the full run's pictures.
+    /// Against the full run's images.
     pub full: Scores,
-    /// Against the pictures of the converged trajectory.
+    /// Against the images of the converged trajectory.
     pub converged: Option<Scores>,
-    /// The most bytes that the cache of one picture held.
+    /// The most bytes that the cache of one image held.
     pub peak_cache_bytes: u64,
     /// Fréchet distance to the data, where a classifier was there to see by.
     pub frechet: Option<f64>,
-    /// The share of pictures that the classifier takes for what they should show.
+    /// The share of images that the classifier takes for what they should show.
     pub accuracy: Option<f64>,
 }
 
-/// How near pictures are to a reference's from the same noise.
+/// How near images are to a reference's from the same noise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Scores {
     /// PSNR and SSIM.
@@ -103,13 +103,13 @@ impl Study {
     pub const BASELINES: usize = 3;
 
     /// Writes the study into `folder`, which is made if it is not there: `study.html`, `study.json`, `points.csv`, `points.md`,
-    /// two charts a panel and one picture a strip. Every file is written beside and renamed, the page last.
+    /// two charts a panel and one image a strip. Every file is written beside and renamed, the page last.
     ///
     /// Returns the page's path.
     ///
     /// # Errors
     /// [`EvalError::Shape`] when parts do not fit together (nothing is written then), [`EvalError::Write`] naming the file
-    /// that cannot be written, [`EvalError::Encode`] for a picture.
+    /// that cannot be written, [`EvalError::Encode`] for an image.
     pub fn write(&self, folder: &Path) -> Result<PathBuf, EvalError> {
         self.check()?;
         let drawings = self.draw();

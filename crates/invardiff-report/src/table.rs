@@ -39,7 +39,7 @@ impl Group {
     }
 }
 
-/// One way of sampling. Differences are to the reference's pictures from the same noise.
+/// One way of sampling. Differences are to the reference's images from the same noise.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// Its short name.
@@ -56,7 +56,7 @@ pub struct Row {
     pub measured_speedup: Option<f64>,
     /// The same in CPU time, where the processor computes.
     pub cpu_speedup: Option<f64>,
-    /// How near its pictures are to the reference's.
+    /// How near its images are to the reference's.
     #[serde(flatten)]
     pub quality: Quality,
     /// How near they are to the converged trajectory's, where that was drawn.

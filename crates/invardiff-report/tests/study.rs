@@ -31,7 +31,7 @@ fn study() -> Study {
         title: "Methods on toy".into(),
         subtitle: "ten steps".into(),
         facts: vec![("model".into(), "toy".into())],
-        notes: vec!["every picture is drawn alone".into()],
+        notes: vec!["every image is drawn alone".into()],
         baselines: vec![line("fewer steps", 30.0)],
         panels: vec![
             Panel { title: "Plans".into(), note: "made before".into(), lines: vec![line("fora", 35.0)] },

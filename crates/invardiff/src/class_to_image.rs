@@ -1,4 +1,4 @@
-//! Class-conditional pictures from a DiT.
+//! Class-conditional images from a DiT.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Denoiser<4> for GuidedDit {
 /// let device = burn::tensor::Device::flex();
 /// let mut pipeline = ClassToImage::from_pretrained("fashion", SamplingOptions::default(), &device)?;
 /// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
-/// let pictures = pipeline.generate(&[3, 5], &[0, 1])?; // [2, channels, height, width]
+/// let images = pipeline.generate(&[3, 5], &[0, 1])?; // [2, channels, height, width]
 /// # Ok::<(), invardiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -174,13 +174,13 @@ impl Pipeline<4> for ClassToImage {
         &[SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus]
     }
 
-    fn resampled(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
+    fn with_sampler(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
         let sampler = DitSampler::new(sampler, self.model.config(), num_inference_steps, 0.0)?;
         Ok(Self { sampler, schedule: None, ..self.clone() })
     }
 
-    fn thinned(&self, steps: &[usize]) -> Result<Self> {
-        let sampler = self.sampler.thinned(self.model.config(), steps)?;
+    fn with_steps(&self, steps: &[usize]) -> Result<Self> {
+        let sampler = self.sampler.with_steps(self.model.config(), steps)?;
         Ok(Self { sampler, schedule: None, ..self.clone() })
     }
 
@@ -192,7 +192,7 @@ impl Pipeline<4> for ClassToImage {
         Some(self.model.config().num_classes)
     }
 
-    fn usual_batch(&self) -> usize {
+    fn default_batch(&self) -> usize {
         5
     }
 
@@ -201,7 +201,7 @@ impl Pipeline<4> for ClassToImage {
     }
 
     /// As published.
-    fn usual_runs(&self) -> usize {
+    fn default_runs(&self) -> usize {
         16
     }
 

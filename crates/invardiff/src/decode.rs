@@ -1,4 +1,4 @@
-//! Latents to pictures.
+//! Latents to images.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub(crate) fn load(path: &Path, channels: usize, device: &Device) -> Result<Auto
     Ok(autoencoder)
 }
 
-/// Pictures in `-1 ..= 1`, not clamped. One at a time, and large ones in tiles, so that little memory is taken.
+/// Images in `-1 ..= 1`, not clamped. One at a time, and large ones in tiles, so that little memory is taken.
 ///
 /// # Shapes
 /// - `latents`: `[batch, channels, rows, columns]`, as diffusion has them

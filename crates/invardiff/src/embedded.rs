@@ -4,12 +4,12 @@ use burn::tensor::Device;
 use invardiff_models::{Dit, DitConfig};
 
 use crate::error::{About, Result};
-use crate::{Critic, Dtype, NamedDit};
+use crate::{Dtype, NamedDit, ReferenceClassifier};
 
 /// A small trained model that is part of the library, so that everything can be tried without a file or a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Embedded {
-    /// 28x28 grey pictures of clothes in 10 classes (Fashion-MNIST).
+    /// 28x28 grey images of clothes in 10 classes (Fashion-MNIST).
     Fashion,
     /// 32x32 colour emoji in 8 classes.
     Emoji,
@@ -54,15 +54,15 @@ impl Embedded {
         DitConfig::from_json(self.config()).about("embedded config.json")
     }
 
-    /// The classifier of the model's pictures, where one was trained.
+    /// The classifier of the model's images, where one was trained.
     ///
     /// # Errors
     /// When it cannot be read, which a test rules out.
-    pub fn critic(self, device: &Device) -> Result<Option<Critic>> {
+    pub fn reference_classifier(self, device: &Device) -> Result<Option<ReferenceClassifier>> {
         match self {
             Self::Fashion => {
                 let bytes = include_bytes!("../assets/fashion/classifier.safetensors");
-                Critic::parse(bytes, "embedded classifier".into(), device).map(Some)
+                ReferenceClassifier::parse(bytes, "embedded classifier".into(), device).map(Some)
             }
             Self::Emoji => Ok(None),
         }

@@ -9,7 +9,6 @@
 
 mod adjustment;
 mod class_to_image;
-pub mod critic;
 mod decode;
 pub mod device;
 mod dtype;
@@ -27,6 +26,8 @@ mod model;
 mod pipeline;
 pub mod prelude;
 mod pretrained;
+mod published;
+pub mod reference_classifier;
 mod routers;
 mod sampler;
 pub mod tensor_file;
@@ -47,7 +48,6 @@ pub struct Readme;
 
 pub use adjustment::{adjustment_path, read_adjustment, write_adjustment};
 pub use class_to_image::{ClassToImage, GuidedDit};
-pub use critic::{Critic, CriticFacts, Opinion, RealPictures};
 pub use device::{DeviceChoice, DeviceKind, Found, GpuBackend, OpenDevice, on_processor};
 pub use dtype::Dtype;
 #[cfg(feature = "embedded")]
@@ -61,6 +61,8 @@ pub use memory::{MemoryNeed, NoRoom, Phase, available, parse_limit};
 pub use model::NamedDit;
 pub use pipeline::{Pipeline, SamplingOptions, to_array};
 pub use pretrained::{FlowShift, Pretrained, SchedulerConfig, TextParts};
+pub use published::Preset;
+pub use reference_classifier::{ClassifierFacts, ClassifierScores, RealImages, ReferenceClassifier};
 pub use routers::{read_routers, write_routers};
 pub use sampler::{DitHistory, DitSampler, SamplerKind};
 pub use text_to_image::{

@@ -15,7 +15,7 @@ pub struct NamedDit {
     pub name: String,
     /// The model and where its weights came from.
     pub loaded: Loaded<Dit>,
-    /// What makes pictures of its samples, where these are latents and it is there.
+    /// What makes images of its samples, where these are latents and it is there.
     pub autoencoder: Option<AutoencoderKl>,
 }
 

@@ -33,7 +33,7 @@ impl Default for SamplingOptions {
     }
 }
 
-/// From a subject (a class, a prompt) to a picture, cached by a plan or not. `D` is the rank of the model's sample: 4 for
+/// From a subject (a class, a prompt) to an image, cached by a plan or not. `D` is the rank of the model's sample: 4 for
 /// DiT, 3 for the packed latents of FLUX.
 ///
 /// A pipeline is a value: [`Pipeline::enable_cache`] changes what it replays and nothing else, and two clones draw at the
@@ -45,7 +45,7 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     type Cond: Clone + Send + Sync;
     /// The sampler.
     type Sampler: Sampler<D> + Sync;
-    /// What a picture is asked for by: a class, a prompt.
+    /// What an image is asked for by: a class, a prompt.
     type Subject: Clone + Send + Sync;
 
     /// The model's name, as plans and reports use it.
@@ -84,7 +84,7 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// The same model without guidance, uncached; `None` where guidance cannot be taken away.
     fn unguided(&self) -> Option<Self>;
 
-    /// Samplers that could draw the same pictures in fewer steps.
+    /// Samplers that could draw the same images in fewer steps.
     fn solvers(&self) -> &'static [SamplerKind];
 
     /// The same sampler over some of its own steps, uncached: which of them, rising. Solvers of several steps look back over
@@ -92,23 +92,23 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     ///
     /// # Errors
     /// When there are none, they do not rise, or there is no such step.
-    fn thinned(&self, steps: &[usize]) -> Result<Self>;
+    fn with_steps(&self, steps: &[usize]) -> Result<Self>;
 
     /// The same model and guidance under another sampler, uncached.
     ///
     /// # Errors
     /// When the sampler does not suit the model or cannot have so many steps.
-    fn resampled(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self>;
+    fn with_sampler(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self>;
 
-    /// The subject of picture `index`, where none is named: classes or prompts in turn.
+    /// The subject of image `index`, where none is named: classes or prompts in turn.
     fn subject(&self, index: usize) -> Self::Subject;
 
     /// What a model that was trained to do without a subject is asked then: the null class of guidance. `None` where there
     /// is no such subject.
     fn null_subject(&self) -> Option<Self::Subject>;
 
-    /// Pictures to draw at once where nothing is said.
-    fn usual_batch(&self) -> usize;
+    /// Images to draw at once where nothing is said.
+    fn default_batch(&self) -> usize;
 
     /// How a calibration measures this model.
     fn record_options(&self) -> RecordOptions;
@@ -119,7 +119,7 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     }
 
     /// How many trajectories a calibration measures where nothing is said.
-    fn usual_runs(&self) -> usize;
+    fn default_runs(&self) -> usize;
 
     /// The seed of each of `count` calibration runs: from `seed` on; for FLUX `seed` every time, since the authors' script
     /// starts every prompt from the same noise.
@@ -170,7 +170,7 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// A subject in words.
     fn describe(&self, subject: &Self::Subject) -> String;
 
-    /// The starting noise of one picture a seed: a picture depends on its seed alone, not on the batch it is in.
+    /// The starting noise of one image a seed: an image depends on its seed alone, not on the batch it is in.
     ///
     /// # Shapes
     /// - result: the model's sample, `seeds` rows
@@ -182,7 +182,7 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// For a subject that the model does not know.
     fn condition(&self, subjects: &[Self::Subject]) -> Result<Self::Cond>;
 
-    /// Samples as pictures, in `-1 ..= 1` (not clamped); samples that are latents and cannot be decoded as they are.
+    /// Samples as images, in `-1 ..= 1` (not clamped); samples that are latents and cannot be decoded as they are.
     ///
     /// # Shapes
     /// - result: `[pictures, channels, height, width]`

@@ -107,7 +107,7 @@ impl DitSampler {
     ///
     /// # Errors
     /// [`RuntimeError::Range`] when there are none, they do not rise, or there is no such step.
-    pub fn thinned(&self, config: &DitConfig, steps: &[usize]) -> Result<Self, RuntimeError> {
+    pub fn with_steps(&self, config: &DitConfig, steps: &[usize]) -> Result<Self, RuntimeError> {
         let (schedule, prediction) = (config.noise_schedule()?, config.prediction_type);
         Ok(match self {
             Self::Ddim(sampler) => {
@@ -229,12 +229,12 @@ mod tests {
         let model = Embedded::Fashion.load(&burn::tensor::Device::flex()).unwrap();
         for kind in [SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus] {
             let whole = DitSampler::new(kind, model.config(), 10, 0.0).unwrap();
-            let kept = whole.thinned(model.config(), &[0, 3, 4, 8]).unwrap();
+            let kept = whole.with_steps(model.config(), &[0, 3, 4, 8]).unwrap();
             let times: Vec<f32> = (0..kept.steps()).map(|step| kept.time(step)).collect();
             assert_eq!(times, [0, 3, 4, 8].map(|step| whole.time(step)));
             assert_eq!(kept.name(), whole.name());
             for steps in [&[][..], &[3, 1], &[2, 2], &[0, 10]] {
-                assert!(whole.thinned(model.config(), steps).is_err(), "{steps:?}");
+                assert!(whole.with_steps(model.config(), steps).is_err(), "{steps:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Pictures from prompts, with FLUX.1.
+//! Images from prompts, with FLUX.1.
 
 mod guided;
 mod options;
@@ -45,7 +45,7 @@ use options::Settled;
 /// let mut pipeline = TextToImage::from_pretrained(model, &["a red panda"], &options, &device)?;
 /// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
 /// let samples = pipeline.generate(pipeline.prompts(), &[0])?; // packed latents [1, 1024, 64]
-/// let pictures = pipeline.pictures(samples)?; // [1, 3, 512, 512] in -1 ..= 1
+/// let images = pipeline.images(samples)?; // [1, 3, 512, 512] in -1 ..= 1
 /// # Ok::<(), invardiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ impl TextToImage {
         &self.prompts
     }
 
-    /// The tokens of a picture and its prompt.
+    /// The tokens of an image and its prompt.
     pub fn canvas(&self) -> Canvas {
         self.settled.canvas
     }
@@ -218,7 +218,7 @@ impl Pipeline<3> for TextToImage {
         &[SamplerKind::FlowMatchEuler]
     }
 
-    fn resampled(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
+    fn with_sampler(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
         match sampler {
             SamplerKind::FlowMatchEuler => {}
             SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus => {
@@ -234,7 +234,7 @@ impl Pipeline<3> for TextToImage {
         Ok(Self { sampler, settled, schedule: None, ..self.clone() })
     }
 
-    fn thinned(&self, steps: &[usize]) -> Result<Self> {
+    fn with_steps(&self, steps: &[usize]) -> Result<Self> {
         let sigmas = self.sampler.sigmas();
         let sigmas = chosen(&sigmas[..sigmas.len() - 1], steps)?;
         let settled = Settled { steps: steps.len(), ..self.settled };
@@ -251,7 +251,7 @@ impl Pipeline<3> for TextToImage {
         None
     }
 
-    fn usual_batch(&self) -> usize {
+    fn default_batch(&self) -> usize {
         1
     }
 
@@ -271,7 +271,7 @@ impl Pipeline<3> for TextToImage {
     }
 
     /// Every prompt once; the published calibration has five.
-    fn usual_runs(&self) -> usize {
+    fn default_runs(&self) -> usize {
         self.prompts.len()
     }
 

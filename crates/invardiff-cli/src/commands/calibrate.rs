@@ -1,10 +1,10 @@
 //! `invardiff calibrate`: measure, plan, compare, report.
 
+mod baselines;
 mod goal;
 mod least_error;
 mod measure;
 mod present;
-mod rivals;
 mod trace;
 
 pub(crate) use goal::CacheDtype;
@@ -13,12 +13,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use invardiff::{Pipeline, SamplerKind};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use invardiff::{Pipeline, Preset, SamplerKind};
 use invardiff_lab::args::DeviceArg;
-use invardiff_lab::commands::wanted::{PromptFlags, Wanted, Work};
+use invardiff_lab::commands::request::{PromptFlags, RunRequest, Work};
 use invardiff_lab::stdout::say;
 use invardiff_plan::formats::{AuthorBook, BookLayout, BookName, BookVersion};
-use invardiff_plan::two_phase::{Phases, Settings, Variant, WarmUp};
+use invardiff_plan::two_phase::{Settings, Variant, WarmUp};
 use invardiff_plan::{CachePlan, Kind};
 use invardiff_runtime::Denoiser;
 
@@ -29,18 +30,18 @@ Examples:
   invardiff calibrate --model emoji --preset paper-slow
   invardiff calibrate --model DiT-XL-2-256x256.pt --runs 4 --calibrate-unguided --out out/xl
   invardiff calibrate --step-quantile 0.5 --quantile msa=0.3 --quantile mlp=0.1 --warm-up 3
-  invardiff calibrate --model black-forest-labs/FLUX.1-dev --prompts prompts.txt --dtype bf16 --pictures 5 --converged-steps 0
+  invardiff calibrate --model black-forest-labs/FLUX.1-dev --prompts prompts.txt --dtype bf16 --images 5 --converged-steps 0
   invardiff calibrate --target-speedup 2.5
       The plan of least error that is 2.5 times faster, instead of the published rule's
   invardiff calibrate --max-latency 120 --guard 0.06
-      The plan of least error that draws a picture in 120 ms here; hard pictures may compute 6 % of the steps more
+      The plan of least error that draws an image in 120 ms here; hard images may compute 6 % of the steps more
   invardiff calibrate --cache-budget 200kB --cache-dtype f16";
 
 /// Measure how much features change, make a plan in two phases, replay it and report
 ///
 /// Runs the model deterministically on a few conditions, turns the change of its features into a caching plan by the
-/// published rule (arXiv 2512.05134), draws held-out pictures with and without it and with what one could have done
-/// instead at the same compute, and writes plan, pictures and report.
+/// published rule (arXiv 2512.05134), draws held-out images with and without it and with what one could have done
+/// instead at the same compute, and writes plan, images and report.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -59,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     runs: Option<u32>,
     /// The published thresholds to start from
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = preset(), default_value = "paper-fast")]
     preset: Preset,
     /// Quantile of the step gate, instead of the preset's (0 skips no step)
     #[arg(long, value_name = "Q")]
@@ -77,16 +78,16 @@ pub(crate) struct Args {
     /// Guidance scale (1: none); by default the model's own
     #[arg(long, value_name = "SCALE")]
     guidance_scale: Option<f32>,
-    /// Measure the conditional half alone, as the authors' DiT script does; pictures are still drawn with guidance
+    /// Measure the conditional half alone, as the authors' DiT script does; images are still drawn with guidance
     #[arg(long)]
     calibrate_unguided: bool,
-    /// Seed of the first run's noise; pictures for the comparison use other seeds
+    /// Seed of the first run's noise; images for the comparison use other seeds
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Held-out pictures to compare on
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Held-out images to compare on
+    #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pictures: u32,
-    /// Steps of the converged pictures that every row is also compared with (0: draw none)
+    /// Steps of the converged images that every row is also compared with (0: draw none)
     #[arg(long, default_value_t = 250, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     converged_steps: u32,
     #[command(flatten)]
@@ -104,40 +105,22 @@ pub(crate) struct Args {
 impl Args {
     /// How many trajectories are measured.
     fn runs<const D: usize, P: Pipeline<D>>(&self, full: &P) -> usize {
-        self.runs.map_or_else(|| full.usual_runs(), |runs| runs as usize)
+        self.runs.map_or_else(|| full.default_runs(), |runs| runs as usize)
     }
 }
 
-/// Thresholds that the authors published for DiT-XL/2 (50 steps) and FLUX.1-dev (28 steps).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Preset {
-    /// DiT: step quantile 0.63, modules 0.22. FLUX: 0.7 and 0.68, a tenth of the steps as warm-up.
-    #[default]
-    PaperFast,
-    /// DiT: 0.61 and 0.20. FLUX: 0.72, attention 0.68, feed-forward 0.66, single mlp 0.62, context feed-forward computed, 0.22
-    /// of the steps as warm-up.
-    PaperSlow,
-}
-
-impl Preset {
-    /// The quantile of the step gate, that of a stream, and the warm-up.
-    fn thresholds(self, variant: Variant) -> (f64, fn(Kind) -> f64, WarmUp) {
-        match (variant, self) {
-            (Variant::Dit | Variant::Wan, Self::PaperFast) => (0.63, |_| 0.22, WarmUp::Steps(1)),
-            (Variant::Dit | Variant::Wan, Self::PaperSlow) => (0.61, |_| 0.20, WarmUp::Steps(1)),
-            (Variant::Flux, Self::PaperFast) => (0.7, |_| 0.68, WarmUp::Rate(0.1)),
-            (Variant::Flux, Self::PaperSlow) => (0.72, flux_slow, WarmUp::Rate(0.22)),
-        }
-    }
-}
-
-fn flux_slow(stream: Kind) -> f64 {
-    match stream {
-        Kind::FF => 0.66,
-        Kind::CONTEXT_FF => 0.0,
-        Kind::SINGLE_MLP => 0.62,
-        _ => 0.68,
-    }
+/// Reads the name of a published setting.
+fn preset() -> impl TypedValueParser<Value = Preset> {
+    let values = [
+        PossibleValue::new("paper-fast")
+            .help("DiT: step quantile 0.63, modules 0.22. FLUX: 0.7 and 0.68, a tenth of the steps as warm-up"),
+        PossibleValue::new("paper-slow").help(
+            "DiT: 0.61 and 0.20. FLUX: 0.72, attention 0.68, feed-forward 0.66, single mlp 0.62, context feed-forward \
+             computed, 0.22 of the steps as warm-up",
+        ),
+    ];
+    let named = |name: String| if name == "paper-slow" { Preset::PaperSlow } else { Preset::PaperFast };
+    PossibleValuesParser::new(values).map(named)
 }
 
 fn kind_quantile(text: &str) -> Result<(Kind, f64), String> {
@@ -152,14 +135,14 @@ fn kind_quantile(text: &str) -> Result<(Kind, f64), String> {
 /// # Errors
 /// When the model cannot be loaded, a setting does not fit it, or a file cannot be written.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let wanted = Wanted {
+    let request = RunRequest {
         model: Some(&args.model),
         sampler: args.sampler,
         num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        ..Wanted::of(&args.prompts)
+        ..RunRequest::of(&args.prompts)
     };
-    wanted.work(&args.device, args)
+    request.work(&args.device, args)
 }
 
 impl Work for &Args {
@@ -175,7 +158,7 @@ impl Work for &Args {
         measured.plan().write(folder.join("plan.json"))?;
         measured.plan().write(folder.join("plan.bin"))?;
 
-        let comparison = rivals::compare(self, full, &measured)?;
+        let comparison = baselines::compare(self, full, &measured)?;
         let report = present::report(self, full, &measured, &comparison)?;
         let page = report.write(&folder)?;
         if self.json {
@@ -202,22 +185,19 @@ fn write_book(plan: &CachePlan, variant: Variant, folder: &std::path::Path) -> R
 /// What the published rule is asked: one quantile for every stream of the model, the preset's or the one given for it.
 fn settings<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Settings> {
     let variant = full.variant();
-    let (gate, modules, warm_up) = args.preset.thresholds(variant);
-    let streams = full.denoiser().topology().streams();
-    let mut quantiles: std::collections::BTreeMap<Kind, f64> =
-        streams.into_iter().map(|(stream, _)| (stream, modules(stream))).collect();
+    let mut settings = args.preset.settings(variant, &full.denoiser().topology());
     for (kind, quantile) in &args.quantiles {
-        let known = quantiles.keys().map(Kind::as_str).collect::<Vec<_>>().join(", ");
-        let slot =
-            quantiles.get_mut(kind).with_context(|| format!("--quantile {kind}: the model has {known}"))?;
+        let known = settings.quantiles.keys().map(Kind::as_str).collect::<Vec<_>>().join(", ");
+        let slot = settings.quantiles.get_mut(kind);
+        let slot = slot.with_context(|| format!("--quantile {kind}: the model has {known}"))?;
         *slot = *quantile;
     }
-    let gate_quantile = args.step_quantile.unwrap_or(gate);
-    for (flag, quantile) in std::iter::once(("--step-quantile".to_owned(), gate_quantile))
-        .chain(quantiles.iter().map(|(kind, quantile)| (format!("--quantile {kind}"), *quantile)))
+    settings.gate_quantile = args.step_quantile.unwrap_or(settings.gate_quantile);
+    for (flag, quantile) in std::iter::once(("--step-quantile".to_owned(), settings.gate_quantile))
+        .chain(settings.quantiles.iter().map(|(kind, quantile)| (format!("--quantile {kind}"), *quantile)))
     {
         ensure!((0.0..=1.0).contains(&quantile), "{flag} is {quantile}, expected a number from 0 to 1");
     }
-    let warm_up = args.warm_up.map_or(warm_up, WarmUp::Steps);
-    Ok(Settings { variant, gate_quantile, quantiles, warm_up, phases: Phases::Two })
+    settings.warm_up = args.warm_up.map_or(settings.warm_up, WarmUp::Steps);
+    Ok(settings)
 }

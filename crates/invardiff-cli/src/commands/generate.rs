@@ -1,6 +1,6 @@
-//! `invardiff generate`: pictures of classes or prompts, with or without a plan.
+//! `invardiff generate`: images of classes or prompts, with or without a plan.
 
-mod order;
+mod job;
 mod output;
 
 use std::path::PathBuf;
@@ -10,16 +10,16 @@ use anyhow::{Context, Result, ensure};
 use invardiff::{ClassToImage, Pipeline, SamplerKind, TextToImage, files};
 use invardiff_lab::args::DeviceArg;
 use invardiff_lab::commands::labels;
-use invardiff_lab::commands::wanted::{Chosen, PromptFlags, Use, Wanted};
+use invardiff_lab::commands::request::{ModelSource, PromptFlags, RunRequest, Use};
 use invardiff_plan::CachePlan;
 
-use order::{Columns, Order, Stochastic};
+use job::{Columns, GenerateJob, Stochastic};
 use output::{Asked, Format};
 
 const HELP: &str = "\
 Examples:
   invardiff generate --out grid.png
-      Ten pictures of the embedded Fashion-MNIST model, everything computed
+      Ten images of the embedded Fashion-MNIST model, everything computed
   invardiff generate --model emoji --class-labels face,heart,0-2 --images-per-class 4 --out emoji.png
   invardiff generate --plan out/fashion/plan.json --class-labels 3,5 --out grid.png
       Model, sampler, steps and guidance are those that the plan was made for
@@ -34,12 +34,12 @@ Samples of FLUX are its packed latents.
 
 A FLUX run says what memory it will take on standard error before it loads anything, and stops where that is not there.
 
---json prints one object: these facts (software in lower case), and file, pictures, seconds, plan_file, skipped_steps,
+--json prints one object: these facts (software in lower case), and file, images, seconds, plan_file, skipped_steps,
 predicted_speedup (two decimals), peak_cache_bytes (measured, of one batch).";
 
-/// Draw pictures of given classes or prompts, with or without a plan
+/// Draw images of given classes or prompts, with or without a plan
 ///
-/// Picture n (row by row, from 0) starts from the noise of seed + n, whatever else is drawn. Another batch size changes
+/// Image n (row by row, from 0) starts from the noise of seed + n, whatever else is drawn. Another batch size changes
 /// how sums are rounded, and so last bits only.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
@@ -54,13 +54,13 @@ pub(crate) struct Args {
     /// Classes, one a column: numbers, ranges (0-9), the model's class names, none; by default the first ten
     #[arg(long, value_name = "LABELS")]
     class_labels: Option<String>,
-    /// Rows of pictures, each of all classes or prompts
+    /// Rows of images, each of all classes or prompts
     #[arg(long, alias = "images-per-prompt", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     images_per_class: u32,
-    /// The file to write: .png for a picture or a grid of them, .safetensors for the samples
+    /// The file to write: .png for an image or a grid of them, .safetensors for the samples
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Seed of the first picture's noise
+    /// Seed of the first image's noise
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     seed: u64,
     /// Steps of the sampler; by default the plan's, or as published: 50 for DiT, 28 for FLUX.1-dev, 4 for FLUX.1-schnell
@@ -81,7 +81,7 @@ pub(crate) struct Args {
     /// Keep features in half precision
     #[arg(long, value_enum, value_name = "DTYPE", requires = "plan")]
     cache_dtype: Option<super::calibrate::CacheDtype>,
-    /// Pictures drawn at once; by default 5 for DiT, 1 for FLUX
+    /// Images drawn at once; by default 5 for DiT, 1 for FLUX
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch_size: Option<u32>,
     #[command(flatten)]
@@ -100,37 +100,41 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let format = Format::of(&args.out)?;
     files::check_writable(&args.out).context("--out")?;
-    let wanted = Wanted {
+    let request = RunRequest {
         model: args.model.as_deref(),
         plan: args.plan.as_deref(),
         sampler: args.sampler,
         num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
         eta: args.eta,
-        ..Wanted::of(&args.prompts)
+        ..RunRequest::of(&args.prompts)
     };
     let device = args.device.open()?;
-    let choice = wanted.choose()?;
+    let choice = request.resolve()?;
     match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => {
-            let (pipeline, plan) = choice.classes(&wanted, &device)?;
+        ModelSource::Embedded(_) | ModelSource::Dit(_) => {
+            let (pipeline, plan) = choice.classes(&request, &device)?;
             classes(args, pipeline, plan)?.draw(args, format)
         }
-        Chosen::Flux(_) => {
+        ModelSource::Flux(_) => {
             ensure!(
                 args.class_labels.is_none(),
                 "--class-labels: the model is FLUX, which draws prompts (--prompt) and knows no classes"
             );
             let prompts = args.prompts.prompts(&[])?;
             let batch = args.batch_size.map_or(1, |batch| batch as usize);
-            let (pipeline, plan) = choice.prompts(&wanted, &prompts, Use::Draw { batch }, &device)?;
+            let (pipeline, plan) = choice.prompts(&request, &prompts, Use::Draw { batch }, &device)?;
             prompted(args, pipeline, plan, batch)?.draw(args, format)
         }
     }
 }
 
 /// What a DiT is to draw.
-fn classes(args: &Args, pipeline: ClassToImage, plan: Option<CachePlan>) -> Result<Order<4, ClassToImage>> {
+fn classes(
+    args: &Args,
+    pipeline: ClassToImage,
+    plan: Option<CachePlan>,
+) -> Result<GenerateJob<4, ClassToImage>> {
     let config = pipeline.model().config();
     let columns = match &args.class_labels {
         Some(text) => labels::parse(text, config)?,
@@ -142,14 +146,14 @@ fn classes(args: &Args, pipeline: ClassToImage, plan: Option<CachePlan>) -> Resu
     let names = columns.iter().map(name).collect();
     let asked =
         Asked::Classes { class_labels: columns.clone(), images_per_class: args.images_per_class as usize };
-    // The noise that eta adds is of one seed a batch, so that a batch is then one picture.
-    let usual = pipeline.usual_batch();
+    // The noise that eta adds is of one seed a batch, so that a batch is then one image.
+    let usual = pipeline.default_batch();
     let batch = if args.eta > 0.0 { 1 } else { args.batch_size.map_or(usual, |batch| batch as usize) };
     let stochastic: Stochastic<ClassToImage> = |pipeline, eta, seed| {
         if eta > 0.0 { Ok(Some(pipeline.with_eta(eta, seed)?)) } else { Ok(None) }
     };
     let columns = Columns { subjects: columns, names, flag: "--class-labels and --images-per-class" };
-    Order::new(args, pipeline, plan, columns, asked, batch, stochastic)
+    GenerateJob::new(args, pipeline, plan, columns, asked, batch, stochastic)
 }
 
 /// What FLUX is to draw.
@@ -158,7 +162,7 @@ fn prompted(
     pipeline: TextToImage,
     plan: Option<CachePlan>,
     batch: usize,
-) -> Result<Order<3, TextToImage>> {
+) -> Result<GenerateJob<3, TextToImage>> {
     let run = pipeline.execution();
     let asked = Asked::Prompts {
         prompts: pipeline.prompts().iter().map(|prompt| prompt.text().to_owned()).collect(),
@@ -171,5 +175,5 @@ fn prompted(
     };
     let subjects = pipeline.prompts().to_vec();
     let columns = Columns { subjects, names: Vec::new(), flag: "--prompt and --images-per-prompt" };
-    Order::new(args, pipeline, plan, columns, asked, batch, |_, _, _| Ok(None))
+    GenerateJob::new(args, pipeline, plan, columns, asked, batch, |_, _, _| Ok(None))
 }

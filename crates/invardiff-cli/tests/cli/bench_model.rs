@@ -32,7 +32,7 @@ fn a_tiny_flux_is_timed_full_and_cached() {
     let number = |key: &str| found[key].as_f64().unwrap();
     assert!(number("skipped_step_ms") < number("computed_step_ms"), "{found}");
     assert!(number("speedup") > 1.0 && number("predicted_speedup") > 1.5, "{found}");
-    // One hidden state of 256 picture tokens in bf16.
+    // One hidden state of 256 image tokens in bf16.
     assert_eq!(found["peak_cache_bytes"], found["scheduled_cache_bytes"]);
     assert_eq!(number("peak_cache_bytes") as usize % (256 * 2), 0);
     for key in ["full_ms", "cached_ms", "full_cpu_ms", "cached_cpu_ms"] {

@@ -70,12 +70,12 @@ fn every_sort_of_method_is_compared() {
         facts.contains("skips of least-error stand in for") && facts.contains("5 steps: the "),
         "{facts}"
     );
-    // What never skips is the full run, bit for bit: PSNR of equal pictures.
+    // What never skips is the full run, bit for bit: PSNR of equal images.
     for name in ["fora", "teacache"] {
         let point = points(&study, name)[0];
         assert!((number(point, "/compute_fraction") - 1.0).abs() < 1e-12, "{point}");
         assert_eq!(number(point, "/full/psnr_mean"), 100.0, "{point}");
-        // A policy that may skip keeps what it would skip by: two hidden states of both halves of a picture.
+        // A policy that may skip keeps what it would skip by: two hidden states of both halves of an image.
         let bytes = if name == "fora" { 0 } else { 2 * 2 * 49 * 128 * 4 };
         assert_eq!(point["peak_cache_bytes"], bytes, "{name}");
     }
@@ -97,7 +97,7 @@ fn every_sort_of_method_is_compared() {
             "{point}"
         );
         assert!(number(point, "/measured_speedup") > 0.0 && number(point, "/cpu_speedup") > 0.0, "{point}");
-        // Two pictures, of two classes, seen by the embedded classifier.
+        // Two images, of two classes, seen by the embedded classifier.
         assert!([0.0, 0.5, 1.0].contains(&number(point, "/accuracy")), "{point}");
         assert!(number(point, "/frechet").is_finite() && number(point, "/frechet") > 0.0, "{point}");
     }

@@ -154,7 +154,7 @@ fn everything_holds_in_16_bits() {
     let found = |checks: &Value, index: usize| checks[index]["found"].as_str().unwrap().to_owned();
     let bytes = |checks, index| found(checks, index).parse::<usize>().unwrap();
     for checks in [&half, &brief] {
-        assert_ne!(found(checks, 0), found(&full, 0), "a rounded model draws another picture");
+        assert_ne!(found(checks, 0), found(&full, 0), "a rounded model draws another image");
         // Kept modules have half the bytes; kept outputs are samples, f32 as ever.
         assert_eq!(2 * bytes(checks, 6), bytes(&full, 6));
         assert_eq!(bytes(checks, 7), bytes(&full, 7));

@@ -27,7 +27,7 @@ fn the_processor_agrees_with_itself() {
         "parity with flux_tiny",
         "rates of the first phase",
         "decisions of the plan",
-        "pictures under the device's plan",
+        "images under the device's plan",
         "an empty plan changes nothing",
         "peak cache bytes as scheduled",
         "two plans at once, each as alone",
@@ -40,7 +40,7 @@ fn the_processor_agrees_with_itself() {
     let value =
         |name| checks[names.iter().position(|found| *found == name).unwrap()]["value"].as_f64().unwrap();
     assert_eq!(value("rates of the first phase"), 0.0);
-    assert!(value("pictures, everything computed") > 90.0);
+    assert!(value("images, everything computed") > 90.0);
     assert!(value("attention [1, 2, 48, 16] in f16") > 0.0);
 }
 

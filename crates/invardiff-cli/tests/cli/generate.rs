@@ -19,7 +19,7 @@ fn png(path: &Path) -> (BTreeMap<String, String>, u32, u32) {
     (text.collect(), info.width, info.height)
 }
 
-/// The samples in a file, one a picture.
+/// The samples in a file, one an image.
 fn samples(path: &Path) -> Vec<Vec<f32>> {
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -111,7 +111,7 @@ fn a_picture_is_of_its_seed_whatever_else_is_drawn() {
         };
         let (together, alone) =
             (draw("0-3", "5", "3", "a.safetensors"), draw("2", "7", "1", "b.safetensors"));
-        // Sums are rounded in another order for another batch size; one picture at a time with eta.
+        // Sums are rounded in another order for another batch size; one image at a time with eta.
         let tolerance = if eta == "0" { 1e-3 } else { 0.0 };
         let difference = largest_difference(&together[2], &alone[0]);
         assert!(difference <= tolerance, "eta {eta}: {difference}");
@@ -203,7 +203,7 @@ fn latents_are_written_as_safetensors_and_not_as_pictures() {
     let model = data("invardiff-models/tests/data/dit_tiny");
     let args = [&FEW[..], &["--model", &model, "--class-labels", "3,none", "--seed", "2", "--out"]].concat();
     let message = error(here, &[&args[..], &["g.png"]].concat());
-    assert!(message.contains("--out g.png") && message.contains("are latents, not pictures"), "{message}");
+    assert!(message.contains("--out g.png") && message.contains("are latents, not images"), "{message}");
     stdout(here, &[&args[..], &["g.safetensors"]].concat());
     let bytes = std::fs::read(here.join("g.safetensors")).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();

@@ -8,8 +8,8 @@ mod fit;
 mod generate;
 mod help;
 mod plan;
-mod siblings;
 mod support;
 #[cfg(feature = "autodiff")]
 mod train_classifier;
+mod trained_methods;
 mod verify;

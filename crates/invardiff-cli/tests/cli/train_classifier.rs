@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{error, json};
 
-/// Writes the pictures and labels of one of the two parts: a bright row of stripes says the class, the rest is dark.
+/// Writes the images and labels of one of the two parts: a bright row of stripes says the class, the rest is dark.
 fn write(folder: &Path, name: &str, size: usize, count: usize) {
     let file = |kind: &str, dims: &[usize], bytes: &[u8]| {
         let mut all = vec![0, 0, 8, dims.len() as u8];
@@ -36,7 +36,7 @@ fn a_classifier_is_trained_and_compare_sees_by_it() {
     let accuracy = found["facts"]["accuracy"].as_f64().unwrap();
     assert!(accuracy > 0.9, "{found}");
     assert_eq!(found["facts"]["test_pictures"], 60);
-    // Fewer real pictures lie farther from the data, and half of the data is not drawn.
+    // Fewer real images lie farther from the data, and half of the data is not drawn.
     let real = found["facts"]["real"].as_array().unwrap();
     assert_eq!(real.len(), 4);
     assert!(real[0]["frechet"].as_f64().unwrap() > real[3]["frechet"].as_f64().unwrap(), "{real:?}");
@@ -57,12 +57,12 @@ fn a_classifier_is_trained_and_compare_sees_by_it() {
     let facts = study["facts"].to_string();
     assert!(facts.contains("of stripes, right on"), "{facts}");
     let page = std::fs::read_to_string(folder.join("study/study.html")).unwrap();
-    assert!(page.contains("far too large with few pictures"));
+    assert!(page.contains("far too large with few images"));
 
-    // A classifier of other pictures says so.
+    // A classifier of other images says so.
     write(folder, "train", 16, 40);
     write(folder, "t10k", 16, 20);
     json(folder, &[&train[..], &["--json"]].concat());
     let message = error(folder, &[&by[..], &small].concat());
-    assert!(message.contains("--classifier") && message.contains("[pictures, 1, 16, 16]"), "{message}");
+    assert!(message.contains("--classifier") && message.contains("[images, 1, 16, 16]"), "{message}");
 }

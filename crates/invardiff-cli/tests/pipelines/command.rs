@@ -44,7 +44,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A picture: its text chunks by keyword, its width and height, and its bytes.
+/// An image: its text chunks by keyword, its width and height, and its bytes.
 pub(crate) struct Png {
     pub(crate) text: BTreeMap<String, String>,
     pub(crate) size: (u32, u32),

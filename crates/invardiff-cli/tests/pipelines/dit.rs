@@ -24,7 +24,7 @@ fn latents_are_decoded_where_there_is_an_autoencoder() {
         (&"dit-4x64-p2-8x8x4".into(), &serde_json::json!([1, 10]))
     );
     let picture = Png::read(&here.join("a.png"));
-    // Two pictures of 64 pixels, enlarged to 128, with margins and a line of labels.
+    // Two images of 64 pixels, enlarged to 128, with margins and a line of labels.
     assert!(picture.size.0 > 2 * 128 && picture.size.1 > 128, "{:?}", picture.size);
     assert!(picture.bytes.iter().any(|byte| *byte != picture.bytes[picture.bytes.len() / 2]));
     // Without it there are latents alone; one that is elsewhere can be named.

@@ -1,4 +1,4 @@
-//! From a prompt to a picture, with a tiny FLUX.
+//! From a prompt to an image, with a tiny FLUX.
 
 mod command;
 mod library;

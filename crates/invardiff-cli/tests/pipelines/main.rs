@@ -1,4 +1,4 @@
-//! From weights somewhere to pictures: hubs, folders, prompts.
+//! From weights somewhere to images: hubs, folders, prompts.
 
 mod command;
 mod dit;

@@ -3,13 +3,13 @@
 use invardiff_plan::core::SplitMix64;
 use serde::{Deserialize, Serialize};
 
-/// Pictures and classes of a [`Classifier`](crate::Classifier).
+/// Images and classes of a [`Classifier`](crate::Classifier).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifierShape {
-    /// Channels of a picture.
+    /// Channels of an image.
     pub channels: usize,
-    /// Rows and columns of a picture.
+    /// Rows and columns of an image.
     pub size: usize,
     /// Number of classes.
     pub classes: usize,
@@ -21,7 +21,7 @@ const CHANNELS: [usize; 4] = [16, 32, 64, 64];
 const KERNEL: usize = 3;
 
 impl ClassifierShape {
-    /// Features that the last layer reads: few, so that a covariance needs few pictures.
+    /// Features that the last layer reads: few, so that a covariance needs few images.
     pub const FEATURES: usize = 32;
     /// Strides of the convolutions.
     pub(super) const STRIDES: [usize; 4] = [2, 1, 2, 2];

@@ -102,7 +102,7 @@ impl Backbone {
         }
     }
 
-    /// Whether every window of a picture of this size lies inside what it looks at.
+    /// Whether every window of an image of this size lies inside what it looks at.
     fn fits(self, size: usize) -> bool {
         let mut layers = self.layers().iter().flat_map(|(layers, _)| layers.iter());
         let after = layers.try_fold(size, |size, layer| match *layer {

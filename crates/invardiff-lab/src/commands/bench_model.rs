@@ -45,7 +45,7 @@ there, single steps are timed in the same trajectories, and CPU times and peak r
 Without --plan every second step is skipped. The weights' values change nothing: times are those of real weights.
 
 --calibration times one calibration run (recording, both phases, the plan), without and with similarity, against one plain
-run, all on one picture without guidance, with the published settings.
+run, all on one image without guidance, with the published settings.
 
 --json prints one object: model, device, device_model, dtype, seed, num_inference_steps, plan (fingerprint), rounds, warm_up,
 full_ms, cached_ms, full_cpu_ms, cached_cpu_ms (every trajectory), full_step_ms, computed_step_ms, skipped_step_ms (medians),
@@ -87,7 +87,7 @@ pub struct Args {
     /// Seed of the weights and the noise
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     seed: u64,
-    /// Pixels along the side of a FLUX picture, where the model's name says none
+    /// Pixels along the side of a FLUX image, where the model's name says none
     #[arg(long, default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=16_384))]
     pixels: u32,
     /// Tokens of FLUX's prompt

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use invardiff::Pipeline;
 use invardiff_plan::CachePlan;
 
-use crate::commands::wanted::{PromptFlags, Wanted};
+use crate::commands::request::{PromptFlags, RunRequest};
 
 /// Block Caching: plan by how much modules change, and train what corrects their reuse
 ///
@@ -47,8 +47,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The run that a plan was made for.
-fn made_for<'a>(model: Option<&'a str>, plan: &'a Path, prompts: &'a PromptFlags) -> Wanted<'a> {
-    Wanted { model, plan: Some(plan), ..Wanted::of(prompts) }
+fn made_for<'a>(model: Option<&'a str>, plan: &'a Path, prompts: &'a PromptFlags) -> RunRequest<'a> {
+    RunRequest { model, plan: Some(plan), ..RunRequest::of(prompts) }
 }
 
 /// The plan that was read, for this pipeline and no other.

@@ -11,14 +11,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use invardiff::{Critic, Pipeline, SamplerKind};
+use invardiff::{Pipeline, ReferenceClassifier, SamplerKind};
 use invardiff_eval::{Backbone, Lpips};
 use invardiff_plan::CachePlan;
 use invardiff_report::Study;
 use ndarray::Array4;
 
-use super::wanted::{Chosen, PromptFlags, Wanted, Work};
+use super::request::{ModelSource, PromptFlags, RunRequest, Work};
 use crate::args::DeviceArg;
+use crate::held_out::HELD_OUT;
 use crate::stdout::say;
 use crate::{Pictures, bar, draw};
 use method::Method;
@@ -27,7 +28,7 @@ const HELP: &str = "\
 Examples:
   invardiff compare
       The embedded Fashion-MNIST model, DDIM-50, every method at its default settings; everything lands in out/compare-fashion
-  invardiff compare --method fora=2,3,4 --method teacache=0.1,0.2,0.4 --pictures 50
+  invardiff compare --method fora=2,3,4 --method teacache=0.1,0.2,0.4 --images 50
   invardiff compare --method dpm-solver++/25+teacache=0.1,0.2
       A method on top of another solver with fewer steps
   invardiff compare --also plans-trained=routers-plan.json,block-cache-plan.json
@@ -40,15 +41,15 @@ Methods, with the number that is listed after `=`:
   paper-flux-rules, paper-wan-rules (step quantile), SOLVER-times, random (steps), paper-gate, paper-modules, paper-KIND (quantile), paper-runs (runs),
   fora, taylorseer-ORDER (interval), smoothcache (alpha), teacache, first-block, dbcache-FIRST-LAST, magcache (threshold),
   plans-NAME (plan files; scale-shift vectors that lie beside a plan are applied).
-Any of them after SAMPLER/STEPS+ sits on that solver. docs/rivals.md says what each does.
+Any of them after SAMPLER/STEPS+ sits on that solver. docs/baselines.md says what each does.
 
 --json prints one object: the whole study, as study.json has it.";
 
 /// Compare methods at several settings: speed against quality, with fewer steps always drawn
 ///
-/// Draws held-out pictures from the same noise by every method, in turns in one process and one picture at a time, and holds
+/// Draws held-out images from the same noise by every method, in turns in one process and one image at a time, and holds
 /// them against the full run and against the converged trajectory. Whatever a method is calibrated from is measured here on
-/// other seeds. Writes a page, its charts, the pictures at equal compute, and all numbers.
+/// other seeds. Writes a page, its charts, the images at equal compute, and all numbers.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -81,8 +82,8 @@ pub struct Args {
     runs: Option<u32>,
     #[command(flatten)]
     prompts: PromptFlags,
-    /// Held-out pictures to compare on
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Held-out images to compare on
+    #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pictures: u32,
     /// Steps of the converged trajectory, the second reference (0: draw none); 999 are the most that DPM-Solver++ takes
     #[arg(long, default_value_t = 999, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
@@ -96,7 +97,7 @@ pub struct Args {
     /// A classifier of `train-classifier`, for class accuracy and Fréchet distance; by default the embedded model's own
     #[arg(long, value_name = "FILE")]
     classifier: Option<PathBuf>,
-    /// Seed of the first calibration run's noise; pictures use other seeds
+    /// Seed of the first calibration run's noise; images use other seeds
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -130,30 +131,27 @@ impl LpipsBackbone {
 impl Args {
     /// How many trajectories methods are calibrated on.
     fn runs<const D: usize, P: Pipeline<D>>(&self, full: &P) -> usize {
-        self.runs.map_or_else(|| full.usual_runs(), |runs| runs as usize)
+        self.runs.map_or_else(|| full.default_runs(), |runs| runs as usize)
     }
 }
-
-/// Pictures are seeded this far from the calibration runs.
-const HELD_OUT: u64 = 1_000_000;
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the model or a file cannot be loaded, a method's setting does not fit, or a file cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let wanted = Wanted {
+    let wanted = RunRequest {
         model: Some(&args.model),
         sampler: args.sampler,
         num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        ..Wanted::of(&args.prompts)
+        ..RunRequest::of(&args.prompts)
     };
-    let (choice, device) = (wanted.choose()?, args.device.open()?);
+    let (choice, device) = (wanted.resolve()?, args.device.open()?);
     let critic = match (&args.classifier, &choice.model) {
-        (Some(path), _) => Some(Critic::read(path, &device).context("--classifier")?),
-        (None, Chosen::Embedded(embedded)) => embedded.critic(&device)?,
-        (None, Chosen::Dit(_) | Chosen::Flux(_)) => None,
+        (Some(path), _) => Some(ReferenceClassifier::read(path, &device).context("--classifier")?),
+        (None, ModelSource::Embedded(embedded)) => embedded.reference_classifier(&device)?,
+        (None, ModelSource::Dit(_) | ModelSource::Flux(_)) => None,
     };
     choice.work(&wanted, &device, Comparison { args, critic })
 }
@@ -161,7 +159,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// What is compared, and what judges classes.
 struct Comparison<'a> {
     args: &'a Args,
-    critic: Option<Critic>,
+    critic: Option<ReferenceClassifier>,
 }
 
 impl Work for Comparison<'_> {
@@ -188,7 +186,11 @@ impl Work for Comparison<'_> {
 }
 
 /// Draws and compares.
-fn study<const D: usize, P: Pipeline<D>>(args: &Args, full: &P, critic: Option<Critic>) -> Result<Study> {
+fn study<const D: usize, P: Pipeline<D>>(
+    args: &Args,
+    full: &P,
+    critic: Option<ReferenceClassifier>,
+) -> Result<Study> {
     let lpips = args
         .lpips
         .as_ref()
@@ -202,17 +204,17 @@ fn study<const D: usize, P: Pipeline<D>>(args: &Args, full: &P, critic: Option<C
     let seeds: Vec<u64> = (0..pictures as u64).map(|picture| first.wrapping_add(picture)).collect();
     let wanted = Pictures { subjects: &subjects, seeds: &seeds, batch: 1 };
     let converged = converged(args, full, &wanted)?;
-    let progress = bar(entrants.contenders.len() * pictures, "comparing (pictures)");
+    let progress = bar(entrants.candidates.len() * pictures, "comparing (images)");
     let reference = converged.as_ref().map(|(_, pictures)| pictures);
-    let judged = crate::compare(&entrants.contenders, &wanted, reference, &|| progress.inc(1))?;
+    let evaluated = crate::compare(&entrants.candidates, &wanted, reference, &|| progress.inc(1))?;
     progress.finish_and_clear();
     let names = subjects.iter().map(|subject| full.describe(subject)).collect();
     let classes = subjects.iter().map(|subject| full.class(subject)).collect();
     let extras = present::Extras { names, classes, lpips, critic };
-    present::study(args, full, &entrants, &judged, converged, &extras)
+    present::study(args, full, &entrants, &evaluated, converged, &extras)
 }
 
-/// The pictures of many steps of the best solver that the model has, where all of its solvers lead, and its name.
+/// The images of many steps of the best solver that the model has, where all of its solvers lead, and its name.
 fn converged<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,
@@ -220,8 +222,8 @@ fn converged<const D: usize, P: Pipeline<D>>(
 ) -> Result<Option<(String, Array4<f32>)>> {
     let steps = args.converged_steps as usize;
     let Some(solver) = full.solvers().last().filter(|_| steps > 0) else { return Ok(None) };
-    let pipeline = full.resampled(*solver, steps).context("--converged-steps")?;
-    let progress = bar(wanted.seeds.len(), "drawing the converged pictures");
+    let pipeline = full.with_sampler(*solver, steps).context("--converged-steps")?;
+    let progress = bar(wanted.seeds.len(), "drawing the converged images");
     let pictures = draw(&pipeline, wanted, &|| progress.inc(1))?;
     progress.finish_and_clear();
     let name = format!("{steps} steps of {}", invardiff_runtime::Sampler::name(pipeline.sampler()));

@@ -21,14 +21,14 @@ Examples:
       Fails where there is no such device
 
 On the device and on the processor: the embedded model is calibrated and drawn from, and rates (1e-3 relative), decisions
-(different only within 1e-3 of a threshold) and pictures (PSNR at least 50 dB, uncached and under the plans of either) are
+(different only within 1e-3 of a threshold) and images (PSNR at least 50 dB, uncached and under the plans of either) are
 compared. Networks are compared with stored arrays, attention with the processor's. On the device alone: runs repeat, an
 empty plan changes nothing, the cache is as large as scheduled, two threads do not disturb each other.
 
 --json prints an array with one object a device: device, model, kind, outcome (passed, failed, not_run), reason where it was
 not run, seconds, and checks (name, outcome, value, bound, limit, unit, notes).";
 
-/// Hold devices against the processor, from calibration to pictures
+/// Hold devices against the processor, from calibration to images
 ///
 /// A device that is not there is not run, which is no pass; with --require it is a failure.
 #[derive(Clone, Debug, clap::Args)]
@@ -36,7 +36,7 @@ not run, seconds, and checks (name, outcome, value, bound, limit, unit, notes)."
 pub struct Args {
     /// Which device to check (as --device of other commands), or all: the first of every kind
     #[arg(long, env = "INVARDIFF_DEVICE", default_value = "auto", value_name = "DEVICE")]
-    device: Wanted,
+    device: DeviceSelection,
     /// Fail where a device, or what its checks need, is not there
     #[arg(long)]
     require: bool,
@@ -46,8 +46,8 @@ pub struct Args {
     /// Steps of every trajectory
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
     num_inference_steps: u32,
-    /// Pictures that are compared
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// Images that are compared
+    #[arg(long = "images", alias = "pictures", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pictures: u32,
     /// Seed of the calibration's first run
     #[arg(long, default_value_t = 0, value_name = "SEED")]
@@ -66,12 +66,12 @@ pub struct Args {
 
 /// What `--device` takes here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+enum DeviceSelection {
     All,
     One(DeviceChoice),
 }
 
-impl FromStr for Wanted {
+impl FromStr for DeviceSelection {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -112,8 +112,8 @@ struct Report {
 /// When standard output cannot be written. What is wrong with a device is a failed check and exit code 1.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let choices = match args.device {
-        Wanted::One(choice) => vec![choice],
-        Wanted::All => {
+        DeviceSelection::One(choice) => vec![choice],
+        DeviceSelection::All => {
             let gpu = |backend| DeviceChoice::Gpu { backend, index: None };
             std::iter::once(DeviceChoice::Cpu).chain(GpuBackend::ALL.map(gpu)).collect()
         }

@@ -15,7 +15,7 @@ use invardiff_plan::methods::teacache::TeaCacheFit;
 use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 
-use super::wanted::{PromptFlags, Wanted, Work};
+use super::request::{PromptFlags, RunRequest, Work};
 use crate::Bars;
 use crate::args::DeviceArg;
 use crate::stdout::say;
@@ -26,7 +26,7 @@ Examples:
   invardiff fit magcache --model emoji --num-inference-steps 28 --runs 4 --out ratios.json
   invardiff fit smoothcache --out errors.json
 
-`compare` takes these files (--teacache, --magcache, --smoothcache) and measures what is not given. docs/rivals.md says what is
+`compare` takes these files (--teacache, --magcache, --smoothcache) and measures what is not given. docs/baselines.md says what is
 measured and what the methods make of it.
 
 --json prints one object: method, model, num_inference_steps, runs, out, and what was found.";
@@ -89,19 +89,19 @@ enum Method {
 /// When the model cannot be loaded, the options do not fit it, or the file cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out)?;
-    let wanted = Wanted {
+    let request = RunRequest {
         model: Some(&args.model),
         sampler: args.sampler,
         num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        ..Wanted::of(&args.prompts)
+        ..RunRequest::of(&args.prompts)
     };
-    wanted.work(&args.device, args)
+    request.work(&args.device, args)
 }
 
 impl Work for &Args {
     fn on<const D: usize, P: Pipeline<D>>(self, pipeline: &P, _: Option<CachePlan>) -> Result<ExitCode> {
-        let count = self.runs.map_or_else(|| pipeline.usual_runs(), |runs| runs as usize);
+        let count = self.runs.map_or_else(|| pipeline.default_runs(), |runs| runs as usize);
         let (runs, bars) = (pipeline.calibration_runs(count, self.seed)?, Bars::default());
         let session = pipeline.session(&runs)?.with_progress(&bars);
         let origin = pipeline.calibration_origin(count, self.seed);

@@ -1,4 +1,4 @@
-//! `invardiff train-classifier`: the small classifier by which `compare` sees what pictures show.
+//! `invardiff train-classifier`: the small classifier by which `compare` sees what images show.
 
 mod idx;
 mod training;
@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use invardiff::critic::classifier;
-use invardiff::{Critic, CriticFacts, RealPictures, files};
+use invardiff::reference_classifier::classifier;
+use invardiff::{ClassifierFacts, RealImages, ReferenceClassifier, files};
 use invardiff_eval::{Classifier, Gaussian};
 use invardiff_plan::core::SplitMix64;
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
@@ -27,12 +27,12 @@ Examples:
   invardiff compare --classifier classifier.safetensors
       Class accuracy and Fréchet distance of every row by it
 
---json prints one object: data, pictures, test accuracy, losses, the Fréchet distances of real pictures.";
+--json prints one object: data, images, test accuracy, losses, the Fréchet distances of real images.";
 
-/// Train the small classifier by which `compare` sees what pictures show
+/// Train the small classifier by which `compare` sees what images show
 ///
-/// Reads the training and test pictures of a folder, trains on the first, and measures on the second; the file holds the
-/// network, the test accuracy, and the mean and covariance of the test pictures' features.
+/// Reads the training and test images of a folder, trains on the first, and measures on the second; the file holds the
+/// network, the test accuracy, and the mean and covariance of the test images' features.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -42,22 +42,22 @@ pub struct Args {
     /// The data's name and licence, for the file and for reports
     #[arg(long, default_value = "Fashion-MNIST (MIT)", value_name = "TEXT")]
     data_name: String,
-    /// How often every training picture is seen
+    /// How often every training image is seen
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     epochs: u32,
-    /// Pictures of an update
+    /// Images of an update
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
     /// Learning rate of AdamW at the start; it falls to 0 as a cosine
     #[arg(long, default_value_t = 2e-3, value_name = "RATE")]
     learning_rate: f64,
-    /// Do not mirror pictures (for data in which left and right differ)
+    /// Do not mirror images (for data in which left and right differ)
     #[arg(long)]
     no_mirror: bool,
     /// Train nothing: measure the network of this file on the data again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["epochs", "batch", "learning_rate"])]
     measure: Option<PathBuf>,
-    /// Seed of the start and of the order of pictures
+    /// Seed of the start and of the order of images
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Numbers of real pictures whose distance is measured.
+/// Numbers of real images whose distance is measured.
 const COUNTS: [usize; 6] = [20, 50, 100, 200, 500, 1000];
 /// Draws of each number.
 const DRAWS: u64 = 20;
@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let shape = training.shape()?;
     ensure!(
         test.pictures.dim().1 == training.pictures.dim().1 && test.classes() <= shape.classes,
-        "--data: the test pictures are of another size, or of classes that the training pictures lack"
+        "--data: the test images are of another size, or of classes that the training images lack"
     );
     let recipe = Recipe {
         epochs: args.epochs as usize,
@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let device = args.device.open()?;
     let (network, epochs, words) = if let Some(path) = &args.measure {
-        let known = Critic::read(path, &device).context("--measure")?;
+        let known = ReferenceClassifier::read(path, &device).context("--measure")?;
         ensure!(
             known.facts.shape == shape,
             "--measure {}: it is of {:?}, the data are of {shape:?}",
@@ -123,18 +123,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Measures a trained network on the test pictures.
-fn judge(args: &Args, classifier: Classifier, (training, test): (&Labelled, &Labelled)) -> Result<Critic> {
+/// Measures a trained network on the test images.
+fn judge(
+    args: &Args,
+    classifier: Classifier,
+    (training, test): (&Labelled, &Labelled),
+) -> Result<ReferenceClassifier> {
     let (shape, mirror) = (classifier.shape(), !args.no_mirror);
-    let seen = classifier.see(test.scaled(0..test.len()).view())?;
+    let seen = classifier.classify(test.scaled(0..test.len()).view())?;
     let right = seen.classes.iter().zip(&test.labels).filter(|(found, label)| found == label).count();
     let both = |data: &Labelled, count: usize| features(&classifier, data, count, mirror);
     let reference = Gaussian::of(both(test, test.len())?.view())?;
-    // Enough training pictures for the largest draws; their features are needed once each.
+    // Enough training images for the largest draws; their features are needed once each.
     let some = training.len().min(20 * COUNTS[COUNTS.len() - 1]);
     let known = both(training, some)?;
     let real = real_pictures(known.view(), &training.labels[..some], shape.classes, args.seed, &reference)?;
-    let facts = CriticFacts {
+    let facts = ClassifierFacts {
         shape,
         data: args.data_name.clone(),
         training_pictures: training.len(),
@@ -144,29 +148,29 @@ fn judge(args: &Args, classifier: Classifier, (training, test): (&Labelled, &Lab
         real,
         recipe: String::new(),
     };
-    Ok(Critic { classifier, reference, facts })
+    Ok(ReferenceClassifier { classifier, reference, facts })
 }
 
-/// Features of the first `count` pictures, and where pictures are mirrored, of their mirror images after them.
+/// Features of the first `count` images, and where images are mirrored, of their mirror images after them.
 fn features(classifier: &Classifier, data: &Labelled, count: usize, mirror: bool) -> Result<Array2<f32>> {
     let mut pictures = data.scaled(0..count);
-    let plain = classifier.see(pictures.view())?.features;
+    let plain = classifier.classify(pictures.view())?.features;
     if !mirror {
         return Ok(plain);
     }
     pictures.invert_axis(Axis(3));
-    Ok(concatenate(Axis(0), &[plain.view(), classifier.see(pictures.view())?.features.view()])?)
+    Ok(concatenate(Axis(0), &[plain.view(), classifier.classify(pictures.view())?.features.view()])?)
 }
 
-/// The mean Fréchet distance of draws of training pictures, all classes in turn. Where there are more features than labels,
-/// the rest are those of the mirror images, and a drawn picture is mirrored or not by chance.
+/// The mean Fréchet distance of draws of training images, all classes in turn. Where there are more features than labels,
+/// the rest are those of the mirror images, and a drawn image is mirrored or not by chance.
 fn real_pictures(
     features: ArrayView2<'_, f32>,
     labels: &[usize],
     classes: usize,
     seed: u64,
     reference: &Gaussian,
-) -> Result<Vec<RealPictures>> {
+) -> Result<Vec<RealImages>> {
     let of =
         |class| labels.iter().enumerate().filter(move |(_, label)| **label == class).map(|(place, _)| place);
     let by_class: Vec<Vec<usize>> =
@@ -186,12 +190,12 @@ fn real_pictures(
             let drawn: Array2<f32> = features.select(Axis(0), &rows);
             sum += Gaussian::of(drawn.view())?.frechet(reference)?;
         }
-        found.push(RealPictures { pictures, frechet: sum / DRAWS as f64 });
+        found.push(RealImages { pictures, frechet: sum / DRAWS as f64 });
     }
     Ok(found)
 }
 
-fn report(args: &Args, critic: &Critic, epochs: &[Epoch]) -> Result<()> {
+fn report(args: &Args, critic: &ReferenceClassifier, epochs: &[Epoch]) -> Result<()> {
     let facts = &critic.facts;
     if args.json {
         let losses: Vec<f64> = epochs.iter().map(|epoch| epoch.loss).collect();
@@ -204,12 +208,12 @@ fn report(args: &Args, critic: &Critic, epochs: &[Epoch]) -> Result<()> {
     }
     say(format_args!("{}", facts.recipe))?;
     say(format_args!(
-        "finds the class of {:.2} % of {} test pictures",
+        "finds the class of {:.2} % of {} test images",
         facts.accuracy * 100.0,
         facts.test_pictures
     ))?;
     for real in &facts.real {
-        say(format_args!("Fréchet distance of {} real pictures: {:.3}", real.pictures, real.frechet))?;
+        say(format_args!("Fréchet distance of {} real images: {:.3}", real.pictures, real.frechet))?;
     }
     say(format_args!("{}", args.out.display()))?;
     Ok(())

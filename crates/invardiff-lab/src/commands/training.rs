@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use invardiff::Pipeline;
 use serde_json::{Map, Value, json};
 
-use super::wanted::PromptFlags;
+use super::request::PromptFlags;
 
 /// The flags that a result depends on.
 pub(crate) fn flags(object: Value) -> Map<String, Value> {

@@ -12,7 +12,7 @@ use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 
 use super::labels;
-use super::wanted::{Chosen, PromptFlags, Use, Wanted};
+use super::request::{ModelSource, PromptFlags, RunRequest, Use};
 use crate::args::DeviceArg;
 use crate::stdout::say;
 use checks::{Bench, Check};
@@ -58,7 +58,7 @@ pub struct Args {
     /// The sampler; by default the plan's, or ddim for DiT and flow-match-euler for FLUX
     #[arg(long, value_parser = crate::args::sampler())]
     sampler: Option<SamplerKind>,
-    /// Seed of the first picture's noise
+    /// Seed of the first image's noise
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     seed: u64,
     /// Check with a plan that was made for another model, time grid or guidance
@@ -78,27 +78,27 @@ pub struct Args {
 /// # Errors
 /// When a flag, the plan or the model does not fit. A check that fails is exit code 1.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let wanted = Wanted {
+    let request = RunRequest {
         model: args.model.as_deref(),
         plan: args.plan.as_deref(),
         sampler: args.sampler,
         num_inference_steps: args.num_inference_steps,
-        usual_steps: 20,
+        default_steps: 20,
         guidance_scale: args.guidance_scale,
-        ..Wanted::of(&args.prompts)
+        ..RunRequest::of(&args.prompts)
     };
     let device = args.device.open()?;
-    let choice = wanted.choose()?;
+    let choice = request.resolve()?;
     match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => {
-            let (full, plan) = choice.classes(&wanted, &device)?;
+        ModelSource::Embedded(_) | ModelSource::Dit(_) => {
+            let (full, plan) = choice.classes(&request, &device)?;
             let labels = labels::parse(&args.class_labels, full.model().config())?;
             check(args, &full, plan, &labels, json!({"class_labels": labels}))
         }
-        Chosen::Flux(_) => {
+        ModelSource::Flux(_) => {
             let prompts = args.prompts.prompts(&USUAL)?;
             let (full, plan) =
-                choice.prompts(&wanted, &prompts, Use::Draw { batch: prompts.len() }, &device)?;
+                choice.prompts(&request, &prompts, Use::Draw { batch: prompts.len() }, &device)?;
             let subjects = full.prompts().to_vec();
             check(args, &full, plan, &subjects, json!({"prompts": prompts}))
         }
@@ -124,7 +124,7 @@ fn check<const D: usize, P: Pipeline<D>>(
     let last = args
         .seed
         .checked_add(subjects.len() as u64)
-        .context("--seed is too large: picture n takes seed + n")?;
+        .context("--seed is too large: image n takes seed + n")?;
     let bench = Bench { full, subjects, seeds: &(args.seed..last).collect::<Vec<_>>() };
     let checks = bench.run(plan, |check| if args.json { Ok(()) } else { say(check) })?;
     let failed = checks.iter().filter(|check| !check.ok).count();

@@ -1,12 +1,12 @@
 //! The same calibration on both devices.
 
 use anyhow::Result;
-use invardiff::{ClassToImage, Pipeline};
+use invardiff::{ClassToImage, Pipeline, Preset};
 use invardiff_calib::{RecordOptions, Run, Session};
 use invardiff_plan::CachePlan;
 use invardiff_plan::core::Threshold;
 use invardiff_plan::two_phase::{
-    DistanceTable, Phases, RateTable, ReuseMasks, Settings, TwoPhase, Variant, WarmUp, two_phase,
+    DistanceTable, RateTable, ReuseMasks, Settings, TwoPhase, Variant, two_phase,
 };
 use invardiff_runtime::Denoiser;
 
@@ -16,8 +16,6 @@ use super::check::{Check, Checks};
 
 /// The largest relative difference of rates and thresholds, and how near to a threshold a decision may differ.
 const TOLERANCE: f64 = 1e-3;
-/// The published fast setting: quantile of the step gate, and of every kind of module.
-const QUANTILES: (f64, f64) = (0.63, 0.22);
 
 /// The plans that both devices make.
 pub(super) struct Plans {
@@ -74,15 +72,7 @@ pub(super) fn compare(pair: &Pair<'_>, checks: &mut Checks<'_>) -> Result<Plans>
 }
 
 fn settings(pipeline: &ClassToImage) -> Settings {
-    let (gate_quantile, modules) = QUANTILES;
-    let streams = pipeline.denoiser().topology().streams();
-    Settings {
-        variant: Variant::Dit,
-        gate_quantile,
-        quantiles: streams.into_iter().map(|(stream, _)| (stream, modules)).collect(),
-        warm_up: WarmUp::Steps(1),
-        phases: Phases::Two,
-    }
+    Preset::PaperFast.settings(Variant::Dit, &pipeline.denoiser().topology())
 }
 
 fn measure(pair: &Pair<'_>, pipeline: &ClassToImage, settings: &Settings) -> Result<Measured> {

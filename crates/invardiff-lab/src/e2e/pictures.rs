@@ -1,4 +1,4 @@
-//! The same pictures on both devices, and what a device must keep to itself.
+//! The same images on both devices, and what a device must keep to itself.
 
 use anyhow::{Context, Result, anyhow};
 use invardiff::{ClassToImage, Pipeline, to_array};
@@ -11,11 +11,12 @@ use ndarray::Array4;
 use super::Pair;
 use super::calibration::Plans;
 use super::check::{Check, Checks};
+use crate::held_out::HELD_OUT;
 
-/// The least PSNR of a picture to the processor's, in dB.
+/// The least PSNR of an image to the processor's, in dB.
 const DECIBELS: f64 = 50.0;
 
-/// Draws the pictures of a comparison.
+/// Draws the images of a comparison.
 pub(super) struct Draw<'a> {
     pair: &'a Pair<'a>,
     labels: Vec<usize>,
@@ -23,23 +24,23 @@ pub(super) struct Draw<'a> {
 }
 
 impl<'a> Draw<'a> {
-    /// Pictures from other noise than the calibration's.
+    /// Images from other noise than the calibration's.
     pub(super) fn new(pair: &'a Pair<'a>) -> Self {
         let count = pair.amounts.pictures;
-        let first = pair.amounts.seed.wrapping_add(1_000_000);
+        let first = pair.amounts.seed.wrapping_add(HELD_OUT);
         let seeds = (0..count as u64).map(|index| first.wrapping_add(index)).collect();
         Self { pair, labels: pair.classes(count), seeds }
     }
 
-    /// Compares pictures without a plan and under the plans of both devices, then what the device does alone.
+    /// Compares images without a plan and under the plans of both devices, then what the device does alone.
     ///
     /// # Errors
     /// When a check cannot be shown.
     pub(super) fn compare(&self, plans: &Plans, checks: &mut Checks<'_>) -> Result<()> {
         let (processor, device) = (&self.pair.processor, &self.pair.device);
-        checks.run("pictures, everything computed", || self.apart(None))?;
-        checks.run("pictures under the processor's plan", || self.apart(Some(&plans.processor)))?;
-        checks.run("pictures under the device's plan", || self.apart(Some(&plans.device)))?;
+        checks.run("images, everything computed", || self.apart(None))?;
+        checks.run("images under the processor's plan", || self.apart(Some(&plans.processor)))?;
+        checks.run("images under the device's plan", || self.apart(Some(&plans.device)))?;
         checks.run("two runs are equal", || {
             let [one, other] = [self.pictures(device, None)?, self.pictures(device, None)?];
             Ok(Check::equal(largest(&one, &other), 0.0, "largest difference"))
@@ -58,7 +59,7 @@ impl<'a> Draw<'a> {
         checks.run("two plans at once, each as alone", || self.at_once(&plans.processor))
     }
 
-    /// How near the device's pictures are to the processor's; a plan goes through a file.
+    /// How near the device's images are to the processor's; a plan goes through a file.
     fn apart(&self, plan: Option<&CachePlan>) -> Result<Check> {
         let plan = plan.map(through_file).transpose()?;
         let [expected, found] =
@@ -94,7 +95,7 @@ impl<'a> Draw<'a> {
         Ok(self.under(on, plan)?.0)
     }
 
-    /// The pictures, and the most bytes that the cache held.
+    /// The images, and the most bytes that the cache held.
     fn under(&self, on: &ClassToImage, plan: Option<&CachePlan>) -> Result<(Array4<f32>, usize)> {
         let mut pipeline = on.clone();
         match plan {

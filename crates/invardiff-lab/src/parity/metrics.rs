@@ -1,4 +1,4 @@
-//! PSNR, SSIM and LPIPS on pairs of pictures.
+//! PSNR, SSIM and LPIPS on pairs of images.
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
@@ -156,7 +156,7 @@ fn pictures(arrays: &Arrays, index: usize) -> Result<[Array3<u8>; 2]> {
     Ok([a?, b?])
 }
 
-/// A batch of one picture in [-1, 1].
+/// A batch of one image in [-1, 1].
 fn signed(picture: &Array3<u8>) -> Array4<f32> {
     picture.mapv(|value| f32::from(value) / 127.5 - 1.0).insert_axis(Axis(0))
 }

@@ -54,7 +54,7 @@ fn encoding(vae: &AutoencoderKl, arrays: &Arrays, device: &Device, checks: &mut 
     Ok(())
 }
 
-/// A picture or latents, `[batch, channels, height, width]`, both sides multiples of `unit`.
+/// An image or latents, `[batch, channels, height, width]`, both sides multiples of `unit`.
 fn input(arrays: &Arrays, key: &str, channels: usize, unit: usize, device: &Device) -> Result<Tensor<4>> {
     let shape = arrays.shape(key)?;
     let fits = |side: usize| side.is_multiple_of(unit) && (1..=MOST_LATENT).contains(&(side / unit));

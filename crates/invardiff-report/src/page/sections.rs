@@ -8,7 +8,7 @@ use crate::heat_map::display_name;
 use crate::svg::Figure;
 use crate::{Drawings, HeatMap, Measure, PictureGrid, Report, Row, Table};
 
-/// Pixels of all pictures in the page; more are shrunk, so that the page stays below 3 MB.
+/// Pixels of all images in the page; more are shrunk, so that the page stays below 3 MB.
 const PIXELS: f64 = 500_000.0;
 
 /// A figure with a sentence below it, and its file's name.
@@ -27,13 +27,13 @@ pub(super) fn results(report: &Report, drawings: &Drawings) -> Option<Section> {
     }
     let body = html! {
         p {
-            "Every row starts from the same noise and conditions; PSNR and SSIM are between its pictures and those of full \
+            "Every row starts from the same noise and conditions; PSNR and SSIM are between its images and those of full \
              computation. Compute and the predicted speed-up come from the cost model, the measured speed-up from \
              alternating runs in one process (median)."
         }
         div.scroll tabindex="0" role="group" aria-label="Comparison" { (table(&report.table)) }
         @if let Some(tradeoff) = &drawings.tradeoff {
-            (figure(tradeoff, "wide", "Points are means over pictures, the thin lines reach down to the worst picture. \
+            (figure(tradeoff, "wide", "Points are means over images, the thin lines reach down to the worst image. \
                 What equals full computation is not drawn."))
         }
     };
@@ -132,7 +132,7 @@ pub(super) fn picture_section(report: &Report, drawings: &Drawings) -> Result<Op
     Ok(Some(Section::new("pictures", "Pictures", body)))
 }
 
-/// Grids of pictures, shrunk together to at most `most` pixels; each names its file.
+/// Grids of images, shrunk together to at most `most` pixels; each names its file.
 pub(crate) fn pictures(grids: &[PictureGrid], files: &[String], most: f64) -> Result<Markup, EvalError> {
     let pixels: f64 = grids.iter().map(PictureGrid::pixels).sum();
     let shrink = (pixels / most).sqrt().max(1.0);
@@ -149,7 +149,7 @@ fn picture_table(grid: &PictureGrid, addresses: &[Vec<String>], shrink: f64, fil
     let shown =
         if side < 96 { side * 84_u32.div_ceil(side) } else { side.min((840 / columns).clamp(96, 240)) };
     let column =
-        |number: usize| grid.columns.get(number).map_or_else(|| format!("picture {number}"), Clone::clone);
+        |number: usize| grid.columns.get(number).map_or_else(|| format!("image {number}"), Clone::clone);
     html! {
         figure.pictures {
             figcaption {

@@ -7,7 +7,7 @@ use super::table::{columns, name};
 use super::{Drawings, Line, Study};
 use crate::page::{Section, figure, head, pictures, shell};
 
-/// Pixels of all pictures in the page; more are shrunk.
+/// Pixels of all images in the page; more are shrunk.
 const PIXELS: f64 = 500_000.0;
 
 pub(super) fn page(study: &Study, drawings: &Drawings) -> Result<Markup, EvalError> {
@@ -26,11 +26,7 @@ pub(super) fn page(study: &Study, drawings: &Drawings) -> Result<Markup, EvalErr
     }
     if !study.strips.is_empty() {
         let body = pictures(&study.strips, &drawings.strips, PIXELS)?;
-        sections.push(Section {
-            anchor: "pictures".into(),
-            heading: "Pictures at equal compute".into(),
-            body,
-        });
+        sections.push(Section { anchor: "pictures".into(), heading: "Images at equal compute".into(), body });
     }
     sections.push(settings(study));
     sections.push(files(drawings));
@@ -40,7 +36,7 @@ pub(super) fn page(study: &Study, drawings: &Drawings) -> Result<Markup, EvalErr
 fn without(study: &Study) -> Section {
     let body = html! {
         p {
-            "Every row starts from the same noise and conditions. PSNR and SSIM are between its pictures and those of the full \
+            "Every row starts from the same noise and conditions. PSNR and SSIM are between its images and those of the full \
              run; the converged trajectory has so many steps that more change nothing. Compute and the predicted speed-up \
              come from the sites that were computed, the measured speed-up from alternating runs in one process (median)."
         }

@@ -21,7 +21,12 @@ pub struct OpenDevice {
 impl OpenDevice {
     /// The processor.
     pub fn processor() -> Self {
-        Self { device: Device::flex(), choice: DeviceChoice::Cpu, kind: DeviceKind::Processor, notes: Vec::new() }
+        Self {
+            device: Device::flex(),
+            choice: DeviceChoice::Cpu,
+            kind: DeviceKind::Processor,
+            notes: Vec::new(),
+        }
     }
 
     /// A device that was found, once it has computed something.

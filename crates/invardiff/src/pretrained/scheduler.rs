@@ -25,7 +25,7 @@ pub enum SchedulerConfig {
 pub enum FlowShift {
     /// By the same for every size.
     Static(f64),
-    /// By the number of a picture's tokens: the logarithm of the shift is on a line.
+    /// By the number of an image's tokens: the logarithm of the shift is on a line.
     Dynamic {
         /// Tokens at the line's first point.
         base_image_seq_len: f64,
@@ -49,7 +49,7 @@ impl FlowShift {
     /// That of FLUX.1-schnell: none.
     pub const SCHNELL: Self = Self::Static(1.0);
 
-    /// The shift for a picture of `image_seq_len` packed tokens.
+    /// The shift for an image of `image_seq_len` packed tokens.
     pub fn of(self, image_seq_len: usize) -> Shift {
         match self {
             Self::Static(shift) => Shift::Static(shift),
@@ -222,7 +222,7 @@ mod tests {
             ("[".to_owned(), "no settings of a scheduler"),
         ];
         for (text, expected) in cases {
-            let message = format!("{:#}", parse(&text).unwrap_err());
+            let message = crate::fault::with_causes(&parse(&text).unwrap_err());
             assert!(message.contains(expected), "{expected}: {message}");
         }
     }

@@ -9,15 +9,15 @@ use crate::error::{About, Error, Result};
 /// prompt tokens; FLUX.1-schnell 4 steps, no guidance and 256 prompt tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextToImageOptions {
-    /// Rows of the picture in pixels, a multiple of 16.
+    /// Rows of the image in pixels, a multiple of 16.
     pub height: usize,
-    /// Columns of the picture in pixels, a multiple of 16.
+    /// Columns of the image in pixels, a multiple of 16.
     pub width: usize,
     /// Steps of the sampler.
     pub num_inference_steps: Option<usize>,
     /// The guidance scale that the network is told; schnell is told none.
     pub guidance_scale: Option<f32>,
-    /// What the pictures should not be. Every step then takes two forwards.
+    /// What the images should not be. Every step then takes two forwards.
     pub negative_prompt: Option<String>,
     /// How far to go away from the negative prompt; by default 4.
     pub true_cfg_scale: Option<f32>,

@@ -38,7 +38,7 @@ pub fn unpack(tokens: Tensor<3>, canvas: Canvas) -> Tensor<4> {
     ])
 }
 
-/// The starting noise of one picture a seed, drawn as latents.
+/// The starting noise of one image a seed, drawn as latents.
 ///
 /// # Shapes
 /// - result: `[seeds, rows * columns, 4 * channels]`

@@ -59,7 +59,7 @@ impl<'a> PreparedFlux<'a> {
         if self.settled.true_cfg_scale.is_some() { topology.batched(2) } else { topology }
     }
 
-    /// What a run of `batch` pictures at once will take, under a schedule or without one, or for a calibration.
+    /// What a run of `batch` images at once will take, under a schedule or without one, or for a calibration.
     ///
     /// # Errors
     /// When a part is missing, or not whole.
@@ -97,7 +97,7 @@ impl<'a> PreparedFlux<'a> {
         sampling.extend(autoencoder.clone());
         phases.push(Phase { name: "sampling, text encoders dropped", parts: sampling });
         if let Some(autoencoder) = autoencoder {
-            let tile = ("activations of a tile and the picture".to_owned(), self.decoding());
+            let tile = ("activations of a tile and the image".to_owned(), self.decoding());
             phases.push(Phase { name: "decoding", parts: vec![transformer, autoencoder, tile] });
         }
         Ok(MemoryNeed { phases })
@@ -115,7 +115,7 @@ impl<'a> PreparedFlux<'a> {
         HELD * tokens * width * size_of::<f32>() as u64 * batch as u64
     }
 
-    /// What decoding one picture holds: the widest activations of a tile, and the picture with its weights.
+    /// What decoding one image holds: the widest activations of a tile, and the image with its weights.
     fn decoding(&self) -> u64 {
         /// Values of a pixel that are held at once: what 5 GiB for 1024 x 1024 come to, as the autoencoder's documentation
         /// has it.

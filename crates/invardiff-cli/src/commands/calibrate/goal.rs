@@ -17,10 +17,10 @@ pub(super) struct GoalFlags {
     /// Make the plan of least error that computes this many steps
     #[arg(long, value_name = "N")]
     pub(super) compute_steps: Option<usize>,
-    /// Make the plan of least error that draws one picture in this many milliseconds, by the steps timed on this machine
+    /// Make the plan of least error that draws one image in this many milliseconds, by the steps timed on this machine
     #[arg(long, value_name = "MS")]
     pub(super) max_latency: Option<f64>,
-    /// Make the fastest plan of least error whose pictures keep this mean PSNR to the full run (in dB, on the
+    /// Make the fastest plan of least error whose images keep this mean PSNR to the full run (in dB, on the
     /// calibration's own conditions)
     #[arg(long, value_name = "DB")]
     pub(super) min_psnr: Option<f64>,
@@ -68,11 +68,11 @@ pub(super) struct Means {
     /// Also plan module reuse inside of computed steps by measured error (slow: many replays), and keep it if it pays
     #[arg(long)]
     plan_modules: bool,
-    /// Add a row where the least-error plan may compute up to this share of all steps more for pictures that turn out
+    /// Add a row where the least-error plan may compute up to this share of all steps more for images that turn out
     /// harder than the calibration's
     #[arg(long, value_name = "SHARE")]
     guard: Option<f64>,
-    /// Keep at most this much for one picture (such as 512kB, 1.5GB): modules that do not fit are computed
+    /// Keep at most this much for one image (such as 512kB, 1.5GB): modules that do not fit are computed
     #[arg(long, value_name = "BYTES")]
     cache_budget: Option<ByteSize>,
     /// Keep features in half precision; the report has a row with and one without
@@ -118,7 +118,7 @@ impl Means {
         Ok(self.guard)
     }
 
-    /// Bytes that may be kept for one picture.
+    /// Bytes that may be kept for one image.
     pub(super) fn budget(&self) -> Option<usize> {
         self.cache_budget.map(|budget| budget.0)
     }

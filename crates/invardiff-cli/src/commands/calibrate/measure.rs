@@ -24,16 +24,16 @@ pub(super) struct Measured {
     /// The plan of least error.
     pub(super) least: LeastError,
     /// Which of the two was asked for.
-    pub(super) wanted: Wanted,
+    pub(super) wanted: PlanRule,
     /// How long the calibration took, in seconds.
     pub(super) seconds: f64,
-    /// What drawing one picture takes, full and under the plan.
+    /// What drawing one image takes, full and under the plan.
     pub(super) trace: Trace,
 }
 
 /// Which plan a calibration is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum PlanRule {
     /// The published rule's.
     Paper,
     /// The one of least error.
@@ -44,8 +44,8 @@ impl Measured {
     /// The plan that was asked for.
     pub(super) fn plan(&self) -> &CachePlan {
         match self.wanted {
-            Wanted::Paper => &self.paper.plan,
-            Wanted::LeastError => &self.least.plan,
+            PlanRule::Paper => &self.paper.plan,
+            PlanRule::LeastError => &self.least.plan,
         }
     }
 }
@@ -79,10 +79,10 @@ pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> 
             Ok::<_, anyhow::Error>(fitted)
         })
         .transpose()?;
-    let wanted = if args.goal.is_set() { Wanted::LeastError } else { Wanted::Paper };
+    let wanted = if args.goal.is_set() { PlanRule::LeastError } else { PlanRule::Paper };
     let plan = match wanted {
-        Wanted::Paper => &paper.plan,
-        Wanted::LeastError => &least.plan,
+        PlanRule::Paper => &paper.plan,
+        PlanRule::LeastError => &least.plan,
     };
     let schedule = Arc::new(plan.schedule(&topology)?.storing(storage));
     let trace = trace(full, &schedule, args.seed.wrapping_add(args.runs(full) as u64))?;

@@ -6,8 +6,8 @@ use anyhow::Result;
 use invardiff::Pipeline;
 use invardiff_calib::Similarity;
 use invardiff_eval::peak_rss;
-use invardiff_lab::Judged;
-use invardiff_lab::held_out::table;
+use invardiff_lab::Evaluation;
+use invardiff_lab::held_out::{HELD_OUT, table};
 use invardiff_plan::core::Threshold;
 use invardiff_plan::two_phase::DistanceTable;
 use invardiff_plan::{Cost, Kind};
@@ -19,10 +19,10 @@ use invardiff_runtime::{Denoiser, Sampler};
 use ndarray::{Array2, Axis, Slice};
 
 use super::Args;
+use super::baselines::Comparison;
 use super::measure::Measured;
-use super::rivals::Comparison;
 
-/// Columns of a picture grid.
+/// Columns of an image grid.
 const COLUMNS: usize = 10;
 
 /// Assembles the report.
@@ -35,8 +35,8 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
     let plan = measured.plan();
     let topology = full.denoiser().topology();
     let cost = Cost::of(plan, &topology)?;
-    let table = table(&comparison.contenders, &comparison.judged);
-    let own = &comparison.judged[1];
+    let table = table(&comparison.candidates, &comparison.evaluated);
+    let own = &comparison.evaluated[1];
     Ok(Report {
         title: format!("InvarDiff on {}", full.name()),
         subtitle: format!(
@@ -60,12 +60,12 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             Highlight {
                 label: "PSNR to the full run".into(),
                 value: format!("{:.1} dB", own.quality.psnr_mean),
-                detail: format!("worst picture {:.1} dB", own.quality.psnr_worst),
+                detail: format!("worst image {:.1} dB", own.quality.psnr_worst),
             },
             Highlight {
                 label: "peak cache".into(),
                 value: format!("{} KiB", own.peak_bytes_per_picture / 1024),
-                detail: format!("a picture; the schedule predicts {} KiB", plan.schedule(&topology)?.storing(args.means.storage()).peak_bytes(1, full.dtype().size()) / 1024),
+                detail: format!("an image; the schedule predicts {} KiB", plan.schedule(&topology)?.storing(args.means.storage()).peak_bytes(1, full.dtype().size()) / 1024),
             },
         ],
         facts: facts(args, full, measured, comparison),
@@ -76,8 +76,8 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
                 .into(),
             measured.trace.note(cost.speedup(), plan.gate()),
             "Rows at the same compute are what a user could have done instead: skipping a step of a deterministic \
-             sampler is nearly a coarser time grid. The converged pictures are where all solvers lead from the same noise: \
-             near them, another picture than the full run's is no worse."
+             sampler is nearly a coarser time grid. The converged images are where all solvers lead from the same noise: \
+             near them, another image than the full run's is no worse."
                 .into(),
         ]),
         thresholds: plan.provenance.thresholds.clone(),
@@ -89,7 +89,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
         grids: grids(full, comparison)?,
         heat_maps: heat_maps(measured),
         latency: Some(StepChart {
-            title: "Latency of a step, one picture".into(),
+            title: "Latency of a step, one image".into(),
             unit: Unit::Milliseconds,
             scale: Scale::Linear,
             series: ["full", "cached"]
@@ -99,7 +99,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
                 .collect(),
         }),
         cache_bytes: Some(StepChart {
-            title: "Bytes kept after a step, one picture".into(),
+            title: "Bytes kept after a step, one image".into(),
             unit: Unit::Bytes,
             scale: Scale::Linear,
             series: vec![Series { name: "feature store".into(), values: measured.trace.bytes.clone() }],
@@ -128,7 +128,7 @@ fn notes<P>(
     notes.extend(super::least_error::notes(&measured.least));
     if let Some(fitted) = &measured.fitted {
         notes.push(format!(
-            "The memory budget of {} bytes a picture costs the published rule's plan {} reused modules ({:.3} GFLOPs computed \
+            "The memory budget of {} bytes an image costs the published rule's plan {} reused modules ({:.3} GFLOPs computed \
              again); it keeps {} bytes.",
             args.means.budget().unwrap_or_default(),
             fitted.dropped,
@@ -142,27 +142,27 @@ fn notes<P>(
 
 /// Whether the plan is worth it: against the best of the rows that need no plan.
 fn verdict<P>(comparison: &Comparison<P>) -> String {
-    let (own, judged) = (&comparison.contenders[1].1, &comparison.judged[1]);
+    let (own, evaluated) = (&comparison.candidates[1].1, &comparison.evaluated[1]);
     let fewer = comparison
-        .contenders
+        .candidates
         .iter()
-        .zip(&comparison.judged)
+        .zip(&comparison.evaluated)
         .filter(|((group, _), _)| *group == Group::FewerSteps);
     let best = fewer.max_by(|(_, one), (_, other)| one.quality.psnr_mean.total_cmp(&other.quality.psnr_mean));
-    let Some(((_, contender), rival)) = best else {
+    let Some(((_, candidate), baseline)) = best else {
         return "The model has no other solver to compare with.".into();
     };
-    let gain = judged.quality.psnr_mean - rival.quality.psnr_mean;
-    let worst = judged.quality.psnr_worst - rival.quality.psnr_worst;
+    let gain = evaluated.quality.psnr_mean - baseline.quality.psnr_mean;
+    let worst = evaluated.quality.psnr_worst - baseline.quality.psnr_worst;
     let plain = if gain <= 0.5 {
         "nothing is gained by the plan here: take fewer steps"
     } else {
         "the plan is worth it"
     };
     format!(
-        "Against the best row of fewer steps ({}) {} is {gain:+.1} dB in the mean and {worst:+.1} dB in the worst picture: \
+        "Against the best row of fewer steps ({}) {} is {gain:+.1} dB in the mean and {worst:+.1} dB in the worst image: \
          {plain}.",
-        contender.name, own.name
+        candidate.name, own.name
     )
 }
 
@@ -172,7 +172,7 @@ fn facts<const D: usize, P: Pipeline<D>>(
     measured: &Measured,
     comparison: &Comparison<P>,
 ) -> Vec<(String, String)> {
-    let reference = &comparison.judged[0];
+    let reference = &comparison.evaluated[0];
     let mut facts = vec![
         ("model".into(), full.name().to_owned()),
         ("weights SHA-256".into(), full.weights_sha256().to_owned()),
@@ -187,15 +187,15 @@ fn facts<const D: usize, P: Pipeline<D>>(
         }),
         (
             "seeds".into(),
-            format!("calibration from {}, pictures from {}", args.seed, args.seed.wrapping_add(1_000_000)),
+            format!("calibration from {}, images from {}", args.seed, args.seed.wrapping_add(HELD_OUT)),
         ),
-        ("held-out pictures".into(), args.pictures.to_string()),
+        ("held-out images".into(), args.pictures.to_string()),
         ("full run of one batch".into(), format!("{:.2} s (median)", reference.timings.median())),
         ("plan".into(), measured.plan().fingerprint().unwrap_or_default()),
         ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
     ];
     if let Some(converged) = &comparison.converged {
-        facts.push(("converged pictures".into(), converged.clone()));
+        facts.push(("converged images".into(), converged.clone()));
     }
     if let Some(bytes) = peak_rss() {
         facts.push(("peak resident memory".into(), format!("{} MiB", bytes >> 20)));
@@ -203,15 +203,16 @@ fn facts<const D: usize, P: Pipeline<D>>(
     facts
 }
 
-/// Full, cached and their difference for the plan; then every contender's pictures below each other.
+/// Full, cached and their difference for the plan; then every candidate's images below each other.
 fn grids<const D: usize, P: Pipeline<D>>(full: &P, comparison: &Comparison<P>) -> Result<Vec<PictureGrid>> {
     if !full.shows_pictures() {
         return Ok(Vec::new());
     }
     let shown = comparison.names.len().min(COLUMNS);
     let names = comparison.names[..shown].to_vec();
-    let first = |judged: &Judged| judged.pictures.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
-    let pictures: Vec<_> = comparison.judged.iter().map(first).collect();
+    let first =
+        |evaluated: &Evaluation| evaluated.pictures.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
+    let pictures: Vec<_> = comparison.evaluated.iter().map(first).collect();
     let compared = PictureGrid::compare(
         "Full, cached, difference",
         names.clone(),
@@ -219,9 +220,9 @@ fn grids<const D: usize, P: Pipeline<D>>(full: &P, comparison: &Comparison<P>) -
         pictures[1].view(),
         Amplify::Fit,
     )?;
-    let mut all = PictureGrid::new("The same pictures by every row of the table", names);
-    for ((_, contender), pictures) in comparison.contenders.iter().zip(&pictures) {
-        all = all.row(contender.name.clone(), pictures.view())?;
+    let mut all = PictureGrid::new("The same images by every row of the table", names);
+    for ((_, candidate), pictures) in comparison.candidates.iter().zip(&pictures) {
+        all = all.row(candidate.name.clone(), pictures.view())?;
     }
     Ok(vec![compared, all])
 }

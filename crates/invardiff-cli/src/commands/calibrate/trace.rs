@@ -1,4 +1,4 @@
-//! What drawing one picture takes, step by step: the closed loop of a predicted speed-up.
+//! What drawing one image takes, step by step: the closed loop of a predicted speed-up.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use burn::tensor::Tensor;
 use invardiff::Pipeline;
+use invardiff_eval::{median, medians};
 use invardiff_lab::bar;
 use invardiff_plan::Schedule;
 use invardiff_runtime::{Full, Policy, Replay, Sampler, sample_with};
@@ -19,7 +20,7 @@ const SECONDS: f64 = 12.0;
 /// How far a measured speed-up may be from the predicted one before the reason is looked for.
 const MARGIN: f64 = 0.03;
 
-/// Trajectories of one picture, full and under a plan.
+/// Trajectories of one image, full and under a plan.
 pub(super) struct Trace {
     /// Milliseconds of every step with everything computed, medians over the rounds.
     pub(super) full: Vec<f64>,
@@ -41,7 +42,7 @@ impl Trace {
     pub(super) fn note(&self, predicted: f64, gate: &[bool]) -> String {
         let off = self.speedup() / predicted - 1.0;
         let apart = format!(
-            "One picture at a time, step by step in {} rounds, the plan is {:.2}x faster; {predicted:.2}x was predicted ({:+.1} %).",
+            "One image at a time, step by step in {} rounds, the plan is {:.2}x faster; {predicted:.2}x was predicted ({:+.1} %).",
             self.rounds,
             self.speedup(),
             off * 100.0
@@ -52,17 +53,17 @@ impl Trace {
         let cached = |skipped: bool| of(&self.cached, gate, skipped);
         format!(
             "{apart} A step takes {:.2} ms in full, {:.2} ms where the plan computes and {:.2} ms where it skips.",
-            median(self.full.clone()),
+            median(&self.full),
             cached(false),
             cached(true)
         )
     }
 }
 
-/// Times every step of one picture, full and cached in turns, and notes what the store holds.
+/// Times every step of one image, full and cached in turns, and notes what the store holds.
 ///
 /// # Errors
-/// When the picture's condition cannot be made.
+/// When the image's condition cannot be made.
 pub(super) fn trace<const D: usize, P: Pipeline<D>>(
     full: &P,
     schedule: &Arc<Schedule>,
@@ -106,19 +107,8 @@ fn timed<const D: usize, P: Pipeline<D>, Q: Policy>(
 
 /// The median of the computed or of the skipped steps.
 fn of(times: &[f64], gate: &[bool], skipped: bool) -> f64 {
-    median(times.iter().zip(gate).filter(|(_, gate)| **gate == skipped).map(|(ms, _)| *ms).collect())
-}
-
-/// The median of every step.
-fn medians(rounds: &[Vec<f64>]) -> Vec<f64> {
-    let steps = rounds.first().map_or(0, Vec::len);
-    (0..steps).map(|step| median(rounds.iter().map(|round| round[step]).collect())).collect()
-}
-
-/// The middle value, the later of two; 0 of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    let of_kind = times.iter().zip(gate).filter(|(_, gate)| **gate == skipped);
+    median(&of_kind.map(|(ms, _)| *ms).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What `generate` writes: a picture grid or the raw samples, with what made them.
+//! What `generate` writes: an image grid or the raw samples, with what made them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 /// By the extension of `--out`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// A grid of pictures.
+    /// A grid of images.
     Png,
     /// The samples as they leave the sampler.
     Safetensors,
@@ -31,14 +31,14 @@ impl Format {
         }
     }
 
-    /// Refuses pictures of a model whose samples are none.
+    /// Refuses images of a model whose samples are none.
     ///
     /// # Errors
     /// Says what to write instead.
     pub(super) fn suits(self, shows_pictures: bool, path: &Path) -> Result<()> {
         ensure!(
             self == Self::Safetensors || shows_pictures,
-            "--out {}: the samples of this model are latents, not pictures, and there is no autoencoder beside it to decode \
+            "--out {}: the samples of this model are latents, not images, and there is no autoencoder beside it to decode \
              them; give a name that ends in .safetensors to write the latents",
             path.display()
         );
@@ -54,22 +54,22 @@ pub(super) enum Asked {
     Classes {
         /// The class of every column.
         class_labels: Vec<usize>,
-        /// Rows of pictures.
+        /// Rows of images.
         images_per_class: usize,
     },
     /// Prompts.
     Prompts {
         /// The prompt of every column.
         prompts: Vec<String>,
-        /// What the pictures should not be.
+        /// What the images should not be.
         negative_prompt: Option<String>,
         /// How far to go away from it.
         true_cfg_scale: Option<f64>,
-        /// Rows of pictures.
+        /// Rows of images.
         images_per_prompt: usize,
-        /// Rows of a picture in pixels.
+        /// Rows of an image in pixels.
         height: usize,
-        /// Columns of a picture in pixels.
+        /// Columns of an image in pixels.
         width: usize,
         /// Tokens of a prompt for T5.
         max_sequence_length: usize,
@@ -91,7 +91,7 @@ pub(super) struct Facts {
     /// What was asked for.
     #[serde(flatten)]
     pub(super) asked: Asked,
-    /// The seed of the first picture; picture n (row by row) has seed + n.
+    /// The seed of the first image; image n (row by row) has seed + n.
     pub(super) seed: u64,
     /// The sampler's name.
     pub(super) sampler: &'static str,
@@ -103,7 +103,7 @@ pub(super) struct Facts {
     pub(super) guidance_scale: Option<f64>,
     /// The type of weights and features.
     pub(super) dtype: &'static str,
-    /// Pictures drawn at once.
+    /// Images drawn at once.
     pub(super) batch_size: usize,
     /// The plan's fingerprint, or `none`.
     pub(super) plan: String,

@@ -13,11 +13,11 @@ use super::Source;
 pub(super) struct Model {
     /// Its name.
     pub(super) name: String,
-    /// Its sites, for one picture as the plan's run has it.
+    /// Its sites, for one image as the plan's run has it.
     pub(super) topology: Topology,
     /// Why it was taken, where nobody named it.
     pub(super) assumed: Option<String>,
-    /// Whether a picture takes a conditional and an unconditional row.
+    /// Whether an image takes a conditional and an unconditional row.
     pub(super) guided: bool,
 }
 
@@ -74,7 +74,7 @@ type Found = Result<(String, Topology, Option<String>), String>;
 /// The model that the plan says it was made for.
 fn said(run: &RunSpec) -> Result<Found> {
     let name = run.model.as_str();
-    // FLUX has one name for all sizes of pictures, and its shapes have one each.
+    // FLUX has one name for all sizes of images, and its shapes have one each.
     let sized = (run.height == run.width).then(|| format!("{name}-{}", run.height));
     for name in std::iter::once(name.to_owned()).chain(sized) {
         if let Some(topology) = known_topology(&name)? {

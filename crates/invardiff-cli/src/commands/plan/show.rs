@@ -29,7 +29,7 @@ projected attention and feed-forward apart, instead of their inputs to the joint
 --json prints one object: file, format, fingerprint, model, model_assumed, steps, skipped_steps, skip_runs, gate (true:
 skipped), gate_site, gate_rule, gate_speedup, speedup (both with two decimals), compute_fraction, reused_modules, kinds
 (by name: layers, entries, marked, reused, rule), thresholds (kind, quantile, value), named_quantiles (of the file's
-name), warm_up, peak_cache_bytes (one picture), element_bytes, guided, split_projection (gate_speedup, speedup,
+name), warm_up, peak_cache_bytes (one image), element_bytes, guided, split_projection (gate_speedup, speedup,
 compute_fraction, peak_cache_bytes; null unless FLUX), method, tool, execution, notes.";
 
 /// Draw a plan and predict its speed-up
@@ -143,7 +143,7 @@ fn speedups(summary: &Summary) -> Vec<String> {
             "predicted speed-up  {gate:.2}x from the gate alone, {all:.2}x in all ({percent:.1} % of the FLOPs)"
         ),
         format!(
-            "peak cache          {} a picture ({rows}, {} bytes an element)",
+            "peak cache          {} an image ({rows}, {} bytes an element)",
             bytes(peak),
             summary.element_bytes
         ),

@@ -47,11 +47,11 @@ pub(super) struct Summary {
     /// Quantiles that the file's name says, by stream.
     pub(super) named_quantiles: BTreeMap<String, f64>,
     pub(super) warm_up: Option<usize>,
-    /// The most bytes kept at any moment for one picture.
+    /// The most bytes kept at any moment for one image.
     pub(super) peak_cache_bytes: Option<usize>,
     /// Bytes of one element, on which `peak_cache_bytes` rests.
     pub(super) element_bytes: usize,
-    /// Whether `peak_cache_bytes` is of two rows a picture (batched guidance).
+    /// Whether `peak_cache_bytes` is of two rows an image (batched guidance).
     pub(super) guided: bool,
     /// FLUX alone: the same plan where single blocks keep projected features.
     pub(super) split_projection: Option<Predicted>,

@@ -4,7 +4,7 @@ mod bad_input;
 mod lora;
 mod plans;
 #[cfg(feature = "autodiff")]
-mod siblings;
+mod trained_methods;
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use super::models;
 use crate::command::{Png, json, names, printed};
 use crate::tiny::CLIP_TOKENS;
 
-/// A picture of few steps; `more` are further flags.
+/// An image of few steps; `more` are further flags.
 pub(super) fn draw(folder: &Path, model: &Path, out: &str, more: &[&str]) -> (String, String) {
     let few = [
         "generate",
@@ -38,7 +38,7 @@ fn both_layouts_give_the_same_picture() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let (said, noted) = draw(here, &models().diffusers(), "a.png", &["--seed", "3"]);
-    assert!(said.contains("a.png: 1 pictures of flux-2+3x32"), "{said}");
+    assert!(said.contains("a.png: 1 images of flux-2+3x32"), "{said}");
     assert!(said.contains("flow-match-euler, 4 steps, guidance 3.5"), "{said}");
     for part in [
         "memory\n",
@@ -105,7 +105,7 @@ fn the_command_draws_what_the_library_draws() {
     let values: Vec<u8> = samples.clone().into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
     assert_eq!(stored.data(), values);
     assert!(file.tensor("class_labels").is_err());
-    // A single picture is itself, many are a grid.
+    // A single image is itself, many are a grid.
     let guided = ["--negative-prompt", "fog", "--true-cfg-scale", "2", "--seed", "5"];
     draw(here, &models().diffusers(), "one.png", &guided);
     let first = pipeline.generate(&subjects[..1], &[5]).unwrap();

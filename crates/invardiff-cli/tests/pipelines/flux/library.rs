@@ -49,7 +49,7 @@ fn a_picture_has_its_size_and_depends_on_prompt_seed_and_guidance() {
     assert_eq!(pictures.shape(), [2, 3, 48, 64]);
     assert!(pictures.iter().all(|value| value.is_finite()));
     let spread = pictures.iter().fold(0f32, |most, value| most.max((value - pictures[[0, 0, 0, 0]]).abs()));
-    assert!(spread > 0.1, "the picture is of one colour ({spread})");
+    assert!(spread > 0.1, "the image is of one colour ({spread})");
     let [cat, dog] = [0, 1].map(|row| pipeline.prompts()[row].clone());
     let of = |prompt: &invardiff::Prompt, seed| {
         bits(pipeline.generate(std::slice::from_ref(prompt), &[seed]).unwrap())
@@ -104,7 +104,7 @@ fn a_plan_is_for_the_run_it_was_made_for() {
     assert_eq!(found.len(), 1);
 }
 
-/// Two pictures at once in two threads, under different plans, are the two drawn alone; with a negative prompt as well.
+/// Two images at once in two threads, under different plans, are the two drawn alone; with a negative prompt as well.
 #[test]
 fn two_threads_with_two_plans_do_not_meet() {
     let negative = TextToImageOptions { negative_prompt: Some("a blue dog".into()), ..options() };
@@ -186,8 +186,8 @@ fn sixteen_bits_draw_nearly_the_same() {
 #[test]
 fn other_steps_are_drawn_from_the_same_noise() {
     let pipeline = open(&options(), &["a red cat"]);
-    let fewer = pipeline.resampled(invardiff::SamplerKind::FlowMatchEuler, 3).unwrap();
+    let fewer = pipeline.with_sampler(invardiff::SamplerKind::FlowMatchEuler, 3).unwrap();
     assert_eq!((fewer.sampler().steps(), Sampler::<3>::steps(pipeline.sampler())), (3, 5));
     assert_ne!(draw(&fewer, 0), draw(&pipeline, 0));
-    assert!(pipeline.resampled(invardiff::SamplerKind::Ddim, 3).is_err());
+    assert!(pipeline.with_sampler(invardiff::SamplerKind::Ddim, 3).is_err());
 }

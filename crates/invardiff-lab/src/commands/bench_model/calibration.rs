@@ -4,11 +4,10 @@ use std::fmt;
 
 use anyhow::Result;
 use burn::tensor::Tensor;
-use invardiff::OpenDevice;
 use invardiff::units::bytes;
+use invardiff::{OpenDevice, Preset};
 use invardiff_calib::Run;
-use invardiff_plan::Topology;
-use invardiff_plan::two_phase::{Phases, Settings, Variant, WarmUp};
+use invardiff_plan::two_phase::Variant;
 use invardiff_runtime::{Denoiser, GaussianNoise, Sampler};
 use serde::Serialize;
 
@@ -44,7 +43,7 @@ struct Kind {
     cpu_ratio: Option<f64>,
 }
 
-/// Times calibrations of one picture.
+/// Times calibrations of one image.
 ///
 /// # Errors
 /// When the device fails.
@@ -63,7 +62,7 @@ where
     S: Sampler<D> + Sync,
 {
     let topology = model.topology();
-    let settings = settings(variant, &topology);
+    let settings = Preset::PaperFast.settings(variant, &topology);
     let noise: Tensor<D> = GaussianNoise::seeded(args.seed).draw(shape, device);
     let probe = variant == Variant::Flux;
     let run = Run { noise, cond };
@@ -73,16 +72,6 @@ where
     let measured = subject.measure(rounds, warm_up, &|| progress.inc(1))?;
     progress.finish_and_clear();
     Ok(CalibrationOutcome::new(args, device, topology.model, sampler.steps(), &measured))
-}
-
-/// What the authors' fast plans were calibrated with: the quantile of steps, that of every module, and the warm-up.
-fn settings(variant: Variant, topology: &Topology) -> Settings {
-    let (gate_quantile, quantile, warm_up) = match variant {
-        Variant::Dit | Variant::Wan => (0.63, 0.22, WarmUp::Steps(1)),
-        Variant::Flux => (0.7, 0.68, WarmUp::Rate(0.1)),
-    };
-    let quantiles = topology.streams().into_iter().map(|(stream, _)| (stream, quantile)).collect();
-    Settings { variant, gate_quantile, quantiles, warm_up, phases: Phases::Two }
 }
 
 impl CalibrationOutcome {
@@ -127,7 +116,7 @@ impl fmt::Display for CalibrationOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} on {}, {}, random weights (seed {}), {} steps, one picture without guidance",
+            "{} on {}, {}, random weights (seed {}), {} steps, one image without guidance",
             self.model, self.device, self.dtype, self.seed, self.num_inference_steps
         )?;
         for (name, kind) in [

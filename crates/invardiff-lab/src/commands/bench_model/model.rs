@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use invardiff_models::{Canvas, DitConfig, FluxConfig};
 
-/// The sizes of a model, and of its pictures.
+/// The sizes of a model, and of its images.
 #[derive(Clone, Debug)]
 pub(super) enum Size {
     Dit(DitConfig),
@@ -13,7 +13,7 @@ pub(super) enum Size {
 }
 
 impl Size {
-    /// A published size by its name, or the sizes in a config.json. A FLUX picture has `side` pixels along its side where the
+    /// A published size by its name, or the sizes in a config.json. A FLUX image has `side` pixels along its side where the
     /// name says none.
     ///
     /// # Errors

@@ -8,7 +8,9 @@ use invardiff::units::bytes;
 use serde::Serialize;
 
 use super::{Args, Prepared};
-use crate::bench_model::{AttentionPath, Measured, median};
+use invardiff_eval::median;
+
+use crate::bench_model::{AttentionPath, Measured};
 
 /// Everything that is printed.
 #[derive(Clone, Debug, Serialize)]
@@ -67,7 +69,7 @@ impl Outcome {
             let steps = measured.cached_steps.iter().zip(plan.gate());
             let times: Vec<f64> =
                 steps.filter(|(_, gate)| **gate == skipped).map(|(time, _)| *time).collect();
-            (!times.is_empty()).then(|| median(times))
+            (!times.is_empty()).then(|| median(&times))
         };
         let (full, cached) = (&measured.full, &measured.cached);
         Ok(Self {
@@ -84,7 +86,7 @@ impl Outcome {
             cached_ms: cached.wall_ms(),
             full_cpu_ms: full.cpu_ms(),
             cached_cpu_ms: cached.cpu_ms(),
-            full_step_ms: median(measured.full_steps.clone()),
+            full_step_ms: median(&measured.full_steps),
             computed_step_ms: of(false),
             skipped_step_ms: of(true),
             computed_steps: plan.steps() - plan.skipped_steps(),
@@ -209,5 +211,5 @@ pub(super) fn milliseconds(value: Option<f64>) -> String {
 
 /// The median of times.
 pub(super) fn middle(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| median(values.to_vec()))
+    (!values.is_empty()).then(|| median(values))
 }

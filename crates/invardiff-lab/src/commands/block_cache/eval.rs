@@ -12,15 +12,15 @@ use serde_json::json;
 
 use super::{fitting, made_for};
 use crate::args::DeviceArg;
-use crate::commands::wanted::{PromptFlags, Work};
+use crate::commands::request::{PromptFlags, Work};
 use crate::stdout::say;
-use crate::{Contender, held_out};
+use crate::{Candidate, held_out};
 
 const HELP: &str = "\
 Examples:
   invardiff block-cache eval plan.json
       The vectors beside the plan against the plan without them
-  invardiff block-cache eval plan.json --adjustment other.safetensors --pictures 50 --json
+  invardiff block-cache eval plan.json --adjustment other.safetensors --images 50 --json
 
 --json prints one object: plan, adjustment, adjusted_modules, bytes (of the vectors), table.";
 
@@ -38,10 +38,10 @@ pub(super) struct Args {
     /// plan's model
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// Held-out pictures
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Held-out images
+    #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pictures: u32,
-    /// Pictures are of seeds 1000000 above this one, as in `calibrate`
+    /// Images are of seeds 1000000 above this one, as in `calibrate`
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -77,10 +77,10 @@ impl Work for &Args {
     }
 }
 
-/// Draws the same held-out pictures in full, by the plan with and without its adjustment, and by what needs no plan.
+/// Draws the same held-out images in full, by the plan with and without its adjustment, and by what needs no plan.
 ///
 /// # Errors
-/// When a contender cannot run.
+/// When a candidate cannot run.
 pub(super) fn judge<const D: usize, P: Pipeline<D>>(
     full: &P,
     plan: &CachePlan,
@@ -89,11 +89,11 @@ pub(super) fn judge<const D: usize, P: Pipeline<D>>(
     seed: u64,
 ) -> Result<Table> {
     let what = "reused modules go through trained scales and shifts";
-    let adjusted = Contender::plan(full, "adjusted", what, plan)?.adjusted(adjustment);
+    let adjusted = Candidate::plan(full, "adjusted", what, plan)?.adjusted(adjustment);
     let compute = adjusted.compute_fraction;
-    let plain = Contender::plan(full, "unadjusted", "the same plan, modules held as they are", plan)?;
-    let mut contenders =
-        vec![(Group::Reference, Contender::full(full)), (Group::Plan, adjusted), (Group::Part, plain)];
-    contenders.extend(held_out::untrained(full, compute)?);
-    held_out::judge(&contenders, pictures, seed)
+    let plain = Candidate::plan(full, "unadjusted", "the same plan, modules held as they are", plan)?;
+    let mut candidates =
+        vec![(Group::Reference, Candidate::full(full)), (Group::Plan, adjusted), (Group::Part, plain)];
+    candidates.extend(held_out::untrained(full, compute)?);
+    held_out::judge(&candidates, pictures, seed)
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::Bars;
 use crate::args::DeviceArg;
-use crate::commands::wanted::{PromptFlags, Wanted, Work};
+use crate::commands::request::{PromptFlags, RunRequest, Work};
 use crate::stdout::say;
 
 const HELP: &str = "\
@@ -70,14 +70,14 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out).context("--out")?;
-    let wanted = Wanted {
+    let request = RunRequest {
         model: Some(&args.model),
         sampler: args.sampler,
         num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        ..Wanted::of(&args.prompts)
+        ..RunRequest::of(&args.prompts)
     };
-    wanted.work(&args.device, args)
+    request.work(&args.device, args)
 }
 
 impl Work for &Args {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::args::DeviceArg;
-use crate::commands::wanted::PromptFlags;
+use crate::commands::request::PromptFlags;
 
 const HELP: &str = "\
 Examples:
@@ -44,8 +44,8 @@ pub(super) struct Args {
     /// Trajectories are of seeds 5000000 above this one
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
-    /// Held-out pictures of the report
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Held-out images of the report
+    #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) pictures: u32,
     #[command(flatten)]
     pub(super) prompts: PromptFlags,

@@ -19,8 +19,8 @@ use super::state;
 use super::train::Args;
 use super::{fitting, made_for};
 use crate::bar;
+use crate::commands::request::Work;
 use crate::commands::training::{between, flags, of_model};
-use crate::commands::wanted::Work;
 use crate::held_out::TRAJECTORIES;
 use crate::stdout::say;
 
@@ -164,10 +164,7 @@ fn report<const D: usize, P: Pipeline<D>>(
         highlights: vec![Highlight {
             label: "gain over the plan alone".into(),
             value: format!("{gain:+.2} dB"),
-            detail: format!(
-                "worst picture {:+.2} dB",
-                adjusted.quality.psnr_worst - plain.quality.psnr_worst
-            ),
+            detail: format!("worst image {:+.2} dB", adjusted.quality.psnr_worst - plain.quality.psnr_worst),
         }],
         facts: vec![
             ("plan".into(), plan.fingerprint()?),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use invardiff::{Pipeline, SamplerKind, adjustment_path, read_adjustment};
+use invardiff::{Pipeline, Preset, SamplerKind, adjustment_path, read_adjustment};
 use invardiff_calib::{
     CalibError, Changes, Concurrency, Goal, LeastErrorOptions, RecordOptions, Run, Session, SkipPrices,
     SkipStrategy,
@@ -18,7 +18,7 @@ use invardiff_plan::methods::magcache::{Interpolation, MagCache, Magnitudes};
 use invardiff_plan::methods::smoothcache::ComponentErrors;
 use invardiff_plan::methods::taylorseer::TaylorSeer;
 use invardiff_plan::methods::teacache::{TeaCache, TeaCacheFit};
-use invardiff_plan::two_phase::{DistanceTable, Phases, Settings, Variant, WarmUp, two_phase};
+use invardiff_plan::two_phase::{DistanceTable, Phases, Settings, Variant, two_phase};
 use invardiff_plan::{CachePlan, GateSite, Kind, OutputForm, ReuseRule};
 use invardiff_runtime::{Denoiser, Sampler, ScaleShift};
 
@@ -52,13 +52,8 @@ pub(super) enum Ready<P> {
     Rule(SkipRule),
 }
 
-/// The authors' fast setting for a model: the step quantile, that of modules, and the warm-up.
-const fn fast(variant: Variant) -> (f64, f64, WarmUp) {
-    match variant {
-        Variant::Dit | Variant::Wan => (0.63, 0.22, WarmUp::Steps(1)),
-        Variant::Flux => (0.7, 0.68, WarmUp::Rate(0.1)),
-    }
-}
+/// The published setting that methods start from.
+const PRESET: Preset = Preset::PaperFast;
 
 /// How far back skips are priced: plans may then skip all but about an eighth of the steps.
 const WINDOW: usize = 16;
@@ -113,7 +108,9 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     pub(super) fn ready(&mut self, family: &Family, value: f64) -> Result<Ready<P>> {
         let (topology, steps) = (self.pipeline.denoiser().topology(), self.pipeline.sampler().steps());
         let count = value as usize;
-        let (gate, modules, _) = fast(self.pipeline.variant());
+        let variant = self.pipeline.variant();
+        // This setting has one quantile for all streams.
+        let (gate, modules) = (PRESET.gate_quantile(variant), PRESET.quantile(variant, Kind::MSA));
         let plan = match family {
             Family::FewerSteps(_) => CachePlan::empty(&topology, steps),
             Family::Times(sampler) => return self.times(*sampler, count).map(Ready::Pipeline),
@@ -197,7 +194,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             variant,
             gate_quantile,
             quantiles: topology.streams().into_iter().map(|(stream, kind)| quantile(stream, kind)).collect(),
-            warm_up: fast(self.pipeline.variant()).2,
+            warm_up: PRESET.warm_up(self.pipeline.variant()),
             phases: if check == Check::OnePhase { Phases::One } else { Phases::Two },
         };
         let tables = self.tables(check == Check::Unguided)?;
@@ -246,7 +243,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         let atlas = self.prices()?.atlas(site).context("the default strategy was priced")?;
         let point = cheapest(atlas, &options, count)?;
         let computed = point.gate.iter().enumerate().filter(|(_, skipped)| !**skipped);
-        Ok(self.pipeline.thinned(&computed.map(|(step, _)| step).collect::<Vec<_>>())?)
+        Ok(self.pipeline.with_steps(&computed.map(|(step, _)| step).collect::<Vec<_>>())?)
     }
 
     /// What skips cost, measured where it was not yet.

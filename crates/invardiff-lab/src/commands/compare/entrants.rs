@@ -1,4 +1,4 @@
-//! From methods and settings to contenders, calibrated.
+//! From methods and settings to candidates, calibrated.
 
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
@@ -9,7 +9,7 @@ use super::Args;
 use super::bench::{Bench, Ready};
 use super::family::{Family, sampler_name};
 use super::method::{Base, Method};
-use crate::{Bars, Contender, Decider};
+use crate::{Bars, Candidate, Decider};
 
 /// Lines of one panel.
 pub(super) struct Group {
@@ -25,13 +25,13 @@ pub(super) struct Entrants<P> {
     /// The rest, by panel.
     pub(super) groups: Vec<Group>,
     /// One a setting, in the order of the methods, after the full run.
-    pub(super) contenders: Vec<Contender<P>>,
+    pub(super) candidates: Vec<Candidate<P>>,
     /// What was found out while they were calibrated, as (what, finding).
     pub(super) facts: Vec<(String, String)>,
 }
 
 impl<P> Entrants<P> {
-    /// All methods, in the order of their contenders.
+    /// All methods, in the order of their candidates.
     pub(super) fn methods(&self) -> impl Iterator<Item = &Method> {
         self.baselines.iter().chain(self.groups.iter().flat_map(|group| &group.methods))
     }
@@ -48,7 +48,7 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) ->
         if !bases.iter().any(|(known, _)| *known == base) {
             let pipeline = match base {
                 None => full.clone(),
-                Some((sampler, steps)) => full.resampled(sampler, steps)?,
+                Some((sampler, steps)) => full.with_sampler(sampler, steps)?,
             };
             bases.push((base, pipeline));
         }
@@ -59,18 +59,18 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) ->
     for (base, pipeline) in &bases {
         benches.push((*base, Bench::new(pipeline, &runs, args.seed, &bars, &args.files)?));
     }
-    let mut contenders = vec![Contender::full(full)];
+    let mut candidates = vec![Candidate::full(full)];
     for method in methods {
         let base = base_of(method, full);
         let bench = benches.iter_mut().find(|(known, _)| *known == base).map(|(_, bench)| bench);
         let bench = bench.context("it was just made")?;
         for value in &method.values {
             let name = format!("{}, {}", method.name(), method.setting(*value));
-            contenders.push(contender(bench, full, method, *value).with_context(|| name.clone())?);
+            candidates.push(candidate(bench, full, method, *value).with_context(|| name.clone())?);
         }
     }
     let facts = benches.iter().filter_map(|(base, bench)| stand_ins(*base, bench)).collect();
-    Ok(Entrants { baselines, groups, contenders, facts })
+    Ok(Entrants { baselines, groups, candidates, facts })
 }
 
 /// What the skips of plans of least error on a solver stand in for, where there are such plans.
@@ -97,26 +97,26 @@ fn base_of<const D: usize, P: Pipeline<D>>(method: &Method, full: &P) -> Base {
     }
 }
 
-fn contender<const D: usize, P: Pipeline<D>>(
+fn candidate<const D: usize, P: Pipeline<D>>(
     bench: &mut Bench<'_, D, P>,
     full: &P,
     method: &Method,
     value: f64,
-) -> Result<Contender<P>> {
+) -> Result<Candidate<P>> {
     let name = format!("{}, {}", method.name(), method.setting(value));
     let description = method.family.description();
     if let Family::FewerSteps(sampler) = method.family {
-        let pipeline = full.resampled(sampler, value as usize)?;
+        let pipeline = full.with_sampler(sampler, value as usize)?;
         let compute_fraction = value / full.sampler().steps() as f64;
-        return Ok(Contender { name, description, pipeline, decider: Decider::Enabled, compute_fraction });
+        return Ok(Candidate { name, description, pipeline, decider: Decider::Enabled, compute_fraction });
     }
     let ready = bench.ready(&method.family, value)?;
     let base = bench.pipeline();
     let share = base.sampler().steps() as f64 / full.sampler().steps() as f64;
-    let mut contender = match ready {
+    let mut candidate = match ready {
         Ready::Pipeline(pipeline) => {
             let compute_fraction = pipeline.sampler().steps() as f64 / full.sampler().steps() as f64;
-            return Ok(Contender {
+            return Ok(Candidate {
                 name,
                 description,
                 pipeline,
@@ -124,14 +124,14 @@ fn contender<const D: usize, P: Pipeline<D>>(
                 compute_fraction,
             });
         }
-        Ready::Plan(plan) => Contender::plan(base, &name, &description, &plan)?,
+        Ready::Plan(plan) => Candidate::plan(base, &name, &description, &plan)?,
         Ready::Adjusted(plan, adjustment) => {
-            Contender::plan(base, &name, &description, &plan)?.adjusted(adjustment)
+            Candidate::plan(base, &name, &description, &plan)?.adjusted(adjustment)
         }
-        Ready::Rule(rule) => Contender::rule(base, &name, &description, rule)?,
+        Ready::Rule(rule) => Candidate::rule(base, &name, &description, rule)?,
     };
-    contender.compute_fraction *= share;
-    Ok(contender)
+    candidate.compute_fraction *= share;
+    Ok(candidate)
 }
 
 /// The methods asked for, or all.
@@ -213,7 +213,7 @@ fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
         ),
         (
             "Deciding while they run",
-            "Policies that look at the hidden state of each picture; a decision reads one number a step from the device.",
+            "Policies that look at the hidden state of each image; a decision reads one number a step from the device.",
             of(&[
                 "teacache=0.1,0.2,0.35,0.6",
                 "first-block=0.05,0.1,0.2,0.35",

@@ -1,58 +1,59 @@
 //! The study from what was drawn.
 
 use anyhow::{Context, Result};
-use invardiff::{Critic, Opinion, Pipeline};
+use invardiff::{ClassifierScores, Pipeline, ReferenceClassifier};
 use invardiff_eval::{Lpips, Quality, peak_rss};
 use invardiff_report::{Line, Panel, PictureGrid, Point, Scores, Study};
 use invardiff_runtime::Sampler;
 use ndarray::{Array4, Axis, Slice};
 use serde_json::json;
 
+use super::Args;
 use super::entrants::Entrants;
 use super::knee::knee;
 use super::method::Method;
-use super::{Args, HELD_OUT};
-use crate::Judged;
+use crate::Evaluation;
+use crate::held_out::HELD_OUT;
 
-/// Pictures of a strip.
+/// Images of a strip.
 const COLUMNS: usize = 10;
-/// Shares of the full run's compute at which pictures are shown.
+/// Shares of the full run's compute at which images are shown.
 const STRIPS: [f64; 2] = [0.5, 0.3];
 
 /// What is known besides.
 pub(super) struct Extras {
-    /// What the pictures show.
+    /// What the images show.
     pub(super) names: Vec<String>,
     /// The class that each should show.
     pub(super) classes: Vec<Option<usize>>,
     /// The metric, where weights were given.
     pub(super) lpips: Option<Lpips>,
     /// The classifier, where there is one.
-    pub(super) critic: Option<Critic>,
+    pub(super) critic: Option<ReferenceClassifier>,
 }
 
-/// Puts everything together; `converged` is the second reference's name and pictures.
+/// Puts everything together; `converged` is the second reference's name and images.
 pub(super) fn study<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,
     entrants: &Entrants<P>,
-    judged: &[Judged],
+    evaluated: &[Evaluation],
     converged: Option<(String, Array4<f32>)>,
     extras: &Extras,
 ) -> Result<Study> {
-    let reference = judged.first().context("the full run is always drawn")?;
+    let reference = evaluated.first().context("the full run is always drawn")?;
     let scorer = Scorer {
         full: &reference.pictures,
         converged: converged.as_ref().map(|(_, pictures)| pictures),
         extras,
     };
-    let mut left = judged.iter().skip(1);
+    let mut left = evaluated.iter().skip(1);
     let mut line = |method: &Method| -> Result<(Line, Vec<Array4<f32>>)> {
         let (mut points, mut pictures) = (Vec::new(), Vec::new());
         for value in &method.values {
-            let judged = left.next().context("one result a setting")?;
-            points.push(scorer.point(method.setting(*value), judged)?);
-            pictures.push(judged.pictures.clone());
+            let evaluated = left.next().context("one result a setting")?;
+            points.push(scorer.point(method.setting(*value), evaluated)?);
+            pictures.push(evaluated.pictures.clone());
         }
         Ok((Line { name: method.name(), description: method.family.description(), points }, pictures))
     };
@@ -85,7 +86,7 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
     Ok(Study {
         title: format!("Methods on {}", full.name()),
         subtitle: format!(
-            "{} steps of {} as the full run, {}, {} held-out pictures",
+            "{} steps of {} as the full run, {}, {} held-out images",
             full.sampler().steps(),
             full.sampler().name(),
             full.guidance_scale().map_or("no guidance".into(), |scale| format!("guidance {scale}")),
@@ -100,7 +101,7 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
     })
 }
 
-/// Compares pictures with both references.
+/// Compares images with both references.
 struct Scorer<'a> {
     full: &'a Array4<f32>,
     converged: Option<&'a Array4<f32>>,
@@ -108,30 +109,30 @@ struct Scorer<'a> {
 }
 
 impl Scorer<'_> {
-    fn point(&self, setting: String, judged: &Judged) -> Result<Point> {
-        let converged = match (judged.converged, self.converged) {
-            (Some(quality), Some(pictures)) => Some(self.scores(quality, pictures, &judged.pictures)?),
+    fn point(&self, setting: String, evaluated: &Evaluation) -> Result<Point> {
+        let converged = match (evaluated.converged, self.converged) {
+            (Some(quality), Some(pictures)) => Some(self.scores(quality, pictures, &evaluated.pictures)?),
             (Some(_) | None, _) => None,
         };
-        let opinion = self.opinion(&judged.pictures)?;
+        let score = self.score(&evaluated.pictures)?;
         Ok(Point {
             setting,
-            compute_fraction: judged.compute_fraction,
-            measured_speedup: judged.speedup,
-            cpu_speedup: judged.cpu_speedup,
-            full: self.scores(judged.quality, self.full, &judged.pictures)?,
+            compute_fraction: evaluated.compute_fraction,
+            measured_speedup: evaluated.speedup,
+            cpu_speedup: evaluated.cpu_speedup,
+            full: self.scores(evaluated.quality, self.full, &evaluated.pictures)?,
             converged,
-            peak_cache_bytes: judged.peak_bytes_per_picture as u64,
-            frechet: opinion.map(|opinion| opinion.frechet),
-            accuracy: opinion.and_then(|opinion| opinion.accuracy),
+            peak_cache_bytes: evaluated.peak_bytes_per_picture as u64,
+            frechet: score.map(|score| score.frechet),
+            accuracy: score.and_then(|score| score.accuracy),
         })
     }
 
-    /// What the classifier makes of pictures; a distribution needs two.
-    fn opinion(&self, pictures: &Array4<f32>) -> Result<Option<Opinion>> {
+    /// What the classifier makes of images; a distribution needs two.
+    fn score(&self, pictures: &Array4<f32>) -> Result<Option<ClassifierScores>> {
         let Extras { critic, classes, .. } = self.extras;
         let critic = critic.as_ref().filter(|_| classes.len() >= 2);
-        critic.map(|critic| critic.opinion(pictures, classes).context("--classifier")).transpose()
+        critic.map(|critic| critic.score(pictures, classes).context("--classifier")).transpose()
     }
 
     fn scores(&self, quality: Quality, reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Scores> {
@@ -145,10 +146,10 @@ impl Scorer<'_> {
     }
 }
 
-/// The same pictures by every method, at the setting whose compute is nearest to a share of the full run's.
+/// The same images by every method, at the setting whose compute is nearest to a share of the full run's.
 fn strips<const D: usize, P: Pipeline<D>>(
     full: &P,
-    reference: &Judged,
+    reference: &Evaluation,
     converged: Option<&(String, Array4<f32>)>,
     drawn: &[(Line, Vec<Array4<f32>>)],
     names: &[String],
@@ -190,7 +191,7 @@ fn strips<const D: usize, P: Pipeline<D>>(
 fn facts<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,
-    reference: &Judged,
+    reference: &Evaluation,
     scorer: &Scorer<'_>,
     converged: Option<&str>,
 ) -> Result<Vec<(String, String)>> {
@@ -200,9 +201,9 @@ fn facts<const D: usize, P: Pipeline<D>>(
         ("weights SHA-256".into(), full.weights_sha256().to_owned()),
         (
             "seeds".into(),
-            format!("calibration from {} ({} runs), pictures from {pictures}", args.seed, args.runs(full)),
+            format!("calibration from {} ({} runs), images from {pictures}", args.seed, args.runs(full)),
         ),
-        ("full run of one picture".into(), format!("{:.3} s (median)", reference.timings.median())),
+        ("full run of one image".into(), format!("{:.3} s (median)", reference.timings.median())),
         ("converged trajectory".into(), converged.unwrap_or("not drawn").to_owned()),
         ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
     ];
@@ -237,45 +238,41 @@ fn knees<P>(entrants: &Entrants<P>, drawn: &[(Line, Vec<Array4<f32>>)]) -> Vec<(
     knees
 }
 
-/// What the classifier is, and what it makes of pictures that no row shows.
-fn seen(critic: &Critic, scorer: &Scorer<'_>) -> Result<Vec<(String, String)>> {
+/// What the classifier is, and what it makes of images that no row shows.
+fn seen(critic: &ReferenceClassifier, scorer: &Scorer<'_>) -> Result<Vec<(String, String)>> {
     let known = &critic.facts;
     let share = known.accuracy * 100.0;
     let mut facts = vec![(
         "classifier".into(),
-        format!("of {}, right on {share:.2} % of {} test pictures", known.data, known.test_pictures),
+        format!("of {}, right on {share:.2} % of {} test images", known.data, known.test_pictures),
     )];
     if let Some(real) = critic.real(scorer.extras.classes.len()) {
-        let name = format!("Fréchet distance of {} real pictures", real.pictures);
+        let name = format!("Fréchet distance of {} real images", real.pictures);
         facts.push((name, format!("{:.2}", real.frechet)));
     }
-    if let Some(opinion) = scorer.converged.map(|pictures| scorer.opinion(pictures)).transpose()?.flatten() {
-        let accuracy = opinion
-            .accuracy
-            .map_or_else(String::new, |share| format!(", {:.1} % of the class", share * 100.0));
-        facts.push((
-            "converged pictures".into(),
-            format!("Fréchet distance {:.2}{accuracy}", opinion.frechet),
-        ));
+    if let Some(score) = scorer.converged.map(|pictures| scorer.score(pictures)).transpose()?.flatten() {
+        let accuracy =
+            score.accuracy.map_or_else(String::new, |share| format!(", {:.1} % of the class", share * 100.0));
+        facts.push(("converged images".into(), format!("Fréchet distance {:.2}{accuracy}", score.frechet)));
     }
     Ok(facts)
 }
 
 fn notes(extras: &Extras) -> Vec<String> {
     let mut notes = vec![
-        "Every picture is drawn alone, so that policies that decide while they run decide for each picture. All rows share \
+        "Every image is drawn alone, so that policies that decide while they run decide for each image. All rows share \
          noise and conditions, on seeds that no calibration saw."
             .into(),
-        "Two references, because skipping can move a picture towards the exact one: the full run is what a user would have got, the converged trajectory what its solver aims at."
+        "Two references, because skipping can move an image towards the exact one: the full run is what a user would have got, the converged trajectory what its solver aims at."
             .into(),
         "The work of policies that decide while they run is counted by the sites that they really passed; what the trunk spends around its modules counts whole in every step."
             .into(),
     ];
     if extras.critic.is_some() {
         notes.push(format!(
-            "Class and Fréchet distance are a small classifier's, over {} pictures. The distance is far too large with few pictures, \
-             the more so below some hundreds: compare it with that of as many real pictures, under Settings, and with other rows \
-             of this page, and with nothing else. One picture is {:.1} % of the class.",
+            "Class and Fréchet distance are a small classifier's, over {} images. The distance is far too large with few images, \
+             the more so below some hundreds: compare it with that of as many real images, under Settings, and with other rows \
+             of this page, and with nothing else. One image is {:.1} % of the class.",
             extras.classes.len(),
             100.0 / extras.classes.len() as f64
         ));

@@ -11,13 +11,13 @@ use serde_json::json;
 
 use super::judge::{Trial, judge};
 use crate::args::DeviceArg;
-use crate::commands::wanted::{PromptFlags, Wanted, Work};
+use crate::commands::request::{PromptFlags, RunRequest, Work};
 use crate::stdout::say;
 
 const HELP: &str = "\
 Examples:
   invardiff route eval out/fashion-routers/routers.safetensors
-  invardiff route eval routers.safetensors --threshold 0.3 --pictures 50 --json
+  invardiff route eval routers.safetensors --threshold 0.3 --images 50 --json
 
 The plan of the routers is held against plans with exactly as many reuses of each kind in the same steps: spread evenly, and
 at random places. `routers, blended` is the network with uncut weights, as in training: it saves nothing and shows what the cut
@@ -44,13 +44,13 @@ pub(super) struct Args {
     /// A module is computed where its weight is above
     #[arg(long, default_value_t = 0.5, value_name = "T")]
     threshold: f32,
-    /// Held-out pictures
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Held-out images
+    #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pictures: u32,
     /// Random plans to compare with
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=100))]
     randoms: u64,
-    /// Pictures are of seeds 1000000 above this one, as in `calibrate`
+    /// Images are of seeds 1000000 above this one, as in `calibrate`
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -63,13 +63,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let wanted = Wanted {
+    let request = RunRequest {
         model: Some(&args.model),
         num_inference_steps: args.num_inference_steps,
         guidance_scale: args.guidance_scale,
-        ..Wanted::of(&args.prompts)
+        ..RunRequest::of(&args.prompts)
     };
-    wanted.work(&args.device, args)
+    request.work(&args.device, args)
 }
 
 impl Work for &Args {
@@ -79,7 +79,7 @@ impl Work for &Args {
         let fits = asked.is_none_or(|asked| asked as usize == own);
         ensure!(fits, "the routers are for {own} steps: give --num-inference-steps {own}, or leave it out");
         let full = match opened.solvers().first() {
-            Some(solver) if opened.sampler().steps() != own => opened.resampled(*solver, own)?,
+            Some(solver) if opened.sampler().steps() != own => opened.with_sampler(*solver, own)?,
             Some(_) | None => opened.clone(),
         };
         let plan = routers.plan(self.threshold).context("--threshold")?;

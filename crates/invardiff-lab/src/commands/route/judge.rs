@@ -8,12 +8,12 @@ use invardiff_plan::CachePlan;
 use invardiff_plan::methods::routers::{Routers, random_pairs, uniform_pairs};
 use invardiff_report::{Group, Table};
 
-use crate::{Contender, held_out};
+use crate::{Candidate, held_out};
 
 /// What to judge on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trial {
-    /// Held-out pictures.
+    /// Held-out images.
     pub(super) pictures: usize,
     /// Seed of the first one.
     pub(super) seed: u64,
@@ -21,7 +21,7 @@ pub(super) struct Trial {
     pub(super) randoms: u64,
 }
 
-/// Draws the same held-out pictures in full, by the routers' plan, by its controls, and by the blend.
+/// Draws the same held-out images in full, by the routers' plan, by its controls, and by the blend.
 ///
 /// # Errors
 /// When routers and pipeline have different steps or sites.
@@ -31,24 +31,24 @@ pub(super) fn judge<const D: usize, P: Pipeline<D>>(
     plan: &CachePlan,
     trial: Trial,
 ) -> Result<Table> {
-    held_out::judge(&contenders(full, routers, plan, trial)?, trial.pictures, trial.seed)
+    held_out::judge(&candidates(full, routers, plan, trial)?, trial.pictures, trial.seed)
 }
 
-fn contenders<const D: usize, P: Pipeline<D>>(
+fn candidates<const D: usize, P: Pipeline<D>>(
     full: &P,
     routers: &Routers,
     plan: &CachePlan,
     trial: Trial,
-) -> Result<Vec<(Group, Contender<P>)>> {
+) -> Result<Vec<(Group, Candidate<P>)>> {
     let per_step = plan.reused_modules() as f64 / (plan.steps() / 2).max(1) as f64;
     let what =
         format!("every second step reuses what its router says, {per_step:.1} modules a step on average");
-    let own = Contender::plan(full, "routers", &what, plan)?;
+    let own = Candidate::plan(full, "routers", &what, plan)?;
     let compute = own.compute_fraction;
-    let blend = Contender::blended(full, "routers, blended", Arc::new(routers.clone()));
-    let mut all = vec![(Group::Reference, Contender::full(full)), (Group::Plan, own), (Group::Part, blend)];
+    let blend = Candidate::blended(full, "routers, blended", Arc::new(routers.clone()));
+    let mut all = vec![(Group::Reference, Candidate::full(full)), (Group::Plan, own), (Group::Part, blend)];
     let mut other = |name: &str, what: &str, plan: &CachePlan| {
-        all.push((Group::OtherPlan, Contender::plan(full, name, what, plan)?));
+        all.push((Group::OtherPlan, Candidate::plan(full, name, what, plan)?));
         Ok::<_, anyhow::Error>(())
     };
     if plan.reused_modules() > 0 {

@@ -58,12 +58,12 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             highlight(
                 "PSNR to the full run",
                 format!("{:.1} dB", own.psnr_mean),
-                format!("worst picture {:.1} dB", own.psnr_worst),
+                format!("worst image {:.1} dB", own.psnr_worst),
             ),
             highlight(
                 "blended, not cut",
                 format!("{:.1} dB", blend.psnr_mean),
-                format!("worst picture {:.1} dB", blend.psnr_worst),
+                format!("worst image {:.1} dB", blend.psnr_worst),
             ),
         ],
         facts: vec![
@@ -75,7 +75,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             ("learning rate".into(), args.learning_rate.to_string()),
             ("label dropout".into(), args.label_dropout.to_string()),
             ("threshold".into(), args.threshold.to_string()),
-            ("held-out pictures".into(), args.pictures.to_string()),
+            ("held-out images".into(), args.pictures.to_string()),
         ],
         notes: vec![
             "Random and uniform pairs have exactly as many reuses of each kind of module, in the same steps."

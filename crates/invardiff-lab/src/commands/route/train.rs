@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::args::DeviceArg;
-use crate::commands::wanted::PromptFlags;
+use crate::commands::request::PromptFlags;
 
 const HELP: &str = "\
 Examples:
   invardiff route train
-      The embedded Fashion-MNIST model, 20 steps of DDIM, on pictures that it draws itself; everything lands in
+      The embedded Fashion-MNIST model, 20 steps of DDIM, on images that it draws itself; everything lands in
       out/fashion-routers
   invardiff route train --num-inference-steps 50 --lambda 1e-4 --iterations 2000
   invardiff route train --iterations 1200 --resume
@@ -50,7 +50,7 @@ pub(super) struct Args {
     /// its own
     #[arg(long, value_name = "FILE", conflicts_with = "drawn_examples")]
     pub(super) examples: Option<PathBuf>,
-    /// How many pictures the model draws itself to be trained on
+    /// How many images the model draws itself to be trained on
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) drawn_examples: u32,
     /// Price of a computed module; published are 1e-6 to 5e-6 for latents of DiT-XL/2
@@ -68,14 +68,14 @@ pub(super) struct Args {
     /// The plan and the report cut the routers here
     #[arg(long, default_value_t = 0.5, value_name = "T")]
     pub(super) threshold: f32,
-    /// Guidance scale of the pictures that are drawn (1: none); by default the model's own. Routers are trained without
+    /// Guidance scale of the images that are drawn (1: none); by default the model's own. Routers are trained without
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true)]
     pub(super) guidance_scale: Option<f32>,
     /// Seed of the routers, the examples and the noise
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
-    /// Held-out pictures of the report
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Held-out images of the report
+    #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) pictures: u32,
     #[command(flatten)]
     pub(super) prompts: PromptFlags,

@@ -16,8 +16,8 @@ use super::judge::{Trial, judge};
 use super::present::{self, Trained};
 use super::state;
 use super::train::Args;
+use crate::commands::request::{ModelSource, RunRequest, Use};
 use crate::commands::training::{flags, of_model};
-use crate::commands::wanted::{Chosen, Use, Wanted};
 use crate::held_out::EXAMPLES;
 use crate::stdout::say;
 use crate::{ExampleSet, bar};
@@ -33,25 +33,25 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         "--label-dropout is {}, expected a number from 0 to 1",
         args.label_dropout
     );
-    let wanted = Wanted {
+    let request = RunRequest {
         model: Some(&args.model),
         num_inference_steps: args.num_inference_steps,
-        usual_steps: STEPS,
+        default_steps: STEPS,
         guidance_scale: args.guidance_scale,
-        ..Wanted::of(&args.prompts)
+        ..RunRequest::of(&args.prompts)
     };
-    let (choice, device) = (wanted.choose()?, args.device.open()?);
+    let (choice, device) = (request.resolve()?, args.device.open()?);
     match choice.model {
-        Chosen::Embedded(_) | Chosen::Dit(_) => {
-            let full = choice.classes(&wanted, &device)?.0;
+        ModelSource::Embedded(_) | ModelSource::Dit(_) => {
+            let full = choice.classes(&request, &device)?.0;
             let config = full.model().config();
             let read = |path: &PathBuf| ExampleSet::read(path, config, &device).context("--examples");
             run_on(args, &full, args.examples.as_ref().map(read).transpose()?)
         }
-        Chosen::Flux(_) => {
-            ensure!(args.examples.is_none(), "--examples: a FLUX model is trained on pictures that it draws");
+        ModelSource::Flux(_) => {
+            ensure!(args.examples.is_none(), "--examples: a FLUX model is trained on images that it draws");
             let prompts = args.prompts.prompts(&[])?;
-            let full = choice.prompts(&wanted, &prompts, Use::Calibrate, &device)?.0;
+            let full = choice.prompts(&request, &prompts, Use::Calibrate, &device)?.0;
             run_on(args, &full, None)
         }
     }
@@ -124,7 +124,7 @@ fn start<const D: usize, P: Pipeline<D>>(args: &Args, full: &P, folder: &Path) -
 
 fn draw<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<ExampleSet<D, P::Subject>> {
     let count = args.drawn_examples as usize;
-    let progress = bar(count.div_ceil(full.usual_batch()), "drawing examples (batches)");
+    let progress = bar(count.div_ceil(full.default_batch()), "drawing examples (batches)");
     let drawn = ExampleSet::draw(full, count, args.seed.wrapping_add(EXAMPLES), &|| progress.inc(1));
     progress.finish_and_clear();
     drawn

@@ -1,4 +1,4 @@
-//! Labelled pictures from IDX files, the format of MNIST.
+//! Labelled images from IDX files, the format of MNIST.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +13,7 @@ use ndarray::{Array3, Array4, Axis, Slice};
 /// The most bytes that a file may hold, unpacked.
 const LIMIT: u64 = 1 << 30;
 
-/// Grey pictures and their classes.
+/// Grey images and their classes.
 #[derive(Clone, Debug)]
 pub(super) struct Labelled {
     /// `[pictures, rows, columns]`, 0 is black.
@@ -32,10 +32,10 @@ impl Labelled {
         let pictures = Array3::from_shape_vec((count, rows, columns), pixels)
             .with_context(|| path.display().to_string())?;
         let (path, [labels], bytes) = idx(folder, &format!("{name}-labels-idx1-ubyte"))?;
-        ensure!(labels == count, "{}: {labels} labels for {count} pictures", path.display());
+        ensure!(labels == count, "{}: {labels} labels for {count} images", path.display());
         ensure!(
             count >= 2 && rows == columns && rows >= 2,
-            "{}: {count} pictures of {columns}x{rows}, expected square ones",
+            "{}: {count} images of {columns}x{rows}, expected square ones",
             path.display()
         );
         Ok(Self { pictures, labels: bytes.into_iter().map(usize::from).collect() })
@@ -57,11 +57,11 @@ impl Labelled {
     /// When they are all of one class.
     pub(super) fn shape(&self) -> Result<ClassifierShape> {
         let classes = self.classes();
-        ensure!(classes >= 2, "--data: all pictures are of class 0, there is nothing to tell apart");
+        ensure!(classes >= 2, "--data: all images are of class 0, there is nothing to tell apart");
         Ok(ClassifierShape { channels: 1, size: self.pictures.len_of(Axis(1)), classes })
     }
 
-    /// Pictures scaled to `-1 ..= 1`.
+    /// Images scaled to `-1 ..= 1`.
     ///
     /// # Shapes
     /// - result: `[pictures, 1, rows, columns]`
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(read.scaled(1..2)[[0, 0, 0, 0]], 9.0 / 127.5 - 1.0);
 
         write(folder, "train-labels-idx1-ubyte", &[3], &[1, 0, 1]);
-        assert!(message().contains("3 labels for 2 pictures"), "{}", message());
+        assert!(message().contains("3 labels for 2 images"), "{}", message());
         write(folder, "train-labels-idx1-ubyte", &[3], &[1, 0]);
         assert!(message().contains("2 bytes for [3]"), "{}", message());
         std::fs::write(folder.join("train-labels-idx1-ubyte"), b"ID").unwrap();

@@ -16,13 +16,13 @@ use super::idx::{Labelled, scale};
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Recipe {
-    /// How often every picture is seen.
+    /// How often every image is seen.
     pub(super) epochs: usize,
-    /// Pictures of an update.
+    /// Images of an update.
     pub(super) batch: usize,
     /// Learning rate at the start; it falls to 0 as a cosine.
     pub(super) learning_rate: f64,
-    /// Whether every second picture is mirrored.
+    /// Whether every second image is mirrored.
     pub(super) mirror: bool,
     /// Seed of the start and of the order.
     pub(super) seed: u64,
@@ -32,7 +32,7 @@ pub(super) struct Recipe {
 const WEIGHT_DECAY: f64 = 0.02;
 
 impl Recipe {
-    /// Updates on so many pictures. The last, smaller batch of an epoch is left out, unless it is the only one.
+    /// Updates on so many images. The last, smaller batch of an epoch is left out, unless it is the only one.
     pub(super) fn updates(&self, pictures: usize) -> usize {
         self.epochs * (pictures / self.batch).max(1)
     }
@@ -40,7 +40,7 @@ impl Recipe {
 
 impl fmt::Display for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mirrored = if self.mirror { ", pictures mirrored at random" } else { "" };
+        let mirrored = if self.mirror { ", images mirrored at random" } else { "" };
         write!(
             f,
             "{} epochs in batches of {}, AdamW at {} falling as a cosine, weight decay {WEIGHT_DECAY}{mirrored}, seed {}",
@@ -169,8 +169,8 @@ mod tests {
             train(shape, &data, &RECIPE, &device, &|| updates.set(updates.get() + 1)).unwrap();
         assert_eq!((updates.get(), epochs.len()), (RECIPE.updates(240), 4));
         assert!(epochs[3].loss < 0.2 * epochs[0].loss, "{epochs:?}");
-        let seen = invardiff::critic::classifier(shape, parameters, &device).unwrap();
-        let seen = seen.see(test.scaled(0..90).view()).unwrap();
+        let seen = invardiff::reference_classifier::classifier(shape, parameters, &device).unwrap();
+        let seen = seen.classify(test.scaled(0..90).view()).unwrap();
         let right = seen.classes.iter().zip(&test.labels).filter(|(found, label)| found == label).count();
         assert!(right >= 85, "{right} of 90");
     }

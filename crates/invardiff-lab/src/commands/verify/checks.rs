@@ -54,9 +54,9 @@ impl fmt::Display for Check {
 pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
     /// The pipeline, uncached.
     pub(super) full: &'a P,
-    /// What each picture shows.
+    /// What each image shows.
     pub(super) subjects: &'a [P::Subject],
-    /// The seed of each picture.
+    /// The seed of each image.
     pub(super) seeds: &'a [u64],
 }
 
@@ -149,7 +149,7 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
         hash([sample(model, sampler, &mut record, self.full.noise(self.seeds), &cond)])
     }
 
-    /// Noise and pictures after a calibration: what they are without one.
+    /// Noise and images after a calibration: what they are without one.
     fn around_calibration(&self, full: &str, topology: &Topology) -> Result<[Check; 2]> {
         let shape = self.full.noise(&self.seeds[..1]).dims();
         let device = self.full.device();
@@ -161,7 +161,7 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
         let after = source.draw(shape, device);
         Ok([
             Check::equal("noise drawn around a calibration", undisturbed, hash([before, after])?),
-            Check::equal("pictures after a calibration", full, self.draw(None)?.0),
+            Check::equal("images after a calibration", full, self.draw(None)?.0),
         ])
     }
 

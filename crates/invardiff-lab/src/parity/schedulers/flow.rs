@@ -40,7 +40,7 @@ pub(super) fn check(cases: &[Entry<'_>], arrays: &Arrays, device: &Device, check
 fn compare_mu(tokens: &Entry<'_>, mu: &Entry<'_>) -> Result<Measured> {
     match Shift::for_image(tokens.count()?) {
         Shift::Dynamic { mu: found } => relative(&list(vec![found]), &list(vec![mu.number()?]), MU),
-        Shift::Static(_) => anyhow::bail!("the shift of a picture is dynamic"),
+        Shift::Static(_) => anyhow::bail!("the shift of an image is dynamic"),
     }
 }
 

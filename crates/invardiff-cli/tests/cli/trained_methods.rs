@@ -46,11 +46,11 @@ fn routers_are_trained_resumed_judged_and_cut() {
     let other = error(at, &[&TRAIN, &["--iterations", "6", "--resume", "--lambda", "1"][..]].concat());
     assert!(other.contains("--lambda 0.00005, not 1"), "{other}");
 
-    let judged =
+    let evaluated =
         ["route", "eval", "routers/routers.safetensors", "--pictures", "2", "--randoms", "1", "--json"];
-    let judged = json(at, &judged);
-    assert_eq!(judged["computed_modules"], resumed["computed_modules"]);
-    assert_eq!(judged["table"][1]["psnr_mean"], resumed["table"][1]["psnr_mean"]);
+    let evaluated = json(at, &evaluated);
+    assert_eq!(evaluated["computed_modules"], resumed["computed_modules"]);
+    assert_eq!(evaluated["table"][1]["psnr_mean"], resumed["table"][1]["psnr_mean"]);
     let cut = |threshold: &str| {
         let out = ["route", "plan", "routers/routers.safetensors", "--model", "fashion", "--out", "cut.json"];
         json(at, &[&out[..], &["--threshold", threshold, "--json"]].concat())
@@ -125,11 +125,11 @@ fn vectors_are_trained_beside_their_plan_and_judged() {
     let again = train(&["--iterations", "3"]);
     assert_eq!(std::fs::read(at.join(&vectors)).unwrap(), whole);
     assert!(at.join(again["report"].as_str().unwrap()).exists());
-    let judged = json(at, &["block-cache", "eval", "plan.json", "--pictures", "2", "--json"]);
-    assert_eq!(judged["table"][1]["name"], "adjusted");
-    assert_eq!(judged["table"][1]["psnr_mean"], again["table"][1]["psnr_mean"]);
-    assert_eq!(judged["table"][1]["peak_cache_bytes"], judged["table"][2]["peak_cache_bytes"]);
-    assert_ne!(judged["table"][1]["psnr_mean"], judged["table"][2]["psnr_mean"]);
+    let evaluated = json(at, &["block-cache", "eval", "plan.json", "--pictures", "2", "--json"]);
+    assert_eq!(evaluated["table"][1]["name"], "adjusted");
+    assert_eq!(evaluated["table"][1]["psnr_mean"], again["table"][1]["psnr_mean"]);
+    assert_eq!(evaluated["table"][1]["peak_cache_bytes"], evaluated["table"][2]["peak_cache_bytes"]);
+    assert_ne!(evaluated["table"][1]["psnr_mean"], evaluated["table"][2]["psnr_mean"]);
     // Beside the plan, the vectors take part in a comparison; elsewhere they do not.
     let compared = || {
         let small =

@@ -18,7 +18,7 @@ use super::Args;
 use super::output::{self, Asked, Facts, Format};
 use crate::commands::plan::{bytes, two_decimals};
 
-/// The most pictures of one command.
+/// The most images of one command.
 const MOST: usize = 100_000;
 
 /// A pipeline for one batch that adds noise of a seed, where the run does: `(pipeline, eta, seed)`.
@@ -29,17 +29,17 @@ pub(super) struct Columns<S> {
     pub(super) subjects: Vec<S>,
     /// Texts above them, or none.
     pub(super) names: Vec<String>,
-    /// The flags that say how many pictures there are.
+    /// The flags that say how many images there are.
     pub(super) flag: &'static str,
 }
 
 /// What is to be drawn.
-pub(super) struct Order<const D: usize, P: Pipeline<D>> {
+pub(super) struct GenerateJob<const D: usize, P: Pipeline<D>> {
     pipeline: P,
     /// The plan, and in what it was made for another run.
     plan: Option<(CachePlan, Vec<String>)>,
     names: Vec<String>,
-    /// Pictures in a row.
+    /// Images in a row.
     width: usize,
     subjects: Vec<P::Subject>,
     seeds: Vec<u64>,
@@ -52,14 +52,14 @@ pub(super) struct Order<const D: usize, P: Pipeline<D>> {
 struct Drawn {
     /// The samples as they left the sampler, one a row.
     samples: ArrayD<f32>,
-    /// The same as pictures, where they are to be shown.
+    /// The same as images, where they are to be shown.
     pictures: Option<Array4<f32>>,
     /// The most bytes that the cache of a batch held.
     peak: usize,
     seconds: f64,
 }
 
-impl<const D: usize, P: Pipeline<D>> Order<D, P> {
+impl<const D: usize, P: Pipeline<D>> GenerateJob<D, P> {
     pub(super) fn new(
         args: &Args,
         mut pipeline: P,
@@ -70,10 +70,10 @@ impl<const D: usize, P: Pipeline<D>> Order<D, P> {
         stochastic: Stochastic<P>,
     ) -> Result<Self> {
         let count = columns.subjects.len() * args.images_per_class as usize;
-        ensure!(count <= MOST, "{} ask for {count} pictures, more than {MOST}", columns.flag);
+        ensure!(count <= MOST, "{} ask for {count} images, more than {MOST}", columns.flag);
         ensure!(
             args.seed.checked_add(MOST as u64).is_some(),
-            "--seed {} is too large: picture n takes seed + n",
+            "--seed {} is too large: image n takes seed + n",
             args.seed
         );
         let plan = plan
@@ -137,7 +137,7 @@ impl<const D: usize, P: Pipeline<D>> Order<D, P> {
         })
     }
 
-    /// One column a subject, its name above it; many make a near-square grid instead. A single picture without a name is
+    /// One column a subject, its name above it; many make a near-square grid instead. A single image without a name is
     /// itself.
     fn grid(&self, pictures: &Array4<f32>) -> Result<RgbImage> {
         let mut images = rgb_images(pictures.view())?;
@@ -196,7 +196,7 @@ impl<const D: usize, P: Pipeline<D>> Order<D, P> {
         let guidance =
             facts.guidance_scale.map_or("no guidance".to_owned(), |scale| format!("guidance {scale}"));
         say(format_args!(
-            "{}: {} pictures of {} in {:.2} s ({}, {} steps, {guidance})",
+            "{}: {} images of {} in {:.2} s ({}, {} steps, {guidance})",
             args.out.display(),
             self.subjects.len(),
             facts.model,

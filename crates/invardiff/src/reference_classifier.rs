@@ -1,9 +1,9 @@
-//! A classifier that was trained on a model's data, with what it saw there: class accuracy and Fréchet distance of pictures.
+//! A classifier that was trained on a model's data, with what it saw there: class accuracy and Fréchet distance of images.
 
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use invardiff_eval::{Classifier, ClassifierShape, Gaussian, Seen};
+use invardiff_eval::{Classified, Classifier, ClassifierShape, Gaussian};
 use ndarray::{Array1, Array2, Array4};
 use serde::{Deserialize, Serialize};
 
@@ -12,60 +12,60 @@ use crate::tensor_file::TensorFile;
 
 const FORMAT: &str = "invardiff-classifier";
 
-/// A classifier and the features of the data's test pictures.
+/// A classifier and the features of the data's test images.
 #[derive(Clone, Debug)]
-pub struct Critic {
+pub struct ReferenceClassifier {
     /// The network.
     pub classifier: Classifier,
-    /// Features of the test pictures.
+    /// Features of the test images.
     pub reference: Gaussian,
     /// What it was trained on, and how well it does.
-    pub facts: CriticFacts,
+    pub facts: ClassifierFacts,
 }
 
 /// What a classifier was trained on, and how well it does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CriticFacts {
-    /// Pictures and classes.
+pub struct ClassifierFacts {
+    /// Images and classes.
     pub shape: ClassifierShape,
     /// The data's name, with its licence.
     pub data: String,
-    /// Pictures that it was trained on.
+    /// Images that it was trained on.
     pub training_pictures: usize,
-    /// Test pictures: those of the accuracy and of the reference.
+    /// Test images: those of the accuracy and of the reference.
     pub test_pictures: usize,
-    /// The share of test pictures whose class it finds.
+    /// The share of test images whose class it finds.
     pub accuracy: f64,
-    /// Whether training and reference hold mirrored pictures too.
+    /// Whether training and reference hold mirrored images too.
     pub mirrored: bool,
-    /// Fréchet distances that as many real pictures have to the reference.
-    pub real: Vec<RealPictures>,
+    /// Fréchet distances that as many real images have to the reference.
+    pub real: Vec<RealImages>,
     /// How it was trained, in words.
     pub recipe: String,
 }
 
-/// The Fréchet distance of real pictures: what a perfect model would get with so few.
+/// The Fréchet distance of real images: what a perfect model would get with so few.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RealPictures {
-    /// How many training pictures, of all classes in turn.
+pub struct RealImages {
+    /// How many training images, of all classes in turn.
     pub pictures: usize,
     /// The mean distance over several draws of them.
     pub frechet: f64,
 }
 
-/// What a critic says of pictures.
+/// What a critic says of images.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Opinion {
-    /// Fréchet distance to the data; too large with few pictures.
+pub struct ClassifierScores {
+    /// Fréchet distance to the data; too large with few images.
     pub frechet: f64,
-    /// The share of pictures whose class is found, where they have one.
+    /// The share of images whose class is found, where they have one.
     pub accuracy: Option<f64>,
 }
 
-impl Critic {
-    /// Reads a file of [`Critic::write`].
+impl ReferenceClassifier {
+    /// Reads a file of [`ReferenceClassifier::write`].
     ///
     /// # Errors
     /// When it cannot be read or is none; names it.
@@ -76,13 +76,13 @@ impl Critic {
     /// Reads the bytes of such a file.
     ///
     /// # Errors
-    /// As [`Critic::read`], naming `file`.
+    /// As [`ReferenceClassifier::read`], naming `file`.
     pub fn parse(bytes: &[u8], file: String, device: &Device) -> Result<Self> {
         Self::of(&TensorFile::parse(bytes, file, FORMAT)?, device)
     }
 
     fn of(file: &TensorFile, device: &Device) -> Result<Self> {
-        let facts: CriticFacts = file.object()?;
+        let facts: ClassifierFacts = file.object()?;
         let mut parameters = Vec::with_capacity(facts.shape.len());
         for (name, shape) in facts.shape.parameters() {
             parameters.extend(match shape.as_slice() {
@@ -121,25 +121,25 @@ impl Critic {
         file.write(path)
     }
 
-    /// What it makes of pictures in `-1 ..= 1` (clamped here), each of a class or of none.
+    /// What it makes of images in `-1 ..= 1` (clamped here), each of a class or of none.
     ///
     /// # Shapes
     /// - `pictures`: `[pictures, channels, size, size]`, at least two
     ///
     /// # Errors
-    /// When the pictures are of another shape than those that it was trained on, or fewer than two.
-    pub fn opinion(&self, pictures: &Array4<f32>, classes: &[Option<usize>]) -> Result<Opinion> {
-        let Seen { features, classes: found } =
-            self.classifier.see(pictures.mapv(|value| value.clamp(-1.0, 1.0)).view())?;
+    /// When the images are of another shape than those that it was trained on, or fewer than two.
+    pub fn score(&self, pictures: &Array4<f32>, classes: &[Option<usize>]) -> Result<ClassifierScores> {
+        let Classified { features, classes: found } =
+            self.classifier.classify(pictures.mapv(|value| value.clamp(-1.0, 1.0)).view())?;
         let frechet = Gaussian::of(features.view())?.frechet(&self.reference)?;
         let right = found.iter().zip(classes).filter(|(found, wanted)| **wanted == Some(**found)).count();
         let all = classes.iter().all(Option::is_some) && !classes.is_empty();
         let accuracy = all.then(|| right as f64 / classes.len() as f64);
-        Ok(Opinion { frechet, accuracy })
+        Ok(ClassifierScores { frechet, accuracy })
     }
 
-    /// The distance that about as many real pictures have: of the largest number measured that is at most `pictures`.
-    pub fn real(&self, pictures: usize) -> Option<RealPictures> {
+    /// The distance that about as many real images have: of the largest number measured that is at most `pictures`.
+    pub fn real(&self, pictures: usize) -> Option<RealImages> {
         let fewer = self.facts.real.iter().filter(|real| real.pictures <= pictures);
         fewer.max_by_key(|real| real.pictures).copied()
     }
@@ -160,21 +160,21 @@ mod tests {
 
     const SHAPE: ClassifierShape = ClassifierShape { channels: 1, size: 8, classes: 3 };
 
-    fn critic(parameters: Vec<f32>) -> Critic {
+    fn critic(parameters: Vec<f32>) -> ReferenceClassifier {
         let device = Device::flex();
         let dim = ClassifierShape::FEATURES;
-        let facts = CriticFacts {
+        let facts = ClassifierFacts {
             shape: SHAPE,
             data: "none".into(),
             training_pictures: 0,
             test_pictures: 0,
             accuracy: 0.0,
             mirrored: false,
-            real: [20, 50, 100].map(|pictures| RealPictures { pictures, frechet: 1.0 }).to_vec(),
+            real: [20, 50, 100].map(|pictures| RealImages { pictures, frechet: 1.0 }).to_vec(),
             recipe: "none".into(),
         };
         let reference = Gaussian::new(Array1::zeros(dim), Array2::eye(dim)).unwrap();
-        Critic { classifier: classifier(SHAPE, parameters, &device).unwrap(), reference, facts }
+        ReferenceClassifier { classifier: classifier(SHAPE, parameters, &device).unwrap(), reference, facts }
     }
 
     #[test]
@@ -184,18 +184,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("classifier.safetensors");
         critic.write(&path).unwrap();
-        let back = Critic::read(&path, &Device::flex()).unwrap();
+        let back = ReferenceClassifier::read(&path, &Device::flex()).unwrap();
         assert_eq!(back.facts, critic.facts);
         let pictures =
             Array4::from_shape_fn((4, 1, 8, 8), |(n, _, y, x)| ((n * 5 + y * 3 + x) % 7) as f32 / 3.0 - 1.0);
-        let of = |critic: &Critic, classes: &[Option<usize>]| critic.opinion(&pictures, classes).unwrap();
-        let classes = critic.classifier.see(pictures.view()).unwrap().classes;
+        let of = |critic: &ReferenceClassifier, classes: &[Option<usize>]| {
+            critic.score(&pictures, classes).unwrap()
+        };
+        let classes = critic.classifier.classify(pictures.view()).unwrap().classes;
         let mut wanted: Vec<Option<usize>> = classes.into_iter().map(Some).collect();
         wanted[1] = wanted[1].map(|class| (class + 1) % 3);
         assert_eq!(of(&back, &wanted), of(&critic, &wanted));
         assert_eq!(of(&back, &wanted).accuracy, Some(0.75));
         wanted[0] = None;
-        assert_eq!(of(&back, &wanted).accuracy, None, "a picture without a class has no accuracy");
+        assert_eq!(of(&back, &wanted).accuracy, None, "an image without a class has no accuracy");
     }
 
     #[test]

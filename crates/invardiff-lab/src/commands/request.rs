@@ -18,7 +18,7 @@ pub use work::Work;
 
 /// The flags of a run; `None` leaves it to the plan, then to the model or the default.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct RunRequest<'a> {
     /// `--model`.
     pub model: Option<&'a str>,
     /// `--plan`.
@@ -28,7 +28,7 @@ pub struct Wanted<'a> {
     /// `--num-inference-steps`.
     pub num_inference_steps: Option<u32>,
     /// Steps of a DiT where neither flag nor plan says how many.
-    pub usual_steps: usize,
+    pub default_steps: usize,
     /// `--guidance-scale`.
     pub guidance_scale: Option<f32>,
     /// `--eta`.
@@ -39,15 +39,15 @@ pub struct Wanted<'a> {
 
 /// A model that was found, and the plan's file.
 #[derive(Clone, Debug)]
-pub struct Choice {
+pub struct ResolvedModel {
     /// What draws.
-    pub model: Chosen,
+    pub model: ModelSource,
     source: Option<Source>,
 }
 
 /// What draws.
 #[derive(Clone, Debug)]
-pub enum Chosen {
+pub enum ModelSource {
     /// A DiT in the binary.
     Embedded(Embedded),
     /// A DiT in files.
@@ -56,7 +56,7 @@ pub enum Chosen {
     Flux(Pretrained),
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> RunRequest<'a> {
     /// These flags alone; what no other field is set to is left to the plan, then to the model or the default.
     pub fn of(prompts: &'a PromptFlags) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl<'a> Wanted<'a> {
             plan: None,
             sampler: None,
             num_inference_steps: None,
-            usual_steps: SamplingOptions::default().num_inference_steps,
+            default_steps: SamplingOptions::default().num_inference_steps,
             guidance_scale: None,
             eta: 0.0,
             prompts,
@@ -75,19 +75,19 @@ impl<'a> Wanted<'a> {
     ///
     /// # Errors
     /// When a file cannot be read or fetched, or the model takes no prompts and some are given.
-    pub fn choose(&self) -> Result<Choice> {
+    pub fn resolve(&self) -> Result<ResolvedModel> {
         let source = self.plan.map(Source::read).transpose().context("--plan")?;
         let made_for = source.as_ref().and_then(Source::execution);
         let model = self.find(made_for)?;
-        if let (Some(flag), Chosen::Embedded(_) | Chosen::Dit(_)) = (self.prompts.given(), &model) {
+        if let (Some(flag), ModelSource::Embedded(_) | ModelSource::Dit(_)) = (self.prompts.given(), &model) {
             bail!(
                 "{flag}: the model is a DiT, which draws classes (--class-labels); a FLUX model draws prompts"
             );
         }
-        Ok(Choice { model, source })
+        Ok(ResolvedModel { model, source })
     }
 
-    fn find(&self, made_for: Option<&RunSpec>) -> Result<Chosen> {
+    fn find(&self, made_for: Option<&RunSpec>) -> Result<ModelSource> {
         let embedded = |name: &str| Embedded::ALL.into_iter().find(|embedded| embedded.name() == name);
         let name = match (self.model, made_for) {
             (Some(model), _) => model,
@@ -107,7 +107,7 @@ impl<'a> Wanted<'a> {
                 self.prompts.lora.is_empty(),
                 "--lora: {name} is part of this program; LoRA files are added to models in files (--model)"
             );
-            return Ok(Chosen::Embedded(embedded));
+            return Ok(ModelSource::Embedded(embedded));
         }
         check_loras(&self.prompts.lora)?;
         let mut parts = Pretrained::open(name).with_context(|| format!("--model {name}"))?;
@@ -116,8 +116,8 @@ impl<'a> Wanted<'a> {
         }
         parts.loras.clone_from(&self.prompts.lora);
         Ok(match parts.architecture {
-            Architecture::Dit => Chosen::Dit(parts),
-            Architecture::Flux => Chosen::Flux(parts),
+            Architecture::Dit => ModelSource::Dit(parts),
+            Architecture::Flux => ModelSource::Flux(parts),
         })
     }
 

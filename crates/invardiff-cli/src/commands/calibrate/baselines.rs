@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
-use invardiff_lab::{Contender, Judged, Pictures, bar, compare as judge, draw};
+use invardiff_lab::held_out::HELD_OUT;
+use invardiff_lab::{Candidate, Evaluation, Pictures, bar, compare as judge, draw};
 use invardiff_plan::core::Storage;
 use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
 use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule};
@@ -10,80 +11,80 @@ use invardiff_report::Group;
 use invardiff_runtime::{Denoiser, Sampler};
 
 use super::Args;
-use super::measure::{Measured, Wanted};
+use super::measure::{Measured, PlanRule};
 
-/// The contenders and what became of them, the full run first.
+/// The candidates and what became of them, the full run first.
 pub(super) struct Comparison<P> {
     /// Who, and in which group of the table.
-    pub(super) contenders: Vec<(Group, Contender<P>)>,
+    pub(super) candidates: Vec<(Group, Candidate<P>)>,
     /// How it went, one each.
-    pub(super) judged: Vec<Judged>,
-    /// What the pictures show.
+    pub(super) evaluated: Vec<Evaluation>,
+    /// What the images show.
     pub(super) names: Vec<String>,
-    /// What drew the converged pictures, where any were drawn.
+    /// What drew the converged images, where any were drawn.
     pub(super) converged: Option<String>,
 }
 
-/// Draws held-out pictures by every contender.
+/// Draws held-out images by every candidate.
 pub(super) fn compare<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,
     measured: &Measured,
 ) -> Result<Comparison<P>> {
-    let contenders = contenders(args, full, measured)?;
+    let candidates = candidates(args, full, measured)?;
     let pictures = args.pictures as usize;
     let subjects: Vec<P::Subject> = (0..pictures).map(|picture| full.subject(picture)).collect();
-    let first = args.seed.wrapping_add(1_000_000);
+    let first = args.seed.wrapping_add(HELD_OUT);
     let seeds: Vec<u64> = (0..pictures as u64).map(|picture| first.wrapping_add(picture)).collect();
-    let usual = full.usual_batch();
+    let usual = full.default_batch();
     let batch = if pictures.is_multiple_of(usual) { usual } else { 1 };
     let wanted = Pictures { subjects: &subjects, seeds: &seeds, batch };
     let exact = converged(args, full)?;
     let reference = exact
         .as_ref()
         .map(|(_, pipeline)| {
-            let progress = bar(pictures / batch, "drawing the converged pictures (batches)");
+            let progress = bar(pictures / batch, "drawing the converged images (batches)");
             draw(pipeline, &wanted, &|| progress.inc(1)).inspect(|_| progress.finish_and_clear())
         })
         .transpose()?;
-    let progress = bar(contenders.len() * (pictures / batch), "comparing (batches)");
-    let who: Vec<Contender<P>> = contenders.iter().map(|(_, contender)| contender.clone()).collect();
-    let judged = judge(&who, &wanted, reference.as_ref(), &|| progress.inc(1))?;
+    let progress = bar(candidates.len() * (pictures / batch), "comparing (batches)");
+    let who: Vec<Candidate<P>> = candidates.iter().map(|(_, candidate)| candidate.clone()).collect();
+    let evaluated = judge(&who, &wanted, reference.as_ref(), &|| progress.inc(1))?;
     progress.finish_and_clear();
     let names = subjects.iter().map(|subject| full.describe(subject)).collect();
-    Ok(Comparison { contenders, judged, names, converged: exact.map(|(name, _)| name) })
+    Ok(Comparison { candidates, evaluated, names, converged: exact.map(|(name, _)| name) })
 }
 
 /// Many steps of the best solver that the model has: where all of its solvers lead.
 fn converged<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Option<(String, P)>> {
     let steps = args.converged_steps as usize;
     let Some(solver) = full.solvers().last().filter(|_| steps > 0) else { return Ok(None) };
-    let pipeline = full.resampled(*solver, steps).context("--converged-steps")?;
+    let pipeline = full.with_sampler(*solver, steps).context("--converged-steps")?;
     let name = format!("{steps} steps of {}", pipeline.sampler().name());
     Ok(Some((name, pipeline)))
 }
 
-fn contenders<const D: usize, P: Pipeline<D>>(
+fn candidates<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,
     measured: &Measured,
-) -> Result<Vec<(Group, Contender<P>)>> {
+) -> Result<Vec<(Group, Candidate<P>)>> {
     let steps = full.sampler().steps();
     let topology = full.denoiser().topology();
-    let paper = Contender::plan(
+    let paper = Candidate::plan(
         full,
         "paper's rule",
         "step gate and modules, thresholds in two phases",
         &measured.paper.plan,
     )?;
     let what = format!("skips chosen by their measured error, {}", measured.least.strategy);
-    let least = Contender::plan(full, "least error", &what, &measured.least.plan)?;
+    let least = Candidate::plan(full, "least error", &what, &measured.least.plan)?;
     let alone = |name: &str, what: &str, plan: &CachePlan| {
-        Ok::<_, anyhow::Error>((Group::Part, Contender::plan(full, name, what, plan)?))
+        Ok::<_, anyhow::Error>((Group::Part, Candidate::plan(full, name, what, plan)?))
     };
     let (plan, own, other) = match measured.wanted {
-        Wanted::Paper => (&measured.paper.plan, paper, least),
-        Wanted::LeastError => (&measured.least.plan, least, paper),
+        PlanRule::Paper => (&measured.paper.plan, paper, least),
+        PlanRule::LeastError => (&measured.least.plan, least, paper),
     };
     let storage = args.means.storage();
     let exact = (storage != Storage::AsComputed).then(|| own.clone());
@@ -92,14 +93,14 @@ fn contenders<const D: usize, P: Pipeline<D>>(
     let even = ((compute * steps as f64).round() as usize).clamp(1, steps);
     let uniform = CachePlan::gate_only(&topology, uniform_gate(steps, even)?);
     let random = random_plan(&topology, plan, args.seed)?;
-    let mut contenders = vec![(Group::Reference, Contender::full(full)), (Group::Plan, own)];
-    if measured.wanted == Wanted::Paper {
-        contenders.push(alone(
+    let mut candidates = vec![(Group::Reference, Candidate::full(full)), (Group::Plan, own)];
+    if measured.wanted == PlanRule::Paper {
+        candidates.push(alone(
             "gate alone",
             "the plan's skipped steps, every module computed",
             &plan.gate_alone(),
         )?);
-        contenders.push(alone(
+        candidates.push(alone(
             "modules alone",
             "the plan's reused modules, no step skipped",
             &plan.modules_alone(),
@@ -107,30 +108,30 @@ fn contenders<const D: usize, P: Pipeline<D>>(
     }
     if let Some(mut exact) = exact {
         exact.name = format!("{}, kept in f32", exact.name);
-        contenders.push((Group::Part, exact));
+        candidates.push((Group::Part, exact));
     }
-    contenders.push((Group::OtherPlan, other));
+    candidates.push((Group::OtherPlan, other));
     if let Some(modules) = &measured.least.modules {
         let what = "more steps computed, modules reused in them by measured error";
-        contenders
-            .push((Group::OtherPlan, Contender::plan(full, "least error, modules", what, &modules.plan)?));
+        candidates
+            .push((Group::OtherPlan, Candidate::plan(full, "least error, modules", what, &modules.plan)?));
     }
     if let Some(guard) = &measured.least.guard {
         let what =
-            "the least-error plan, which may compute more steps for pictures harder than the calibration's";
-        contenders
-            .push((Group::OtherPlan, Contender::guarded(full, "least error, guarded", what, guard.clone())));
+            "the least-error plan, which may compute more steps for images harder than the calibration's";
+        candidates
+            .push((Group::OtherPlan, Candidate::guarded(full, "least error, guarded", what, guard.clone())));
     }
     let spread = format!("{even} steps computed, spread evenly");
-    contenders.push((Group::OtherPlan, Contender::plan(full, "uniform skipping", &spread, &uniform)?));
+    candidates.push((Group::OtherPlan, Candidate::plan(full, "uniform skipping", &spread, &uniform)?));
     let rule = (GateSite::Output(OutputForm::X0), ReuseRule::Extrapolate(1));
     let stretched = uniform.with_gate_rule(rule.0, rule.1);
     let spread = format!("{even} steps computed, spread evenly, the output extrapolated");
-    contenders.push((Group::OtherPlan, Contender::plan(full, "uniform, extrapolated", &spread, &stretched)?));
+    candidates.push((Group::OtherPlan, Candidate::plan(full, "uniform, extrapolated", &spread, &stretched)?));
     let places = "as many skips and reuses as the plan, at random places";
-    contenders.push((Group::OtherPlan, Contender::plan(full, "random plan", places, &random)?));
+    candidates.push((Group::OtherPlan, Candidate::plan(full, "random plan", places, &random)?));
     for sampler in full.solvers() {
-        contenders.push((Group::FewerSteps, Contender::fewer_steps(full, *sampler, compute)?));
+        candidates.push((Group::FewerSteps, Candidate::fewer_steps(full, *sampler, compute)?));
     }
-    Ok(contenders)
+    Ok(candidates)
 }

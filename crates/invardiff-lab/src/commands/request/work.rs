@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use invardiff::Pipeline;
 use invardiff_plan::CachePlan;
 
-use super::{Choice, Chosen, Use, Wanted};
+use super::{ModelSource, ResolvedModel, RunRequest, Use};
 use crate::args::DeviceArg;
 
 /// What a command does with a pipeline, whatever that draws.
@@ -19,31 +19,31 @@ pub trait Work {
     fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Result<ExitCode>;
 }
 
-impl Wanted<'_> {
+impl RunRequest<'_> {
     /// Finds the model, opens its pipeline and does the work on it.
     ///
     /// # Errors
     /// When the model or the device cannot be opened, a flag does not fit them, or the work fails.
     pub fn work(&self, device: &DeviceArg, work: impl Work) -> Result<ExitCode> {
-        let (choice, device) = (self.choose()?, device.open()?);
+        let (choice, device) = (self.resolve()?, device.open()?);
         choice.work(self, &device, work)
     }
 }
 
-impl Choice {
+impl ResolvedModel {
     /// Opens the model's pipeline, with memory for a calibration, and does the work on it.
     ///
     /// # Errors
     /// When the model cannot be opened, a flag does not fit it, or the work fails.
-    pub fn work(&self, wanted: &Wanted<'_>, device: &Device, work: impl Work) -> Result<ExitCode> {
+    pub fn work(&self, request: &RunRequest<'_>, device: &Device, work: impl Work) -> Result<ExitCode> {
         match self.model {
-            Chosen::Embedded(_) | Chosen::Dit(_) => {
-                let (full, plan) = self.classes(wanted, device)?;
+            ModelSource::Embedded(_) | ModelSource::Dit(_) => {
+                let (full, plan) = self.classes(request, device)?;
                 work.on(&full, plan)
             }
-            Chosen::Flux(_) => {
-                let prompts = wanted.prompts.prompts(&[])?;
-                let (full, plan) = self.prompts(wanted, &prompts, Use::Calibrate, device)?;
+            ModelSource::Flux(_) => {
+                let prompts = request.prompts.prompts(&[])?;
+                let (full, plan) = self.prompts(request, &prompts, Use::Calibrate, device)?;
                 work.on(&full, plan)
             }
         }

@@ -1,4 +1,4 @@
-//! Learning-to-Cache and Block Caching: trained, resumed, judged and drawn with.
+//! Learning-to-Cache and Block Caching: trained, resumed, evaluated and drawn with.
 
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ fn routers_are_trained_on_what_the_model_draws() {
     let found = train(&["--iterations", "4", "--resume"]);
     assert_eq!((&found["iterations"], &found["routed_modules"]), (&4.into(), &(2 * SITES).into()));
     assert_eq!(rows(&found)[..3], ["full", "routers", "routers, blended"]);
-    assert!(found["examples"].as_str().unwrap().contains("2 pictures that the model drew itself"));
+    assert!(found["examples"].as_str().unwrap().contains("2 images that the model drew itself"));
     for file in ["routers.safetensors", "state.safetensors", "plan.json", "report.html"] {
         assert!(names(&here.join("made")).contains(&file.to_owned()), "{file} is missing");
     }
@@ -50,9 +50,9 @@ fn routers_are_trained_on_what_the_model_draws() {
     assert!(error(here, &other).contains("--prompt"));
 
     let eval = [&["route", "eval", "made/routers.safetensors"], &model[..], &RUN, &["--json"]].concat();
-    let judged = json(here, &eval);
-    assert_eq!(judged["computed_modules"], found["computed_modules"]);
-    assert_eq!(judged["table"][1]["psnr_mean"], found["table"][1]["psnr_mean"]);
+    let evaluated = json(here, &eval);
+    assert_eq!(evaluated["computed_modules"], found["computed_modules"]);
+    assert_eq!(evaluated["table"][1]["psnr_mean"], found["table"][1]["psnr_mean"]);
     let draw =
         [&["generate", "--plan", "made/plan.json", "--out", "a.png", "--json"], &model[..], &RUN[4..8]];
     assert_eq!(json(here, &draw.concat())["num_inference_steps"], 4);
@@ -75,8 +75,8 @@ fn vectors_are_trained_for_a_plan_of_changes() {
     let train = ["block-cache", "train", "plan.json", "--iterations", "2", "--batch-size", "1"];
     let trained = json(here, &[&train[..], &run].concat());
     assert_eq!(trained["adjusted_modules"], plan["reused_modules"]);
-    let judged = json(here, &[&["block-cache", "eval", "plan.json"], &run[..]].concat());
-    assert_eq!(rows(&judged)[..3], ["full", "adjusted", "unadjusted"]);
-    assert_eq!(judged["table"][1]["psnr_mean"], trained["table"][1]["psnr_mean"]);
-    assert_ne!(judged["table"][1]["psnr_mean"], judged["table"][2]["psnr_mean"]);
+    let evaluated = json(here, &[&["block-cache", "eval", "plan.json"], &run[..]].concat());
+    assert_eq!(rows(&evaluated)[..3], ["full", "adjusted", "unadjusted"]);
+    assert_eq!(evaluated["table"][1]["psnr_mean"], trained["table"][1]["psnr_mean"]);
+    assert_ne!(evaluated["table"][1]["psnr_mean"], evaluated["table"][2]["psnr_mean"]);
 }

@@ -11,7 +11,7 @@ use invardiff::{
 use invardiff_models::Lora;
 use invardiff_plan::{CachePlan, RunSpec};
 
-use super::{Choice, Chosen, Wanted};
+use super::{ModelSource, ResolvedModel, RunRequest};
 use crate::commands::source::Source;
 
 /// What models of prompts are asked.
@@ -30,10 +30,10 @@ pub struct PromptFlags {
     /// How far to go away from the negative prompt; by default 4
     #[arg(long, value_name = "SCALE", requires = "negative_prompt")]
     pub true_cfg_scale: Option<f32>,
-    /// Rows of the picture in pixels, a multiple of 16; by default the plan's, or 1024
+    /// Rows of the image in pixels, a multiple of 16; by default the plan's, or 1024
     #[arg(long, value_name = "PIXELS")]
     pub height: Option<usize>,
-    /// Columns of the picture in pixels, a multiple of 16; by default the plan's, or 1024
+    /// Columns of the image in pixels, a multiple of 16; by default the plan's, or 1024
     #[arg(long, value_name = "PIXELS")]
     pub width: Option<usize>,
     /// Tokens of a prompt for T5; by default 512 for FLUX.1-dev, 256 for FLUX.1-schnell
@@ -46,7 +46,7 @@ pub struct PromptFlags {
     /// the weights that it was made with: calibrate with the same files
     #[arg(long, value_name = "FILE[:STRENGTH]", value_parser = parse_lora, help_heading = None)]
     pub lora: Vec<Lora>,
-    /// The autoencoder that makes pictures of latents, a path or the id of a repository on a hub; by default the one beside
+    /// The autoencoder that makes images of latents, a path or the id of a repository on a hub; by default the one beside
     /// the model
     #[arg(long, value_name = "MODEL", help_heading = None)]
     pub vae: Option<String>,
@@ -89,7 +89,7 @@ impl PromptFlags {
     /// The options of a run, those of the plan's run where flags say nothing.
     fn options(
         &self,
-        wanted: &Wanted<'_>,
+        request: &RunRequest<'_>,
         made_for: Option<&RunSpec>,
         steps: Option<usize>,
     ) -> TextToImageOptions {
@@ -99,11 +99,11 @@ impl PromptFlags {
             height: side(self.height, made_for.map(|run| run.height), default.height),
             width: side(self.width, made_for.map(|run| run.width), default.width),
             num_inference_steps: steps,
-            guidance_scale: wanted.guidance_scale.or_else(|| made_for.and_then(|run| run.guidance_scale)),
+            guidance_scale: request.guidance_scale.or_else(|| made_for.and_then(|run| run.guidance_scale)),
             negative_prompt: self.negative_prompt.clone(),
             true_cfg_scale: self.true_cfg_scale,
             max_sequence_length: self.max_sequence_length,
-            dtype: wanted.dtype(made_for),
+            dtype: request.dtype(made_for),
         }
     }
 }
@@ -120,16 +120,16 @@ fn lines(path: &Path) -> Result<Vec<String>> {
 /// What a pipeline is opened for.
 #[derive(Clone, Copy, Debug)]
 pub enum Use {
-    /// To draw, so many pictures at once.
+    /// To draw, so many images at once.
     Draw {
-        /// Pictures at once.
+        /// Images at once.
         batch: usize,
     },
     /// To calibrate, one run at a time.
     Calibrate,
 }
 
-impl Choice {
+impl ResolvedModel {
     /// The pipeline of a FLUX model for these prompts, uncached, and the plan laid over its model; says what memory it will
     /// take, on standard error.
     ///
@@ -138,30 +138,30 @@ impl Choice {
     /// memory; nothing is loaded then.
     pub fn prompts(
         &self,
-        wanted: &Wanted<'_>,
+        request: &RunRequest<'_>,
         prompts: &[String],
         use_of: Use,
         device: &Device,
     ) -> Result<(TextToImage, Option<CachePlan>)> {
-        let Chosen::Flux(parts) = &self.model else {
+        let ModelSource::Flux(parts) = &self.model else {
             bail!("--prompt: the model is a DiT, which draws classes (--class-labels)");
         };
-        wanted.dtype(self.source.as_ref().and_then(Source::execution)).check(device)?;
-        match wanted.sampler {
+        request.dtype(self.source.as_ref().and_then(Source::execution)).check(device)?;
+        match request.sampler {
             None | Some(SamplerKind::FlowMatchEuler) => {}
             Some(SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus) => {
                 bail!("--sampler: FLUX is sampled with flow-match-euler")
             }
         }
-        ensure!(wanted.eta == 0.0, "--eta {}: flow-match-euler draws no noise, ddim does", wanted.eta);
+        ensure!(request.eta == 0.0, "--eta {}: flow-match-euler draws no noise, ddim does", request.eta);
         let made_for = self.source.as_ref().and_then(Source::execution);
-        let open = |steps| wanted.prompts.options(wanted, made_for, steps);
+        let open = |steps| request.prompts.options(request, made_for, steps);
         let named = || format!("--model {}", parts.name);
-        let options = open(wanted.asked_steps());
+        let options = open(request.asked_steps());
         let topology = PreparedFlux::new(parts, &options).with_context(named)?.topology();
         let plan =
             self.source.as_ref().map(|source| source.plan(Some(&topology))).transpose().context("--plan")?;
-        let options = open(wanted.steps(plan.as_ref())?);
+        let options = open(request.steps(plan.as_ref())?);
         let prepared = PreparedFlux::new(parts, &options).with_context(named)?;
         let schedule = plan.as_ref().map(|plan| plan.schedule(&topology)).transpose().context("--plan")?;
         let (batch, keeps) = match use_of {
@@ -169,7 +169,7 @@ impl Choice {
             Use::Calibrate => (1, Keeps::Calibration),
         };
         let need = prepared.memory(batch, keeps).with_context(named)?;
-        let limit = wanted.prompts.memory_limit.or_else(available);
+        let limit = request.prompts.memory_limit.or_else(available);
         need.check(limit)?;
         eprintln!("{}", need.table(limit));
         let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
+use invardiff::fault::with_causes;
 use invardiff::{adjustment_path, read_adjustment, read_routers, write_adjustment, write_routers};
 use invardiff_plan::{Provenance, Site, Topology};
 use invardiff_runtime::{Affine, Denoiser, Replay, ScaleShift};
@@ -21,7 +22,7 @@ fn routers_come_back_and_belong_to_their_sites() {
     let routers = routers(&topology, 3).with_provenance(provenance);
     write_routers(&routers, &path).unwrap();
     assert_eq!(read_routers(&path, &topology).unwrap(), routers);
-    let other = format!("{:#}", read_routers(&path, &dit().model.topology()).unwrap_err());
+    let other = with_causes(&read_routers(&path, &dit().model.topology()).unwrap_err());
     assert!(other.contains("routers.safetensors"), "{other}");
 }
 
@@ -54,7 +55,7 @@ fn files_that_hold_no_routers_are_named() {
     let topology = Topology::named("dit-xl-2-256").unwrap();
     let path = |name: &str| folder.path().join(name);
     let refused = |name: &str, part: &str| {
-        let message = format!("{:#}", read_routers(&path(name), &topology).unwrap_err());
+        let message = with_causes(&read_routers(&path(name), &topology).unwrap_err());
         assert!(message.contains(name) && message.contains(part), "{message}");
     };
     refused("missing.safetensors", "");
@@ -111,6 +112,6 @@ fn an_adjustment_comes_back_for_its_plan_alone() {
     assert_eq!(run(back), expected);
     assert_ne!(case.trajectory(&mut Replay::new(schedule.clone())), expected);
     let other = routers(&topology, 3).plan(0.5).unwrap();
-    let message = format!("{:#}", read_adjustment(&path, &other, &topology, &Device::flex()).unwrap_err());
+    let message = with_causes(&read_adjustment(&path, &other, &topology, &Device::flex()).unwrap_err());
     assert!(message.contains("trained for the plan"), "{message}");
 }
