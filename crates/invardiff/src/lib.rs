@@ -57,7 +57,7 @@ pub use error::{Error, Result};
 pub use hub::{Hub, HubError, HubId};
 pub use locate::locate;
 pub use lora::{check_loras, parse_lora};
-pub use memory::{MemoryNeed, NoRoom, Phase, available, parse_limit};
+pub use memory::{MemoryNeed, NoRoom, Phase, available};
 pub use model::NamedDit;
 pub use pipeline::{Pipeline, SamplingOptions, to_array};
 pub use pretrained::{FlowShift, Pretrained, SchedulerConfig, TextParts};

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::units::bytes;
 
-pub use available::{available, parse_limit};
+pub use available::available;
 
 /// What a run holds at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,30 +36,6 @@ fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
-/// A number of bytes, perhaps with a unit: `24GB`, `24 GiB`, `500MB`, `25769803776`.
-///
-/// # Errors
-/// Says what is expected.
-pub fn parse_limit(text: &str) -> Result<u64, String> {
-    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        "kib" => 1024.0,
-        "mib" => 1_048_576.0,
-        "gib" => 1_073_741_824.0,
-        "tib" => 1_099_511_627_776.0,
-        _ => return Err(format!("'{text}' has no unit that is known; write 24GB, 24GiB or bytes")),
-    };
-    let number: f64 =
-        number.parse().map_err(|_| format!("'{text}' is no amount of memory; write 24GB, 24GiB or bytes"))?;
-    Ok((number * factor) as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,17 +50,5 @@ mod tests {
         assert_eq!(field("anon 5\ninactive_file 4096\n", "inactive_file"), Some(4096));
         #[cfg(target_os = "linux")]
         assert!(available().is_some_and(|bytes| bytes > 1 << 20));
-    }
-
-    #[test]
-    fn a_limit_is_a_number_with_a_unit() {
-        let cases =
-            [("24GB", 24_000_000_000), ("1.5 GiB", 1_610_612_736), ("500mb", 500_000_000), ("1024", 1024)];
-        for (text, expected) in cases {
-            assert_eq!(parse_limit(text), Ok(expected), "{text}");
-        }
-        for text in ["", "GB", "24 apples", "-1", "1.2.3GB"] {
-            assert!(parse_limit(text).is_err(), "{text}");
-        }
     }
 }

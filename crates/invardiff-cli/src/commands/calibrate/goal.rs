@@ -1,8 +1,7 @@
 //! What a user wants of a plan of least error, and what it may use.
 
-use std::str::FromStr;
-
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
+use invardiff::units::parse_bytes;
 use invardiff_calib::{Goal, SkipStrategy};
 use invardiff_plan::core::Storage;
 use invardiff_plan::{GateSite, OutputForm, TimeAxis};
@@ -73,8 +72,8 @@ pub(super) struct Means {
     #[arg(long, value_name = "SHARE")]
     guard: Option<f64>,
     /// Keep at most this much for one image (such as 512kB, 1.5GB): modules that do not fit are computed
-    #[arg(long, value_name = "BYTES")]
-    cache_budget: Option<ByteSize>,
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    cache_budget: Option<u64>,
     /// Keep features in half precision; the report has a row with and one without
     #[arg(long, value_enum, value_name = "DTYPE")]
     cache_dtype: Option<CacheDtype>,
@@ -120,7 +119,7 @@ impl Means {
 
     /// Bytes that may be kept for one image.
     pub(super) fn budget(&self) -> Option<usize> {
-        self.cache_budget.map(|budget| budget.0)
+        self.cache_budget.map(|budget| budget as usize)
     }
 
     /// The precision of kept features.
@@ -168,50 +167,6 @@ impl CacheDtype {
         match self {
             Self::F16 => Storage::F16,
             Self::Bf16 => Storage::Bf16,
-        }
-    }
-}
-
-/// A number of bytes, as `4096`, `512kB` or `1.5GB` (decimal) or `512KiB`, `2GiB` (binary).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ByteSize(pub(crate) usize);
-
-impl FromStr for ByteSize {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-        let (number, unit) = text.split_at(split);
-        let factor = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 1.0,
-            "k" | "kb" => 1e3,
-            "m" | "mb" => 1e6,
-            "g" | "gb" => 1e9,
-            "kib" => 1024.0,
-            "mib" => 1024.0 * 1024.0,
-            "gib" => 1024.0 * 1024.0 * 1024.0,
-            _ => bail!("'{unit}' is no unit of bytes; expected kB, MB, GB, KiB, MiB or GiB"),
-        };
-        match number.parse::<f64>() {
-            Ok(number) => Ok(Self((number * factor) as usize)),
-            Err(_) => bail!("'{text}' is no number of bytes; expected such as 512kB or 1.5GB"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_read_with_and_without_a_unit() {
-        let read = |text: &str| text.parse::<ByteSize>().unwrap().0;
-        assert_eq!(
-            [read("4096"), read("1.5GB"), read("512 kB"), read("2KiB")],
-            [4096, 1_500_000_000, 512_000, 2048]
-        );
-        for wrong in ["", "GB", "1.5 parsecs", "1.2.3"] {
-            assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
         }
     }
 }

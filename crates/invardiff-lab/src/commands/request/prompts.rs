@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use invardiff::{
-    Dtype, Keeps, PreparedFlux, SamplerKind, TextToImage, TextToImageOptions, available, parse_limit,
-    parse_lora,
+    Dtype, Keeps, PreparedFlux, SamplerKind, TextToImage, TextToImageOptions, available, parse_lora,
+    units::parse_bytes,
 };
 use invardiff_models::Lora;
 use invardiff_plan::{CachePlan, RunSpec};
@@ -51,7 +51,7 @@ pub struct PromptFlags {
     #[arg(long, value_name = "MODEL", help_heading = None)]
     pub vae: Option<String>,
     /// Memory that may be taken, such as 24GB; by default what the system has available
-    #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = None)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = None)]
     pub memory_limit: Option<u64>,
 }
 
