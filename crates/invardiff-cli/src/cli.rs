@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -70,7 +71,10 @@ impl Command {
             Self::E2e(args) => e2e::run(&args),
             Self::BenchModel(args) => bench_model::run(&args),
             Self::Completions { shell } => {
-                clap_complete::generate(shell, &mut Cli::command(), "invardiff", &mut std::io::stdout());
+                // Into memory first: the generator has no error for a reader that has gone.
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "invardiff", &mut script);
+                std::io::stdout().lock().write_all(&script)?;
                 Ok(ExitCode::SUCCESS)
             }
         }

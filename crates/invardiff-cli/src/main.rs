@@ -7,7 +7,7 @@ mod message;
 use std::process::ExitCode;
 
 use clap::Parser;
-use invardiff_lab::stdout::closed;
+use invardiff_lab::stdout::{closed, note};
 
 /// Large tensors come and go at every operation. The system's allocator hands their pages back each time, and faulting them
 /// in again was a fifth of a forward (docs/performance.md).
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", message::message(&error));
+            note(format_args!("error: {}", message::message(&error)));
             ExitCode::FAILURE
         }
     }

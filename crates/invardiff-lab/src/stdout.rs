@@ -1,16 +1,54 @@
-//! Standard output that may be closed before the end (`| head`).
+//! Standard output that may be closed before the end (`| head`), and text of files on a terminal.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
 
 use invardiff::fault::with_causes;
 
-/// Prints a line.
+/// Prints a line, as [`Plain`] text.
 ///
 /// # Errors
 /// When standard output cannot be written; [`closed`] tells whether its reader has gone, which is no failure.
 pub fn say(line: impl Display) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{line}")
+    writeln!(io::stdout().lock(), "{}", Plain(line))
+}
+
+/// Prints a line to standard error, as [`Plain`] text.
+pub fn note(line: impl Display) {
+    eprintln!("{}", Plain(line));
+}
+
+/// Text for a terminal. Files name models, methods and tensors as they like: characters that would clear the screen, set its
+/// title, or show the rest of the line in another order are written as `\u{1b}`. Line ends and tabs stay.
+pub struct Plain<T>(pub T);
+
+impl<T: Display> Display for Plain<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Filter(f), "{}", self.0)
+    }
+}
+
+struct Filter<'a, W>(&'a mut W);
+
+impl<W: fmt::Write> fmt::Write for Filter<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(acts) {
+            let (before, from) = rest.split_at(at);
+            self.0.write_str(before)?;
+            let mut characters = from.chars();
+            characters.next().map_or(Ok(()), |c| write!(self.0, "{}", c.escape_unicode()))?;
+            rest = characters.as_str();
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Whether a character does something to a terminal besides being shown.
+fn acts(c: char) -> bool {
+    let directs =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    directs || (c.is_control() && !matches!(c, '\n' | '\t'))
 }
 
 /// Whether an error means that nobody reads standard output any more.
@@ -37,6 +75,17 @@ mod tests {
         assert_eq!(message, "--plan: p.json: no such file");
         let plain = anyhow::Error::from(missing()).context("weights").context("--model");
         assert_eq!(in_one_line(&plain), "--model: weights: no such file");
+    }
+
+    #[test]
+    fn what_acts_on_a_terminal_is_written_out() {
+        let plain = |text: &str| Plain(text).to_string();
+        assert_eq!(plain("\u{1b}]0;title\u{7}a\u{1b}[2Jb\r"), r"\u{1b}]0;title\u{7}a\u{1b}[2Jb\u{d}");
+        assert_eq!(plain("a\u{202e}nosj.\u{2069}"), r"a\u{202e}nosj.\u{2069}");
+        assert_eq!(plain("\u{9b}2J\0"), r"\u{9b}2J\u{0}");
+        for text in ["", "two\tcolumns\nand lines", "größe 大きさ 👩‍🚀", "שלום"] {
+            assert_eq!(plain(text), text);
+        }
     }
 
     #[test]

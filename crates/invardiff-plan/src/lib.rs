@@ -10,6 +10,7 @@
 //! | [`least_error`] | the error that each possible skip makes, measured once, and the plans of least error |
 //! | [`methods`] | other published methods: their rules, what they measure, and their plans |
 //! | [`formats`] | files: versioned JSON, bincode, the cache books of the InvarDiff authors, schedules and masks of other tools |
+//! | [`files`] | files that are written whole or not at all, and read up to a limit |
 //! | [`shapes`] | shapes of published models and the FLOPs of their modules |
 //! | [`lint`] | what is odd about a plan |
 //!
@@ -21,6 +22,7 @@
 //! - sizes are per picture unless a name says otherwise; bytes are bytes, FLOPs are 2 x multiply-accumulate.
 
 pub mod core;
+pub mod files;
 pub mod formats;
 pub mod least_error;
 pub mod lint;

@@ -345,6 +345,6 @@ fn a_plan_that_could_not_be_read_back_is_not_written() {
     let mut plan = small();
     plan.provenance.notes = vec!["x".repeat(FILE_LIMIT)];
     for message in [plan.to_json().unwrap_err().to_string(), plan.to_bytes().unwrap_err().to_string()] {
-        assert!(message.contains("more than the 16777216 bytes"), "{message}");
+        assert!(message.contains("more than the 8388608 bytes"), "{message}");
     }
 }

@@ -1,7 +1,6 @@
-//! Files of a report: written beside and renamed; images as PNG.
+//! Files of a report; images as PNG.
 
-use std::fs::File;
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -9,20 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, ImageFormat};
 use invardiff_eval::EvalError;
 
-/// Writes `name` in `folder` whole or not at all: the bytes go to a file beside it, which then takes its name.
+/// Writes `name` in `folder` whole or not at all.
 pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, EvalError> {
     let path = folder.join(name);
-    let beside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&beside, &path));
-    match written {
+    match invardiff_plan::files::write(&path, bytes) {
         Ok(()) => Ok(path),
-        Err(source) => {
-            // The failure is what the user must hear of; a leftover beside it has a name that says what it is.
-            drop(std::fs::remove_file(&beside));
-            Err(EvalError::Write { path, source })
-        }
+        Err(source) => Err(EvalError::Write { path, source }),
     }
 }
 

@@ -44,12 +44,19 @@ pub(crate) fn load(path: &Path, channels: usize, device: &Device) -> Result<Auto
 /// - result: `[batch, 3, 8 * rows, 8 * columns]`
 ///
 /// # Errors
-/// When the device fails.
+/// When the device fails, or a decoded value is NaN or infinite.
 pub(crate) fn decode(autoencoder: &AutoencoderKl, latents: Tensor<4>) -> Result<Array4<f32>> {
     let [batch, ..] = latents.dims();
     let pictures = (0..batch).map(|row| {
         let latent = autoencoder.unscale(latents.clone().narrow(0, row, 1));
-        to_array(autoencoder.decode_tiled(latent, Tiling::default(), |_, _| {}))
+        let picture = to_array(autoencoder.decode_tiled(latent, Tiling::default(), |_, _| {}))?;
+        let broken = picture.iter().filter(|value| !value.is_finite()).count();
+        let values = picture.len();
+        if broken > 0 {
+            let problem = format!("{broken} of {values} decoded values are NaN or infinite");
+            return Err(Error::Model(format!("{problem}: the autoencoder's weights make them so")));
+        }
+        Ok(picture)
     });
     let pictures = pictures.collect::<Result<Vec<_>>>()?;
     let views: Vec<_> = pictures.iter().map(|picture| picture.view()).collect();

@@ -256,7 +256,8 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// - result: the model's sample, one row a subject
     ///
     /// # Errors
-    /// For a subject that the model does not know, or when there is not one seed a subject.
+    /// For a subject that the model does not know, when there is not one seed a subject, or when a sampled value is NaN or
+    /// infinite.
     fn generate(&self, subjects: &[Self::Subject], seeds: &[u64]) -> Result<Tensor<D>> {
         Ok(self.generate_measured(subjects, seeds)?.0)
     }
@@ -292,7 +293,7 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// [`Pipeline::generate`] under any policy, whatever is enabled, calling `progress` after every step.
     ///
     /// # Errors
-    /// As [`Pipeline::generate`].
+    /// As [`Pipeline::generate`], and when a sampled value is NaN or infinite.
     fn generate_under<P: Policy>(
         &self,
         policy: &mut P,
@@ -307,7 +308,20 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
             return Err(Error::Request(problem));
         }
         let (noise, cond) = (self.noise(seeds), self.condition(subjects)?);
-        Ok(sample_with(self.denoiser(), self.sampler(), policy, noise, &cond, |_, _, _| progress()))
+        let samples =
+            sample_with(self.denoiser(), self.sampler(), policy, noise, &cond, |_, _, _| progress());
+        // One read-back a batch, of values that are read back next.
+        let broken = samples.clone().is_finite().bool_not().float().sum().into_scalar::<f32>();
+        if broken > 0.0 {
+            return Err(Error::Model(format!(
+                "{broken} of {} sampled values are NaN or infinite: the weights, a LoRA file or the element type ({}) of {} \
+                 make them so",
+                samples.shape().num_elements(),
+                self.dtype().name(),
+                self.name()
+            )));
+        }
+        Ok(samples)
     }
 }
 

@@ -91,7 +91,7 @@ impl Pretrained {
     /// A diffusers folder.
     fn pipeline(folder: &Path, name: &str) -> Result<Self> {
         let index = folder.join(INDEX);
-        let text = std::fs::read_to_string(&index).map_err(Error::io(&index))?;
+        let text = crate::files::settings(&index)?;
         let Index { class_name } = serde_json::from_str(&text).map_err(|source| Error::Json {
             place: format!("{}: no index of a pipeline", index.display()),
             source,

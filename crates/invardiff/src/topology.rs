@@ -25,7 +25,7 @@ pub fn topology(name: &str) -> Result<Topology> {
         return Err(Error::Model(problem));
     }
     if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
-        return Ok(DitConfig::from_json(&std::fs::read_to_string(path).map_err(Error::io(path))?)?.topology());
+        return Ok(DitConfig::from_json(&crate::files::settings(path)?)?.topology());
     }
     Ok(NamedDit::open(name, &Device::flex())?.config().topology())
 }

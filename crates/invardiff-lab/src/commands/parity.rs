@@ -1,5 +1,6 @@
 //! `invardiff parity`.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use crate::args::DeviceArg;
 use crate::parity::{Check, Checked, Measure, Measured, check_all, shipped};
+use crate::stdout::say;
 
 /// Compare with fixtures: arrays that other programs made
 ///
@@ -47,19 +49,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let (mut passed, mut failed, mut lines) = (0, 0, Vec::new());
     let device = args.device.open()?;
+    let mut said = Ok(());
     check_all(&dirs, &device, |checked| {
         let good = checked.checks.iter().filter(|check| check.passed()).count();
         (passed, failed) = (passed + good, failed + checked.checks.len() - good);
         if args.json {
             lines.extend(checked.checks.iter().map(|check| Line::of(checked, check)));
         } else {
-            print(checked);
+            said = std::mem::replace(&mut said, Ok(())).and_then(|()| print(checked));
         }
     });
+    said?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&lines)?);
+        say(serde_json::to_string_pretty(&lines)?)?;
     } else {
-        println!("{passed} passed, {failed} failed");
+        say(format_args!("{passed} passed, {failed} failed"))?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -97,7 +101,7 @@ impl Line {
     }
 }
 
-fn print(checked: &Checked) {
+fn print(checked: &Checked) -> io::Result<()> {
     let folder = &checked.label;
     let width = checked.checks.iter().map(|check| check.name.len()).max().unwrap_or(0).max(34);
     for check in &checked.checks {
@@ -106,8 +110,9 @@ fn print(checked: &Checked) {
             Ok(measured) => numbers(measured),
             Err(message) => message.clone(),
         };
-        println!("{verdict:<4}  {folder:<24}  {:<width$}  {result}", check.name);
+        say(format_args!("{verdict:<4}  {folder:<24}  {:<width$}  {result}", check.name))?;
     }
+    Ok(())
 }
 
 fn numbers(measured: &Measured) -> String {

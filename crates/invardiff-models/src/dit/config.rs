@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ConfigError, require};
 use crate::nn::Numerics;
 
+/// The most values of a position table, tokens times channels: 256 MiB, fifty times that of the largest published DiT.
+const LARGEST_TABLE: usize = 1 << 26;
+
 /// The names that model files use for the kind of output.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "OutputForm", rename_all = "snake_case")]
@@ -171,6 +174,10 @@ impl DitConfig {
             format!("a multiple of num_heads {heads}")
         })?;
         require(hidden.is_multiple_of(4), "hidden_size", &hidden, || "a multiple of 4".into())?;
+        let table = self.tokens() * hidden;
+        require(table <= LARGEST_TABLE, "input_size", &input, || {
+            format!("at most {LARGEST_TABLE} values of tokens x hidden_size, not {table}")
+        })?;
         let ratio = self.mlp_ratio;
         require((0.01..=64.0).contains(&ratio) && self.mlp_hidden() > 0, "mlp_ratio", &ratio, || {
             "0.01 to 64, and at least one channel".into()

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use invardiff_plan::files;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -34,8 +35,8 @@ pub(super) fn read<C>(
         return Ok(None);
     }
     let file = path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).map_err(|source| LoadError::Io { file: file.clone(), source })?;
+    let text = files::read_text(path, files::SETTINGS_LIMIT)
+        .map_err(|source| LoadError::Io { file: file.clone(), source })?;
     let value = match serde_json::from_str::<Value>(&text) {
         Ok(value) => pick(value).map(Ok),
         Err(error) => Some(Err(error)),

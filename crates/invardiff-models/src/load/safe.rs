@@ -14,8 +14,11 @@ use burn_store::burn_pack::{Error as PackError, Tensor as Entry};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-/// The largest header that is read; the same limit as in the format's own library.
-const LARGEST_HEADER: u64 = 100_000_000;
+/// The largest header that is read (8 MiB): some 80 000 tensors. The format's own library takes 100 MB, which lists of nothing
+/// but dimensions blow up to gigabytes.
+const LARGEST_HEADER: u64 = 8 << 20;
+/// The most dimensions of a tensor.
+const MOST_DIMENSIONS: usize = 16;
 /// Size of the header's length field in bytes.
 const PREFIX: u64 = 8;
 
@@ -55,6 +58,10 @@ fn header(path: &Path) -> Result<(Metadata, u64), String> {
 }
 
 fn entry(path: PathBuf, name: String, info: &TensorInfo, start: u64) -> Result<Entry, String> {
+    let dimensions = info.shape.len();
+    if dimensions > MOST_DIMENSIONS {
+        return Err(format!("'{name}' has {dimensions} dimensions, expected at most {MOST_DIMENSIONS}"));
+    }
     let (shape, (from, to)) = (info.shape.clone(), info.data_offsets);
     let dtype = dtype(info.dtype)
         .ok_or_else(|| format!("'{name}' has elements of type {:?}, which are not supported", info.dtype))?;

@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
+use invardiff_plan::files;
 use serde::Deserialize;
 
 use super::entries::{self, Entries};
 use super::error::LoadError;
+
+/// The most bytes of an index that is read: a hundred times that of FLUX.1.
+const LARGEST_INDEX: usize = 8 << 20;
 
 /// The index beside the shards, as the transformers and diffusers libraries write it.
 #[derive(Deserialize)]
@@ -19,8 +23,8 @@ struct Index {
 pub(super) fn open(path: &Path) -> Result<(Entries, Vec<PathBuf>), LoadError> {
     let file = path.display().to_string();
     let format = |detail| LoadError::Format { file: file.clone(), detail };
-    let text =
-        std::fs::read_to_string(path).map_err(|source| LoadError::Io { file: file.clone(), source })?;
+    let text = files::read_text(path, LARGEST_INDEX)
+        .map_err(|source| LoadError::Io { file: file.clone(), source })?;
     let index: Index =
         serde_json::from_str(&text).map_err(|error| format(format!("no index of shards: {error}")))?;
     let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();

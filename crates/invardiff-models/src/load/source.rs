@@ -1,5 +1,7 @@
 //! Where a weight is stored.
 
+use crate::dit::DitConfig;
+
 /// Where a weight of the model is stored in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
@@ -24,6 +26,6 @@ pub(crate) enum Source {
     Swapped(String),
     /// A matrix that is stored as a 1 x 1 convolution.
     Pointwise(String),
-    /// Values that are not in the file.
-    Values(Vec<f32>),
+    /// The position table of a DiT of these sizes, which is not in the file: computed when it is read.
+    Positions(Box<DitConfig>),
 }

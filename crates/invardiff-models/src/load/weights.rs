@@ -9,6 +9,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use super::checkpoint::Checkpoint;
 use super::error::{FoundTensor, KeyProblems, LoadError, Misshapen};
 use super::source::Source;
+use crate::dit::position_table;
 use crate::nn::Weights;
 
 /// Compares the keys of a file with those that a model asks for. Returns zeros that take no memory.
@@ -87,7 +88,7 @@ impl Weights for Survey<'_> {
                 self.check(key, uncut.into());
             }
             Source::Pointwise(key) => self.check(key, [&shape[..], &[1, 1]].concat()),
-            Source::Values(_) => {}
+            Source::Positions(_) => {}
         }
         Ok(Tensor::<D>::zeros([1; D], self.device).expand(shape))
     }
@@ -148,7 +149,7 @@ impl Weights for Reader<'_> {
                 Ok(Tensor::cat(halves.into(), 0))
             }
             Source::Pointwise(key) => Ok(self.read::<4>(&key)?.reshape(shape)),
-            Source::Values(values) => Ok(self.give(TensorData::new(values, shape))),
+            Source::Positions(config) => Ok(self.give(TensorData::new(position_table(&config), shape))),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod clip;
 mod fit;
+mod known;
 mod settings;
 mod t5;
 

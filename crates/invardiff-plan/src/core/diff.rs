@@ -1,6 +1,6 @@
 //! The differences of two plans.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use serde::Serialize;
@@ -66,8 +66,10 @@ pub fn diff(left: &CachePlan, right: &CachePlan) -> PlanDiff {
 
 /// Compares the entries of the sites that both plans have.
 fn entries(left: &CachePlan, right: &CachePlan, found: &mut PlanDiff) {
+    let columns: HashMap<Site, usize> =
+        right.sites().iter().enumerate().map(|(column, site)| (*site, column)).collect();
     for (column, site) in left.sites().iter().enumerate() {
-        let Some(other) = right.sites().iter().position(|other| other == site) else { continue };
+        let Some(other) = columns.get(site).copied() else { continue };
         for step in 0..left.steps() {
             let entry = (left.reuse()[[step, column]], right.reuse()[[step, other]]);
             if entry.0 == entry.1 {

@@ -1,6 +1,6 @@
 //! The caching plan: which steps are skipped, and which modules are reused in the others.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ndarray::Array2;
 
@@ -265,7 +265,8 @@ impl CachePlan {
         let column =
             |site: Site| found.get(&site).copied().ok_or_else(|| refuse(format!("the plan lacks {site}")));
         let columns = topology.sites.iter().map(|spec| column(spec.site)).collect::<Result<_, _>>()?;
-        match self.sites.iter().find(|site| topology.index(**site).is_none()) {
+        let known: HashSet<Site> = topology.sites.iter().map(|spec| spec.site).collect();
+        match self.sites.iter().find(|site| !known.contains(site)) {
             Some(site) => Err(refuse(format!("the plan has {site}, the model has not"))),
             None => Ok(columns),
         }

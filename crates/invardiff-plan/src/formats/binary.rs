@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::core::{CachePlan, PlanError, Provenance};
-use crate::formats::envelope;
 use crate::formats::groups::{SiteGroup, group, ungroup};
 use crate::formats::rules::Rules;
+use crate::formats::{envelope, limits};
 
 /// The first bytes of a file; its version is the byte after them.
 const MAGIC: [u8; 7] = *b"INVPLAN";
@@ -35,8 +35,10 @@ impl CachePlan {
     ///
     /// # Errors
     /// [`PlanError::Format`] for a plan larger than [`FILE_LIMIT`](envelope::FILE_LIMIT), [`PlanError::Range`] for one with
-    /// more than 65536 sites.
+    /// more steps or sites than are read back.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
+        limits::steps(self.steps())?;
+        limits::sites(self.steps(), self.sites().iter().copied())?;
         let packed = Packed {
             steps: self.steps() as u32,
             sites: group(self.sites())?,
@@ -75,7 +77,10 @@ impl CachePlan {
 impl Packed {
     fn plan(self) -> Result<CachePlan, PlanError> {
         let steps = self.steps as usize;
-        let sites = ungroup(&self.sites)?.len();
+        let sites = ungroup(&self.sites)?;
+        limits::steps(steps)?;
+        limits::sites(steps, sites.iter().copied())?;
+        let sites = sites.len();
         let gate = unpack("gate [steps]", &self.gate, steps)?;
         let entries = steps.saturating_mul(sites);
         let reuse = unpack("reuse [steps, sites]", &self.reuse, entries)?;

@@ -22,7 +22,7 @@ use crate::core::{CachePlan, Kind, PlanError, Provenance};
 use crate::formats::envelope::FILE_LIMIT;
 use crate::formats::groups::{SiteGroup, group, ungroup};
 use crate::formats::rules::Rules;
-use crate::formats::text;
+use crate::formats::{limits, text};
 
 const FORMAT: &str = "invardiff-plan";
 const VERSION: u64 = 1;
@@ -44,10 +44,12 @@ impl CachePlan {
     /// The plan as JSON, version 1.
     ///
     /// # Errors
-    /// [`PlanError::Range`] for an infinite number or NaN in the provenance, which JSON cannot hold, and for more than 65536
-    /// sites; [`PlanError::Format`] for a plan larger than [`FILE_LIMIT`].
+    /// [`PlanError::Range`] for an infinite number or NaN in the provenance, which JSON cannot hold, and for more steps
+    /// or sites than are read back; [`PlanError::Format`] for a plan larger than [`FILE_LIMIT`].
     pub fn to_json(&self) -> Result<String, PlanError> {
         refuse_infinite(&self.provenance)?;
+        limits::steps(self.steps())?;
+        limits::sites(self.steps(), self.sites().iter().copied())?;
         let document = Document {
             format: FORMAT.into(),
             version: VERSION,
@@ -82,6 +84,8 @@ impl Document {
             return Err(wrong("gate", &"it has no steps"));
         }
         let sites = ungroup(&self.sites)?;
+        limits::steps(gate.len())?;
+        limits::sites(gate.len(), sites.iter().copied())?;
         let mut columns: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
         for (column, site) in sites.iter().enumerate() {
             columns.entry(site.kind).or_default().push(column);

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::core::PlanError;
 
-/// The largest file that is read, in bytes: 16 MiB. The published plans take 36 to 73 KB as JSON.
-pub const FILE_LIMIT: usize = 16 << 20;
+/// The largest file that is read, in bytes: 8 MiB. The published plans take 36 to 73 KB as JSON.
+pub const FILE_LIMIT: usize = 8 << 20;
 
 fn config() -> Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<FILE_LIMIT>> {
     standard().with_limit::<FILE_LIMIT>()

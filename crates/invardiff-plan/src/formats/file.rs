@@ -1,16 +1,17 @@
 //! Reading plans of any format, and writing them.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::core::{CachePlan, PlanError, Topology};
+use crate::files;
 use crate::formats::binary::is_binary;
 use crate::formats::books::{AuthorBook, BookName, is_book};
 use crate::formats::envelope::FILE_LIMIT;
-use crate::formats::replace::replace;
+use crate::formats::limits;
 use crate::formats::smoothcache::SmoothCache;
 use crate::formats::step_mask::StepMask;
 
@@ -36,12 +37,7 @@ impl PlanFile {
     /// [`PlanError::Io`] when it cannot be read; otherwise as [`PlanFile::parse`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, PlanError> {
         let path = path.as_ref();
-        let io = |source| PlanError::Io { path: path.into(), source };
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(FILE_LIMIT as u64 + 1).read_to_end(&mut bytes))
-            .map_err(io)?;
-        let file = Self::parse(&bytes, &path.display().to_string())?;
+        let file = Self::parse(&limits::read(path)?, &path.display().to_string())?;
         let name = path.file_name().and_then(|name| name.to_str()).and_then(BookName::parse);
         Ok(match file {
             Self::Book(book, _) => {
@@ -75,11 +71,12 @@ impl PlanFile {
                 .unwrap_or_else(|| Err(wrong(what, detail.into())))
                 .map_err(|error| error.in_file(what));
         }
-        let object: Map<String, Value> =
+        let keys: Keys =
             serde_json::from_str(text).map_err(|error| wrong(what, format!("not a JSON object: {error}")))?;
-        if object.contains_key("format") {
+        if keys.format.is_some() {
             return CachePlan::from_json(text, what).map(Self::Json);
         }
+        let object = limits::foreign(text, what)?;
         if is_book(&object) {
             return AuthorBook::from_object(object, what).map(|book| Self::Book(book, None));
         }
@@ -116,6 +113,12 @@ impl PlanFile {
     }
 }
 
+/// What tells our JSON from that of others, without keeping the rest.
+#[derive(Deserialize)]
+struct Keys {
+    format: Option<IgnoredAny>,
+}
+
 impl CachePlan {
     /// Reads a plan of any format that needs no model: JSON, the compact format, or a cache book of the authors.
     ///
@@ -143,7 +146,7 @@ impl CachePlan {
                 return Err(wrong(&path.display().to_string(), detail));
             }
         };
-        replace(path, &bytes).map_err(|source| PlanError::Io { path: path.into(), source })
+        files::write(path, &bytes).map_err(|source| PlanError::Io { path: path.into(), source })
     }
 }
 

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::{Kind, PlanError, Site};
-
-/// The most sites in a file. A short file could otherwise claim any number of layers.
-const SITE_LIMIT: usize = 1 << 16;
+use crate::formats::limits::SITE_LIMIT;
 
 /// Consecutive blocks with the same kinds in the same order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

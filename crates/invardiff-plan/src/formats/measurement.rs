@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::core::{Calibration, PlanError, RunSpec};
-use crate::formats::replace::replace;
-use crate::formats::text;
+use crate::files;
+use crate::formats::{limits, text};
 
 /// Measured numbers that can be kept in a file.
 pub trait Measurement: Serialize + DeserializeOwned {
@@ -61,9 +61,8 @@ impl<T: Measurement> Fit<T> {
     /// [`PlanError::Io`] when it cannot be read; otherwise as [`Fit::from_json`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, PlanError> {
         let path = path.as_ref();
-        let text =
-            std::fs::read_to_string(path).map_err(|source| PlanError::Io { path: path.into(), source })?;
-        Self::from_json(&text, &path.display().to_string())
+        let what = path.display().to_string();
+        Self::from_json(&limits::text(limits::read(path)?, &what)?, &what)
     }
 
     /// Writes the file. It is never left half written: it is written under another name and then renamed.
@@ -73,7 +72,7 @@ impl<T: Measurement> Fit<T> {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), PlanError> {
         let path = path.as_ref();
         let text = self.to_json()?;
-        replace(path, text.as_bytes()).map_err(|source| PlanError::Io { path: path.into(), source })
+        files::write(path, text.as_bytes()).map_err(|source| PlanError::Io { path: path.into(), source })
     }
 
     /// The file's text, JSON.

@@ -4,6 +4,7 @@ use ndarray::Array2;
 use serde_json::{Map, Value};
 
 use crate::core::{CachePlan, Kind, PlanError, Provenance, Site, Topology};
+use crate::formats::limits;
 
 /// A SmoothCache schedule: per component one row `[steps]` that holds for all layers, `true` = reuse. (Files have 1 for
 /// compute.)
@@ -21,9 +22,7 @@ impl SmoothCache {
     /// [`PlanError::Format`] for text that is not such an object and for an entry that is not 0 or 1, [`PlanError::Shape`] for
     /// components of unequal length. All name file and key.
     pub fn from_json(text: &str, what: &str) -> Result<Self, PlanError> {
-        let object =
-            serde_json::from_str(text).map_err(|error| wrong(what, format!("not a JSON object: {error}")))?;
-        Self::from_object(&object, what)
+        Self::from_object(&limits::foreign(text, what)?, what)
     }
 
     pub(crate) fn from_object(object: &Map<String, Value>, what: &str) -> Result<Self, PlanError> {
@@ -40,6 +39,8 @@ impl SmoothCache {
         if first.is_empty() {
             return Err(PlanError::TooFewSteps { steps: 0, needed: 1 });
         }
+        limits::steps(first.len()).map_err(|error| error.in_file(what))?;
+        limits::kinds(components.iter().map(|(kind, _)| *kind)).map_err(|error| error.in_file(what))?;
         match components.iter().find(|(_, row)| row.len() != first.len()) {
             None => Ok(Self { components }),
             Some((kind, row)) => Err(PlanError::Shape {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::core::{CachePlan, PlanError, Provenance, Topology};
+use crate::formats::limits;
 
 /// A step gate in the text form `1,0,0,1`. The text has 1 for a computed step; [`StepMask::gate`] has `true` for a skipped one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,8 @@ impl StepMask {
     /// Reads `1,0,0,1`, with or without square brackets; `what` names the source in errors.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for an entry that is not 0 or 1, [`PlanError::TooFewSteps`] for an empty mask.
+    /// [`PlanError::Format`] for an entry that is not 0 or 1, [`PlanError::TooFewSteps`] for an empty mask,
+    /// [`PlanError::Range`] for one of more than [`STEP_LIMIT`](crate::formats::STEP_LIMIT) steps.
     pub fn parse(text: &str, what: &str) -> Result<Self, PlanError> {
         let text = text.trim();
         let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).trim();
@@ -34,6 +36,7 @@ impl StepMask {
                 Err(PlanError::Format { what: what.into(), detail })
             }
         };
+        limits::steps(inner.split(',').count())?;
         inner.split(',').enumerate().map(read).collect::<Result<_, _>>().map(Self)
     }
 

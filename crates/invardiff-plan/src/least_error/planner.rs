@@ -1,7 +1,5 @@
 //! Plans of least error, by exact dynamic programming over the last two computed steps.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::core::{CachePlan, PlanError, Provenance, ReuseRule};
@@ -71,16 +69,6 @@ impl FrontPoint {
     }
 }
 
-/// The last two computed steps.
-type Anchors = (Option<usize>, usize);
-
-/// A way to have computed some steps: its error, and the anchors before the last computed step.
-#[derive(Clone, Copy)]
-struct Way {
-    error: f64,
-    before: Option<Anchors>,
-}
-
 /// For every number of computed steps, the gate of least error that the atlas knows: the whole front at once.
 ///
 /// Exact: the error of a skipped step depends on the last two computed steps only, so the best continuation of a state
@@ -90,38 +78,134 @@ struct Way {
 /// [`PlanError::Range`] for rules of order 2 or more, and for a warm-up of 0 or longer than the run.
 pub fn front(atlas: &SkipErrors, options: &PlannerOptions) -> Result<Vec<FrontPoint>, PlanError> {
     check(atlas, options)?;
-    let steps = atlas.steps();
-    let first_end = steps - options.last.min(steps);
-    // ways[n - 1]: states with n computed steps.
-    let mut ways: Vec<HashMap<Anchors, Way>> = vec![HashMap::new(); steps];
-    ways[0].insert((None, 0), Way { error: 0.0, before: None });
-    for n in 0..steps {
-        let states: Vec<(Anchors, f64)> = ways[n].iter().map(|(state, way)| (*state, way.error)).collect();
-        for ((a, b), so_far) in states {
-            let mut error = so_far;
-            for next in b + 1..steps {
-                let skipped = next - b - 1;
+    let costs = Costs::new(atlas, options);
+    let mut errors = vec![f64::INFINITY; costs.states()];
+    errors[0] = 0.0;
+    let mut levels: Vec<Level> = Vec::with_capacity(atlas.steps());
+    let mut points = Vec::new();
+    // Level n has the states with n + 1 computed steps: no fewer than n + 1 steps have gone by.
+    for n in 0..atlas.steps() {
+        if let Some((error, state)) = costs.best_end(n, &errors) {
+            points.push(FrontPoint { computed: n + 1, error, gate: costs.gate(state, &levels) });
+        }
+        let (next, level) = costs.advance(n, &errors);
+        errors = next;
+        levels.push(level);
+    }
+    Ok(points)
+}
+
+/// For every state of a level, the gap of the state before it; states from the level's number times the stride on.
+type Level = Vec<u16>;
+
+/// What every run of skipped steps costs, by the last two computed steps before it: a state. State `step * stride + gap` is the
+/// last computed step, and how far the one before it is back (0: there is none).
+struct Costs<'a> {
+    atlas: &'a SkipErrors,
+    options: &'a PlannerOptions,
+    steps: usize,
+    /// Gaps of a state: 0 to the window and one.
+    stride: usize,
+    /// Per state, the cost of the first, second, .. step skipped after it; infinite where it may not be.
+    skips: Vec<f64>,
+}
+
+impl<'a> Costs<'a> {
+    fn new(atlas: &'a SkipErrors, options: &'a PlannerOptions) -> Self {
+        let (steps, window) = (atlas.steps(), atlas.window);
+        let mut costs = Self { atlas, options, steps, stride: window + 2, skips: Vec::new() };
+        let first_end = steps - options.last.min(steps);
+        let mut skips = Vec::with_capacity(costs.states() * window);
+        for state in 0..costs.states() {
+            let (b, a) = costs.anchors(state);
+            skips.extend((1..=window).map(|skipped| {
+                let step = b + skipped;
+                let allowed = step >= options.warm_up && step < first_end && skipped <= options.longest_run;
+                if allowed { costs.cost(step, b, a).unwrap_or(f64::INFINITY) } else { f64::INFINITY }
+            }));
+        }
+        costs.skips = skips;
+        costs
+    }
+
+    fn states(&self) -> usize {
+        self.steps * self.stride
+    }
+
+    /// The last computed step of a state, and the one before.
+    fn anchors(&self, state: usize) -> (usize, Option<usize>) {
+        let (b, gap) = (state / self.stride, state % self.stride);
+        (b, if gap == 0 { None } else { b.checked_sub(gap) })
+    }
+
+    fn cost(&self, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
+        let cost = self.atlas.error(self.options.rule, step, b, a)?;
+        Some(match self.options.criterion {
+            Criterion::Squares => cost,
+            Criterion::Sum => cost.sqrt(),
+        })
+    }
+
+    /// From level `n` to the next: the errors of its states, and how they were reached.
+    fn advance(&self, n: usize, errors: &[f64]) -> (Vec<f64>, Level) {
+        let (first, window) = ((n + 1) * self.stride, self.atlas.window);
+        let mut next = vec![f64::INFINITY; self.states()];
+        let mut level = vec![0; self.states().saturating_sub(first)];
+        let reached = errors.iter().enumerate().skip(n * self.stride).filter(|(_, error)| error.is_finite());
+        for (state, so_far) in reached {
+            let (b, gap) = (state / self.stride, state % self.stride);
+            let mut error = *so_far;
+            for skipped in 0..=window.min((self.steps - 1).saturating_sub(b + 1)) {
                 if skipped > 0 {
-                    let stood_in = next - 1;
-                    let allowed =
-                        stood_in >= options.warm_up && stood_in < first_end && skipped <= options.longest_run;
-                    let Some(cost) = atlas.error(options.rule, stood_in, b, a).filter(|_| allowed) else {
-                        break;
-                    };
-                    error += match options.criterion {
-                        Criterion::Squares => cost,
-                        Criterion::Sum => cost.sqrt(),
-                    };
+                    error += self.skips[state * window + skipped - 1];
                 }
-                let way = Way { error, before: Some((a, b)) };
-                let slot = ways[n + 1].entry((Some(b), next)).or_insert(way);
-                if error < slot.error {
-                    *slot = way;
+                let after = (b + skipped + 1) * self.stride + skipped + 1;
+                if error.is_infinite() || after >= self.states() {
+                    break;
+                }
+                if error < next[after] {
+                    next[after] = error;
+                    level[after - first] = gap as u16;
                 }
             }
         }
+        (next, level)
     }
-    Ok((0..steps).filter_map(|n| finish(atlas, options, &ways, n)).collect())
+
+    /// The best way to end at level `n`: skipped steps may follow the last computed one.
+    fn best_end(&self, n: usize, errors: &[f64]) -> Option<(f64, usize)> {
+        let ends = (n * self.stride..self.states()).filter(|state| errors[*state].is_finite());
+        ends.filter_map(|state| Some((self.ended(state, errors[state])?, state))).min_by(|left, right| {
+            let anchors = |state| {
+                let (b, a) = self.anchors(state);
+                (a, b)
+            };
+            left.0.total_cmp(&right.0).then_with(|| anchors(left.1).cmp(&anchors(right.1)))
+        })
+    }
+
+    /// The error of a state with the steps after it skipped.
+    fn ended(&self, state: usize, error: f64) -> Option<f64> {
+        let (b, a) = self.anchors(state);
+        let (tail, options) = (self.steps - 1 - b, self.options);
+        if tail > 0 && (options.last > 0 || tail > options.longest_run || b + 1 < options.warm_up) {
+            return None;
+        }
+        (b + 1..self.steps).try_fold(error, |sum, step| Some(sum + self.cost(step, b, a)?))
+    }
+
+    /// The gate that led to a state of the level after `levels`.
+    fn gate(&self, mut state: usize, levels: &[Level]) -> Vec<bool> {
+        let mut gate = vec![true; self.steps];
+        gate[state / self.stride] = false;
+        for (n, level) in levels.iter().enumerate().rev() {
+            let (b, gap) = (state / self.stride, state % self.stride);
+            let before = level[state - (n + 1) * self.stride];
+            state = (b - gap) * self.stride + usize::from(before);
+            gate[b - gap] = false;
+        }
+        gate
+    }
 }
 
 fn check(atlas: &SkipErrors, options: &PlannerOptions) -> Result<(), PlanError> {
@@ -142,42 +226,10 @@ fn check(atlas: &SkipErrors, options: &PlannerOptions) -> Result<(), PlanError> 
     Ok(())
 }
 
-/// The best way to end with `n + 1` computed steps: skipped steps may follow the last computed one.
-fn finish(
-    atlas: &SkipErrors,
-    options: &PlannerOptions,
-    ways: &[HashMap<Anchors, Way>],
-    n: usize,
-) -> Option<FrontPoint> {
-    let steps = atlas.steps();
-    let ended = |(a, b): Anchors, error: f64| -> Option<f64> {
-        let tail = steps - 1 - b;
-        if tail > 0 && (options.last > 0 || tail > options.longest_run || b + 1 < options.warm_up) {
-            return None;
-        }
-        (b + 1..steps).try_fold(error, |sum, step| {
-            let cost = atlas.error(options.rule, step, b, a)?;
-            Some(sum + if options.criterion == Criterion::Sum { cost.sqrt() } else { cost })
-        })
-    };
-    let (mut state, error) = ways[n]
-        .iter()
-        .filter_map(|(state, way)| Some((*state, ended(*state, way.error)?)))
-        .min_by(|(left_state, left), (right_state, right)| {
-            left.total_cmp(right).then_with(|| left_state.cmp(right_state))
-        })?;
-    let mut gate = vec![true; steps];
-    for level in (0..=n).rev() {
-        gate[state.1] = false;
-        if let Some(before) = ways[level][&state].before {
-            state = before;
-        }
-    }
-    Some(FrontPoint { computed: n + 1, error, gate })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::core::{GateSite, Site, SiteSpec, TimeAxis, Topology};
 

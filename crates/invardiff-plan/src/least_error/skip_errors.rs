@@ -5,12 +5,17 @@ use std::path::Path;
 use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
-use crate::core::{GateSite, PlanError, Provenance, ReuseRule, TimeAxis, Topology};
-use crate::formats::{open, replace, seal};
+use crate::core::{GateSite, PlanError, Provenance, ReuseRule, Site, TimeAxis, Topology};
+use crate::files;
+use crate::formats::limits::{self, at_most};
+use crate::formats::{open, seal};
 
 /// The start of an atlas file, and its version.
 const MAGIC: [u8; 7] = *b"INVATLS";
 const VERSION: u8 = 1;
+/// The most steps, and the most steps times window (1000 steps with a window of 16): the planner's time grows with the square of
+/// the product.
+const PLANNED: (usize, usize) = (4096, 16_000);
 
 /// For every step `k` and every admissible pair of anchors `a < b < k`, the squared error of the clean sample that the
 /// network predicts at `k`, when the values of `a` and `b` stand in: the mean square over the elements of a picture,
@@ -59,13 +64,12 @@ impl SkipErrors {
     /// Reads an atlas file.
     ///
     /// # Errors
-    /// [`PlanError::Io`]; [`PlanError::Format`] and [`PlanError::Shape`] naming the file: another format or version, a file cut
-    /// short, too large or with parts that do not fit together.
+    /// [`PlanError::Io`]; [`PlanError::Format`], [`PlanError::Shape`], [`PlanError::Range`] and [`PlanError::Sites`] naming the
+    /// file: another format or version, a file cut short, too large, with parts that do not fit together or a site twice.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, PlanError> {
         let path = path.as_ref();
         let what = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| PlanError::Io { path: path.into(), source })?;
-        Self::from_bytes(&bytes, &what)
+        Self::from_bytes(&limits::read(path)?, &what)
     }
 
     /// Writes the atlas beside its place and renames.
@@ -75,7 +79,7 @@ impl SkipErrors {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), PlanError> {
         let path = path.as_ref();
         let bytes = self.to_bytes()?;
-        replace(path, &bytes).map_err(|source| PlanError::Io { path: path.into(), source })
+        files::write(path, &bytes).map_err(|source| PlanError::Io { path: path.into(), source })
     }
 
     /// The atlas as bytes, version 1 of its format.
@@ -83,6 +87,7 @@ impl SkipErrors {
     /// # Errors
     /// [`PlanError::Format`] when it would be too large to be read back.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
+        self.check_limits()?;
         seal(MAGIC, VERSION, self, "the atlas")
     }
 
@@ -105,6 +110,7 @@ impl SkipErrors {
         if steps == 0 || window == 0 {
             return refuse("the atlas [steps, window]", vec![1, 1], &[steps, window]);
         }
+        self.check_limits()?;
         if self.importance.len() != steps {
             return refuse("importance [steps]", vec![steps], &[self.importance.len()]);
         }
@@ -119,6 +125,23 @@ impl SkipErrors {
             );
         }
         Ok(())
+    }
+
+    /// The atlas is not larger than what is planned from, and names each site once.
+    fn check_limits(&self) -> Result<(), PlanError> {
+        let (steps, most_steps, most) = (self.steps(), PLANNED.0, PLANNED.1);
+        at_most("steps of an atlas", steps, most_steps)?;
+        at_most("steps x window of an atlas", steps.saturating_mul(self.window), most)?;
+        let mut sites: Vec<Site> = self.topology.sites.iter().map(|spec| spec.site).collect();
+        limits::sites(steps, sites.iter().copied())?;
+        sites.sort_unstable();
+        match sites.array_windows().find(|[one, next]| one == next) {
+            None => Ok(()),
+            Some([site, _]) => {
+                let detail = format!("{site} stands twice in the atlas");
+                Err(PlanError::Sites { model: self.topology.model.clone(), detail })
+            }
+        }
     }
 
     /// The same with anchors at most `window` steps away, as if so few had been measured; at least 1.

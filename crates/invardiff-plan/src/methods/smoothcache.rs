@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::{Kind, PlanError};
-use crate::formats::{Measurement, SmoothCache, finite};
+use crate::formats::{Measurement, SmoothCache, finite, limits};
 
 /// The measurement of SmoothCache: per component, the relative L1 error `|O[i] - O[i+j]|_1 / |O[i+j]|_1` of reusing the output
 /// of step `i` at step `i + j`, for `j = 1, 2, ..`, averaged over layers and runs.
@@ -53,7 +53,10 @@ impl Measurement for ComponentErrors {
         if self.steps == 0 || self.components.is_empty() {
             return Err(PlanError::TooFewSteps { steps: self.steps, needed: 1 });
         }
+        limits::steps(self.steps)?;
+        limits::kinds(self.components.keys().copied())?;
         for (kind, rows) in &self.components {
+            limits::at_most(&format!("rows of components.{kind}"), rows.len(), self.steps)?;
             for (index, row) in rows.iter().enumerate() {
                 let key = format!("components.{kind}[{index}]");
                 let expected = self.steps.saturating_sub(index + 1);

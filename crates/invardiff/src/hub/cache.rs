@@ -59,14 +59,7 @@ impl RepoCache {
         }
         let folder = path.parent().unwrap_or(&self.folder);
         fs::create_dir_all(folder).map_err(io_error(folder))?;
-        let noted = || -> io::Result<()> {
-            let file = tempfile::NamedTempFile::new_in(folder)?;
-            fs::write(file.path(), commit)?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        noted().map_err(io_error(&path))
+        invardiff_plan::files::write(&path, commit.as_bytes()).map_err(io_error(&path))
     }
 
     /// Has a name in a commit's folder stand for a content that is there.

@@ -72,7 +72,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<SchedulerConfig>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = crate::files::settings(&path)?;
     parse(&text).about(path.display()).map(Some)
 }
 

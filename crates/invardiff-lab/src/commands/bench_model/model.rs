@@ -21,7 +21,7 @@ impl Size {
     pub(super) fn named(model: &str, side: usize, text_tokens: usize) -> Result<Self> {
         let path = Path::new(model);
         if path.extension().is_some_and(|end| end == "json") {
-            let text = std::fs::read_to_string(path).with_context(|| format!("--model {model}"))?;
+            let text = invardiff::files::settings(path).with_context(|| format!("--model {model}"))?;
             return Self::parse(&text, side, text_tokens).with_context(|| format!("--model {model}"));
         }
         if let Ok(config) = DitConfig::named(model) {

@@ -9,10 +9,11 @@ use invardiff::{
     units::parse_bytes,
 };
 use invardiff_models::Lora;
-use invardiff_plan::{CachePlan, RunSpec};
+use invardiff_plan::{CachePlan, RunSpec, files};
 
 use super::{ModelSource, ResolvedModel, RunRequest};
 use crate::commands::source::Source;
+use crate::stdout::note;
 
 /// What models of prompts are asked.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -108,9 +109,12 @@ impl PromptFlags {
     }
 }
 
+/// The most bytes of a file of prompts (16 MiB).
+const LONGEST: usize = 16 << 20;
+
 fn lines(path: &Path) -> Result<Vec<String>> {
     let name = || format!("--prompts {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(name)?;
+    let text = files::read_text(path, LONGEST).with_context(name)?;
     let prompts: Vec<String> =
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     ensure!(!prompts.is_empty(), "{}: the file has no prompt; write one a line", name());
@@ -171,15 +175,15 @@ impl ResolvedModel {
         let need = prepared.memory(batch, keeps).with_context(named)?;
         let limit = request.prompts.memory_limit.or_else(available);
         need.check(limit)?;
-        eprintln!("{}", need.table(limit));
+        note(need.table(limit));
         let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
         let pipeline = prepared.load(&prompts, device).with_context(named)?;
         for prompt in pipeline.prompts() {
             for cut in prompt.cut() {
-                eprintln!(
+                note(format_args!(
                     "note: {} reads {} tokens of a prompt and leaves out '{}'",
                     cut.encoder, cut.tokens, cut.text
-                );
+                ));
             }
         }
         Ok((pipeline, plan))

@@ -84,7 +84,7 @@ impl Merged<'_> {
                 });
                 Ok(Some(Tensor::cat(each.collect::<Result<_, _>>()?, 0)))
             }
-            Source::Copies(_) | Source::Pointwise(_) | Source::Values(_) => Ok(None),
+            Source::Copies(_) | Source::Pointwise(_) | Source::Positions(_) => Ok(None),
         }
     }
 

@@ -53,7 +53,7 @@ impl Weights for Targets<'_> {
                     Source::Part { key, axis: 0, whole, .. } => self.add(&key, [whole, columns]),
                     Source::Part { key, whole, .. } => self.add(&key, [rows, whole]),
                     // Copies would have to change alike, and the rest are no linear layers of these models.
-                    Source::Copies(_) | Source::Pointwise(_) | Source::Values(_) => {}
+                    Source::Copies(_) | Source::Pointwise(_) | Source::Positions(_) => {}
                 }
             }
         }

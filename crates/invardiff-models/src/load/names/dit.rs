@@ -1,6 +1,6 @@
 //! The names of a DiT's weights in files.
 
-use crate::dit::{DitConfig, position_table};
+use crate::dit::DitConfig;
 use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 
@@ -19,7 +19,7 @@ pub(crate) fn signature(layout: KeyLayout) -> &'static str {
 pub(crate) fn source(layout: KeyLayout, key: &str, config: &DitConfig) -> Source {
     match layout {
         KeyLayout::Original => Source::Key(key.to_owned()),
-        KeyLayout::Diffusers if key == "pos_embed" => Source::Values(position_table(config)),
+        KeyLayout::Diffusers if key == "pos_embed" => Source::Positions(Box::new(config.clone())),
         KeyLayout::Diffusers => diffusers(key, config.depth),
     }
 }

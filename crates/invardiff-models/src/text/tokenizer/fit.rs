@@ -1,10 +1,12 @@
 //! Truncation and padding to one length.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use invardiff_plan::files;
 use tokenizers::Tokenizer;
 
-use super::{Encoded, TokenizerError};
+use super::{Encoded, TokenizerError, known};
 
 /// A tokenizer that truncates and pads every prompt to one length.
 #[derive(Clone, Debug)]
@@ -20,9 +22,18 @@ pub(super) struct Fit {
 /// Opens a `tokenizer.json`.
 pub(super) fn open(path: &Path) -> Result<Tokenizer, TokenizerError> {
     let file = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| TokenizerError::Io { file: file.clone(), source })?;
-    Tokenizer::from_bytes(bytes)
-        .map_err(|error| TokenizerError::Format { file, detail: format!("no tokenizer: {error}") })
+    let bytes = files::read(path, known::LARGEST)
+        .map_err(|source| TokenizerError::Io { file: file.clone(), source })?;
+    let opened = known::check(&bytes).and_then(|()| guarded(|| Tokenizer::from_bytes(bytes)));
+    opened.map_err(|error| TokenizerError::Format { file, detail: format!("no tokenizer: {error}") })
+}
+
+/// Runs the library, which panics at some files that it could refuse: a panic is an error.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("the library stopped at it".to_owned()),
+    }
 }
 
 impl Fit {
@@ -38,7 +49,7 @@ impl Fit {
         // Truncation and padding are done here, so that the truncated text is known.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| refuse(error.to_string()))?;
-        let empty = tokenizer.encode("", true).map_err(|error| refuse(error.to_string()))?;
+        let empty = guarded(|| tokenizer.encode("", true)).map_err(refuse)?;
         let end = match empty.get_ids() {
             ids if ids.len() == special => ids[special - 1],
             ids => {
@@ -63,13 +74,13 @@ impl Fit {
 
     /// Truncates long prompts before their end token, as the reference does, and pads short ones.
     pub(super) fn encode(&self, prompt: &str) -> Result<Encoded, TokenizerError> {
-        let refuse = |error: tokenizers::Error| TokenizerError::Prompt { detail: error.to_string() };
-        let encoding = self.tokenizer.encode(prompt, true).map_err(refuse)?;
+        let refuse = |detail: String| TokenizerError::Prompt { detail };
+        let encoding = guarded(|| self.tokenizer.encode(prompt, true)).map_err(refuse)?;
         let mut ids = encoding.get_ids().to_vec();
         let mut cut = None;
         if ids.len() > self.length {
             let over = &ids[self.length - 1..ids.len() - 1];
-            cut = Some(self.tokenizer.decode(over, false).map_err(refuse)?);
+            cut = Some(guarded(|| self.tokenizer.decode(over, false)).map_err(refuse)?);
             ids.truncate(self.length - 1);
             ids.push(self.end);
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use invardiff_plan::files;
 use serde::Deserialize;
 
 use super::TokenizerError;
@@ -35,7 +36,7 @@ impl Settings {
             return Ok(Self::default());
         }
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(&path)
+        let text = files::read_text(&path, files::SETTINGS_LIMIT)
             .map_err(|source| TokenizerError::Io { file: file.clone(), source })?;
         serde_json::from_str(&text).map_err(|error| TokenizerError::Format {
             file,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::core::{InvalidKind, Kind, PlanError};
 use crate::formats::books::book::{AuthorBook, BookLayout, BookVersion, DOTTED};
 use crate::formats::books::order::IP_ATTN;
+use crate::formats::limits;
 
 /// Top-level keys that only cache books have.
 const MARKS: [&str; 8] = [
@@ -31,9 +32,7 @@ impl AuthorBook {
     /// [`PlanError::Format`] for text that is not a JSON object, a missing, unknown or repeated key, an unknown version, or an
     /// entry that is not `true` or `false`; [`PlanError::Shape`] for rows of unequal length. All name file and key.
     pub fn from_json(text: &str, what: &str) -> Result<Self, PlanError> {
-        let object: Map<String, Value> = serde_json::from_str(text)
-            .map_err(|error| wrong(what, &format!("not a JSON object: {error}")))?;
-        Self::from_object(object, what)
+        Self::from_object(limits::foreign(text, what)?, what)
     }
 
     pub(crate) fn from_object(object: Map<String, Value>, what: &str) -> Result<Self, PlanError> {
@@ -51,6 +50,8 @@ impl AuthorBook {
             })?,
         };
         let metadata = reader.metadata(version, gate.len())?;
+        limits::steps(gate.len()).map_err(|error| error.in_file(what))?;
+        limits::kinds(streams.iter().map(|(kind, _)| *kind)).map_err(|error| error.in_file(what))?;
         Self::new(layout, version, gate, streams, metadata).map_err(|error| error.in_file(what))
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::PlanError;
-use crate::formats::{Measurement, finite};
+use crate::formats::{Measurement, finite, limits};
 
 /// MagCache's magnitude ratios (arXiv 2506.09045): the mean over tokens of `|r_k| / |r_(k-1)|`, where `r_k` is what all
 /// blocks add to the hidden state at step `k` and `|.|` the L2 norm of one token. The first is 1.
@@ -57,6 +57,7 @@ impl Measurement for Magnitudes {
         if self.ratios.is_empty() {
             return Err(PlanError::TooFewSteps { steps: 0, needed: 1 });
         }
+        limits::steps(self.ratios.len())?;
         for (step, ratio) in self.ratios.iter().enumerate() {
             let key = format!("ratios[{step}]");
             finite(&key, *ratio)?;
