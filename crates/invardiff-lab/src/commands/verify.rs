@@ -119,7 +119,8 @@ fn check<const D: usize, P: Pipeline<D>>(
     let steps = full.sampler().steps();
     ensure!(steps >= 4, "the run has {steps} steps; there is nothing to check below 4");
     if let (Some(plan), Some(path), false) = (&plan, &args.plan, args.force) {
-        plan.check(&full.execution()).with_context(|| format!("--plan {}", path.display()))?;
+        plan.check(&full.execution())
+            .with_context(|| format!("--plan {} (--force replays it all the same)", path.display()))?;
     }
     let last = args
         .seed

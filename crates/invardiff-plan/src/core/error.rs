@@ -105,7 +105,7 @@ pub enum PlanError {
         source: std::io::Error,
     },
     /// A plan that was made for another run.
-    #[error("the plan was made for another run: {}; use --force to replay it all the same", list(.0))]
+    #[error("the plan was made for another run: {}", list(.0))]
     OtherRun(
         /// Every difference.
         Vec<Mismatch>,

@@ -230,6 +230,8 @@ fn enable<const D: usize, P: Pipeline<D>>(
     let found = if args.force {
         pipeline.force_cache(plan).with_context(name)?
     } else {
+        let unless = || format!("{} (--force replays it all the same)", name());
+        plan.check(&pipeline.execution()).with_context(unless)?;
         pipeline.enable_cache(plan).with_context(name)?;
         Vec::new()
     };
