@@ -1,4 +1,4 @@
-//! Plans of least error: what each possible skip would cost, measured once, and the plans that follow from it.
+//! Plans of least error: the error that each possible skip makes, measured once, and the plans that follow from it.
 
 mod planner;
 mod skip_errors;

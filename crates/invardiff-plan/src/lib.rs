@@ -19,7 +19,7 @@
 //! Conventions used everywhere:
 //! - steps are in *sampling order*: step 0 is the noisiest;
 //! - `true` in a gate or a matrix means **reuse** (the authors' convention);
-//! - sizes are per picture unless a name says otherwise; bytes are bytes, FLOPs are 2 x multiply-accumulate.
+//! - sizes are per image unless a name says otherwise; bytes are bytes, FLOPs are 2 x multiply-accumulate.
 
 pub mod core;
 pub mod files;

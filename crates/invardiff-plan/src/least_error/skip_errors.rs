@@ -1,4 +1,4 @@
-//! What each possible skip would cost: measured once, planned from many times.
+//! The errors of all possible skips: measured once, and used for any number of plans.
 
 use std::path::Path;
 
@@ -17,36 +17,36 @@ const VERSION: u8 = 1;
 /// the product.
 const PLANNED: (usize, usize) = (4096, 16_000);
 
-/// For every step `k` and every admissible pair of anchors `a < b < k`, the squared error of the clean sample that the
-/// network predicts at `k`, when the values of `a` and `b` stand in: the mean square over the elements of a picture,
-/// averaged over calibration runs. What an error at `k` does to the final picture is [`SkipErrors::importance`].
+/// The errors of all possible skips. For every step `k` and anchors `a < b < k`, it has the squared error of the clean sample
+/// predicted at `k` when the network's value is made from those of steps `a` and `b`: the mean square over the elements of
+/// an image, averaged over calibration runs. [`SkipErrors::importance`] weighs it by its effect on the final image.
 ///
 /// Anchors are at most [`SkipErrors::window`] steps away: `k - b <= window` and `b - a <= window`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SkipErrors {
-    /// The model's sites, which a plan is made for.
+    /// The topology of the model that plans are made for.
     pub topology: Topology,
-    /// Where the measurements come from; plans take it over.
+    /// Where the measurements come from. Plans take it over.
     pub provenance: Provenance,
-    /// Where the skip acts.
+    /// The site where steps are skipped.
     pub gate_site: GateSite,
-    /// The axis of extrapolation.
+    /// The axis along which values are extrapolated.
     pub axis: TimeAxis,
-    /// The sampler's own time of each step.
+    /// The sampler's own time of each step, `[steps]`.
     pub times: Vec<f64>,
-    /// The farthest anchor, in steps.
+    /// The largest distance to an anchor, in steps.
     pub window: usize,
-    /// How many runs were averaged.
+    /// The number of runs that were averaged.
     pub runs: usize,
-    /// Per step, the squared error of the final picture that a unit squared error of the clean sample predicted there
-    /// makes; 1 until set.
+    /// For each step, the squared error of the final image per unit of squared error of the clean sample predicted there,
+    /// `[steps]`; 1 until set.
     pub importance: Vec<f64>,
     hold: Array2<f64>,
     linear: Array3<f64>,
 }
 
 impl SkipErrors {
-    /// An atlas without entries, for `times.len()` steps.
+    /// An atlas without measurements, for `times.len()` steps.
     pub fn new(
         topology: Topology,
         gate_site: GateSite,
@@ -72,7 +72,7 @@ impl SkipErrors {
         Self::from_bytes(&limits::read(path)?, &what)
     }
 
-    /// Writes the atlas beside its place and renames.
+    /// Writes the atlas. The file is never left half written: it is written under another name and then renamed.
     ///
     /// # Errors
     /// [`PlanError::Io`] when it cannot be written, [`PlanError::Format`] when it would be too large to be read back.
@@ -91,7 +91,7 @@ impl SkipErrors {
         seal(MAGIC, VERSION, self, "the atlas")
     }
 
-    /// Reads what [`SkipErrors::to_bytes`] wrote; `what` names the file in messages.
+    /// Reads the bytes of an atlas; `what` names the file in errors.
     ///
     /// # Errors
     /// As [`SkipErrors::read`].
@@ -101,7 +101,7 @@ impl SkipErrors {
         Ok(atlas)
     }
 
-    /// The parts fit together.
+    /// Checks that the parts fit together.
     fn check(&self) -> Result<(), PlanError> {
         let (steps, window) = (self.steps(), self.window);
         let refuse = |what: &str, expected: Vec<usize>, found: &[usize]| {
@@ -160,7 +160,7 @@ impl SkipErrors {
         self.times.len()
     }
 
-    /// All `(step, anchor b, earlier anchor a)` that the atlas has room for; `None` is the value of `b` held.
+    /// All entries `(step, anchor b, earlier anchor a)`; for `None` the value of `b` is held.
     pub fn entries(&self) -> Vec<(usize, usize, Option<usize>)> {
         let mut entries = Vec::new();
         for step in 1..self.steps() {
@@ -172,7 +172,7 @@ impl SkipErrors {
         entries
     }
 
-    /// Weights of the anchors `(a, b)` at `step`, on the atlas's axis.
+    /// The weights of the anchors `(a, b)` in the value extrapolated to `step`, on the atlas's axis.
     pub fn weights(&self, step: usize, b: usize, a: usize) -> (f64, f64) {
         let time = |step: usize| match self.axis {
             TimeAxis::Step => step as f64,
@@ -185,7 +185,7 @@ impl SkipErrors {
     /// Adds one run's errors, one for each of [`SkipErrors::entries`], to the average.
     ///
     /// # Errors
-    /// [`PlanError::Shape`] when there is not one error an entry.
+    /// [`PlanError::Shape`] when errors and entries differ in number.
     pub fn add_run(&mut self, errors: &[f64]) -> Result<(), PlanError> {
         let entries = self.entries();
         if entries.len() != errors.len() {
@@ -205,8 +205,9 @@ impl SkipErrors {
         Ok(())
     }
 
-    /// The squared error of the clean sample predicted at `step` when it is made by rule, from the last computed steps `b` and
-    /// (where there is one) `a`: the mean square over the elements of a picture. `None` where the anchors are too far away.
+    /// The squared error of the clean sample predicted at `step` when the value is made by `rule` from the last computed steps
+    /// `b` and (where there is one) `a`: the mean square over the elements of an image. `None` where an anchor is farther away
+    /// than the window.
     pub fn squared_error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
         let near = step.checked_sub(b + 1).filter(|gap| *gap < self.window)?;
         let error = match (rule, a) {
@@ -221,8 +222,8 @@ impl SkipErrors {
         error.is_finite().then_some(error)
     }
 
-    /// The squared error of the final picture from standing in for `step` by rule, from the last computed steps `b` and (where there is one) `a`.
-    /// `None` where the anchors are too far away.
+    /// [`SkipErrors::squared_error`] weighted by [`SkipErrors::importance`]: the squared error of the final image. `None` where
+    /// an anchor is farther away than the window.
     pub fn error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
         Some(self.squared_error(rule, step, b, a)? * self.importance[step])
     }

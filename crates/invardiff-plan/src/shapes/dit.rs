@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_papers_gmacs_come_out_for_every_size() {
-        // Table 4 of the DiT paper, "Flops (G)", which counts multiply-accumulates of one picture.
+        // Table 4 of the DiT paper, "Flops (G)", which counts multiply-accumulates per image.
         let table = [
             (DitSize::S, 8, 0.36),
             (DitSize::S, 2, 6.06),
