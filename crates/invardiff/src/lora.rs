@@ -29,7 +29,7 @@ pub fn parse_lora(text: &str) -> Result<Lora, String> {
 pub fn check_loras(loras: &[Lora]) -> Result<()> {
     for lora in loras {
         let path: &Path = &lora.path;
-        if !path.is_file() {
+        if !path.exists() {
             return Err(Error::setting("lora", format_args!("{}: there is no such file", path.display())));
         }
     }

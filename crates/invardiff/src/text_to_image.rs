@@ -52,6 +52,7 @@ use options::Settled;
 pub struct TextToImage {
     name: String,
     weights_sha256: String,
+    notes: Vec<String>,
     denoiser: GuidedFlux,
     sampler: FlowMatchEuler,
     shift: FlowShift,
@@ -104,6 +105,7 @@ impl TextToImage {
         Self {
             name: flux.config().name(),
             weights_sha256: loaded.sha256,
+            notes: loaded.notes,
             denoiser: match settled.true_cfg_scale {
                 None => GuidedFlux::Plain(flux),
                 Some(scale) => GuidedFlux::TwoPass(TwoPassGuidance { model: flux, scale }),
@@ -122,6 +124,11 @@ impl TextToImage {
     /// The prompts that it was made for, encoded.
     pub fn prompts(&self) -> &[Prompt] {
         &self.prompts
+    }
+
+    /// What was taken where the transformer's files leave a choice: section, quantisation, strengths of LoRA files.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The tokens of an image and its prompt.

@@ -9,38 +9,28 @@ use super::config;
 use super::error::LoadError;
 use super::family::Family;
 use super::infer;
-use super::layout::{self, KeyLayout};
+use super::layout::KeyLayout;
+use super::lora::Owner;
 use super::names;
 use super::open::{self, Loaded};
 use super::options::LoadOptions;
 use super::outline::Outline;
+use super::places::Places;
 use super::source::Source;
 use crate::{Dit, DitConfig, Numerics};
 
 impl Family for Dit {
-    const FILES: &'static [&'static str] = &[
-        "model.safetensors",
-        "weights.safetensors",
-        "diffusion_pytorch_model.safetensors",
-        "transformer/diffusion_pytorch_model.safetensors",
-        "diffusion_pytorch_model.bin",
-        "transformer/diffusion_pytorch_model.bin",
-        "model.pt",
-        "weights.pt",
-        "model.pth",
-    ];
+    const NAME: &'static str = "DiT";
 
-    fn detect(checkpoint: &Checkpoint) -> Option<(KeyLayout, Option<&'static str>)> {
-        KeyLayout::detect(checkpoint, names::dit::signature, &names::dit::SECTIONS)
-    }
+    const PLACES: Places = Places {
+        folder: "transformer",
+        stems: &["model", "weights", "diffusion_pytorch_model"],
+        others: &["vae", "ae.", "classifier", "lora", "pytorch_lora"],
+    };
 
-    fn foreign(checkpoint: &Checkpoint) -> String {
-        let lacks = layout::lacks(names::dit::signature);
-        match KeyLayout::detect(checkpoint, names::flux::signature, &names::flux::SECTIONS) {
-            Some(_) => format!("no DiT: these are the weights of a FLUX transformer; {lacks}"),
-            None => format!("no DiT: {lacks}"),
-        }
-    }
+    const SIGNATURES: &'static [(KeyLayout, &'static str)] = &names::dit::SIGNATURES;
+
+    const OWNER: Option<Owner> = Some(Owner::Transformer);
 
     fn beside(file: &Path) -> Result<Option<DitConfig>, LoadError> {
         config::beside(file, config::dit)
@@ -52,7 +42,7 @@ impl Family for Dit {
 
     fn complete(mut config: DitConfig, layout: KeyLayout) -> DitConfig {
         config.numerics.get_or_insert(match layout {
-            KeyLayout::Original => Numerics::Original,
+            KeyLayout::Original | KeyLayout::LlamaCpp => Numerics::Original,
             KeyLayout::Diffusers => Numerics::Diffusers,
         });
         config

@@ -58,6 +58,16 @@ pub enum LoadError {
         /// All that does not fit.
         problems: Box<KeyProblems>,
     },
+    /// A value is NaN, infinite, or beyond the range of the element type.
+    #[error("{file}: '{key}': {detail}")]
+    NotFinite {
+        /// The file.
+        file: String,
+        /// The tensor.
+        key: String,
+        /// What is wrong and what to do.
+        detail: String,
+    },
     /// Copies of one weight differ that must be equal.
     #[error(
         "{file}: '{key}' differs from '{first}': the layout stores one copy per block, and they must be equal"
@@ -83,6 +93,8 @@ pub struct KeyProblems {
     pub misshapen: Vec<Misshapen>,
     /// Keys whose elements are not floats, as (key, element type).
     pub not_float: Vec<(String, String)>,
+    /// One line for each kind of tensors in a LoRA file that cannot be merged, with a count and advice.
+    pub families: Vec<String>,
 }
 
 /// A key with a shape.
@@ -112,8 +124,12 @@ impl KeyProblems {
             && self.unused.is_empty()
             && self.misshapen.is_empty()
             && self.not_float.is_empty()
+            && self.families.is_empty()
     }
 }
+
+/// How many lines of each kind an error shows.
+const SHOWN: usize = 8;
 
 impl fmt::Display for KeyProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,7 +143,21 @@ impl fmt::Display for KeyProblems {
             .not_float
             .iter()
             .map(|(key, dtype)| format!("not a float: {key}, found elements of type {dtype}"));
-        let lines: Vec<String> = missing.chain(unused).chain(misshapen).chain(not_float).collect();
+        let mut lines = shortened("missing", missing);
+        lines.extend(shortened("unused", unused));
+        lines.extend(shortened("misshapen", misshapen));
+        lines.extend(shortened("not floats", not_float));
+        lines.extend(self.families.iter().cloned());
         write!(f, "  {}", lines.join("\n  "))
     }
+}
+
+/// The first lines of one kind, and the number of all if there are more.
+fn shortened(kind: &str, lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    let count = lines.len();
+    let mut lines: Vec<String> = lines.take(SHOWN).collect();
+    if count > SHOWN {
+        lines.push(format!("{kind}: {} more, {count} in all", count - SHOWN));
+    }
+    lines
 }

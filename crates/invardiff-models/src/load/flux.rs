@@ -9,36 +9,28 @@ use super::config;
 use super::error::LoadError;
 use super::family::Family;
 use super::infer;
-use super::layout::{self, KeyLayout};
+use super::layout::KeyLayout;
+use super::lora::Owner;
 use super::names;
 use super::open::{self, Loaded};
 use super::options::LoadOptions;
 use super::outline::Outline;
+use super::places::Places;
 use super::source::Source;
 use crate::{Flux, FluxConfig};
 
 impl Family for Flux {
-    const FILES: &'static [&'static str] = &[
-        "model.safetensors",
-        "diffusion_pytorch_model.safetensors.index.json",
-        "diffusion_pytorch_model.safetensors",
-        "transformer/diffusion_pytorch_model.safetensors.index.json",
-        "transformer/diffusion_pytorch_model.safetensors",
-        "flux1-dev.safetensors",
-        "flux1-schnell.safetensors",
-    ];
+    const NAME: &'static str = "FLUX";
 
-    fn detect(checkpoint: &Checkpoint) -> Option<(KeyLayout, Option<&'static str>)> {
-        KeyLayout::detect(checkpoint, names::flux::signature, &names::flux::SECTIONS)
-    }
+    const PLACES: Places = Places {
+        folder: "transformer",
+        stems: &["model", "diffusion_pytorch_model", "flux1-dev", "flux1-schnell"],
+        others: &["vae", "ae.", "clip", "t5", "text_encoder", "lora", "pytorch_lora"],
+    };
 
-    fn foreign(checkpoint: &Checkpoint) -> String {
-        let lacks = layout::lacks(names::flux::signature);
-        match KeyLayout::detect(checkpoint, names::dit::signature, &names::dit::SECTIONS) {
-            Some(_) => format!("no FLUX: these are the weights of a DiT; {lacks}"),
-            None => format!("no FLUX: {lacks}"),
-        }
-    }
+    const SIGNATURES: &'static [(KeyLayout, &'static str)] = &names::flux::SIGNATURES;
+
+    const OWNER: Option<Owner> = Some(Owner::Transformer);
 
     fn beside(file: &Path) -> Result<Option<FluxConfig>, LoadError> {
         config::beside(file, config::flux)

@@ -1,7 +1,9 @@
 //! Configurations read off the shapes of weights.
 
+pub(super) mod clip;
 pub(super) mod dit;
 pub(super) mod flux;
+pub(super) mod t5;
 pub(super) mod vae;
 
 use super::checkpoint::Checkpoint;

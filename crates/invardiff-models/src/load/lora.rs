@@ -1,119 +1,107 @@
-//! LoRA files (Hu et al. 2021): low-rank changes of a model's weights, merged while these are loaded.
+//! LoRA files: changes of a model's weights, merged while these are loaded.
 //!
-//! A file has a pair of matrices for each linear layer that it changes: `W + scale * alpha / rank * (up down)`. A layer may
-//! have its name in the authors' layout or in diffusers', whichever the model's own file uses.
+//! Most files have a pair of matrices for each linear layer that they change (Hu et al. 2021):
+//! `W + scale * alpha / rank * (up down)`. A layer may have its name in the authors' layout or in diffusers', whichever the
+//! model's own file uses.
 
+mod change;
+mod fit;
 mod keys;
 mod merge;
 mod settings;
 mod targets;
 
+pub(super) use keys::Owner;
 pub(super) use merge::Merged;
 pub(super) use targets::Targets;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::digest;
-use super::error::{FoundTensor, KeyProblems, LoadError, Misshapen};
+use super::error::LoadError;
 use super::options::Lora;
-use keys::Parts;
+use change::Change;
 use settings::Settings;
 
-/// An open LoRA file that fits a model: its pairs, unread, by the flat names of the layers that they change.
+/// An open LoRA file that fits a model: its changes, unread, by the flat names of the layers that they change.
 pub(super) struct Opened {
     checkpoint: Checkpoint,
     scale: f32,
-    pairs: BTreeMap<String, Pair>,
-}
-
-/// One pair, by its keys in the file.
-struct Pair {
-    /// `[rank, d_input]`
-    down: String,
-    /// `[d_output, rank]`
-    up: String,
-    /// The factor of their product.
-    factor: f32,
+    changes: BTreeMap<String, Change>,
+    notes: Vec<String>,
 }
 
 impl Opened {
-    /// Opens a file and compares it with the layers of a model.
-    pub(super) fn new(lora: &Lora, targets: &Targets, model: String) -> Result<Self, LoadError> {
-        let checkpoint = Checkpoint::open(&lora.path)?;
+    /// Opens a file and compares its layers for `owner` with those of a model.
+    pub(super) fn new(
+        lora: &Lora,
+        targets: &Targets,
+        model: String,
+        owner: Owner,
+    ) -> Result<Self, LoadError> {
+        let path = find(&lora.path)?;
+        let checkpoint = Checkpoint::open(&path)?;
         let file = checkpoint.file.clone();
         let refuse = |detail| LoadError::Format { file: file.clone(), detail };
         if !lora.scale.is_finite() {
             return Err(refuse(format!("a strength of {} cannot be added", lora.scale)));
         }
-        let (parts, strange) = keys::gather(&checkpoint);
-        let problems = problems(&checkpoint, &parts, strange, targets);
+        let (layers, strange) = keys::gather(&checkpoint);
+        let problems = fit::problems(&checkpoint, &layers, strange, targets, owner);
         if !problems.is_empty() {
             return Err(LoadError::Keys { file, model, problems: Box::new(problems) });
         }
-        let settings = Settings::read(&lora.path, &parts).map_err(refuse)?;
-        let pairs = parts
-            .into_iter()
-            .map(|(flat, parts)| Ok((flat, parts.pair(&checkpoint, &settings, lora.scale)?)))
-            .collect::<Result<_, LoadError>>()?;
-        Ok(Self { checkpoint, scale: lora.scale, pairs })
-    }
-}
-
-impl Parts {
-    fn pair(self, checkpoint: &Checkpoint, settings: &Settings, scale: f32) -> Result<Pair, LoadError> {
-        let rank = checkpoint.shape(&self.down).map_or(1, |shape| shape[0]) as f32;
-        let own = self.alpha.map(|key| checkpoint.read(&key)).transpose()?;
-        let own = own.and_then(|data| data.iter::<f32>().next());
-        let alpha = own.or_else(|| settings.alpha(&self.name)).unwrap_or(rank);
-        let divisor = if settings.by_root { rank.sqrt() } else { rank };
-        Ok(Pair { down: self.down, up: self.up, factor: scale * alpha / divisor })
-    }
-}
-
-/// Every key that does not fit the layers of a model.
-fn problems(
-    checkpoint: &Checkpoint,
-    parts: &BTreeMap<String, Parts>,
-    strange: Vec<String>,
-    targets: &Targets,
-) -> KeyProblems {
-    let mut problems = KeyProblems::default();
-    let shape = |key: &str| checkpoint.shape(key).unwrap_or(&[]).to_vec();
-    let mut unused = strange;
-    for (flat, parts) in parts {
-        let Some([rows, columns]) = targets.get(flat) else {
-            unused.extend(parts.keys().filter(|key| checkpoint.shape(key).is_some()).cloned());
-            continue;
-        };
-        let rank = checkpoint.shape(&parts.down).and_then(|shape| shape.first()).copied().unwrap_or(1).max(1);
-        let expected = [(&parts.down, vec![rank, columns]), (&parts.up, vec![rows, rank])];
-        let alpha = parts.alpha.as_ref().map(|key| (key, Vec::new()));
-        for (key, expected) in expected.into_iter().chain(alpha) {
-            let (key, found) = (key.clone(), shape(key));
-            if checkpoint.shape(&key).is_none() {
-                problems.missing.push(FoundTensor { key, shape: expected });
-            } else if !same_matrix(&found, &expected) {
-                problems.misshapen.push(Misshapen { key, expected, found });
-            } else if let Some(dtype) = checkpoint.dtype(&key).filter(|dtype| !dtype.is_float()) {
-                problems.not_float.push((key, dtype.name().to_owned()));
+        let settings = Settings::read(&path, &layers).map_err(refuse)?;
+        let mut changes = BTreeMap::new();
+        let mut strengths = BTreeMap::<String, usize>::new();
+        for ((of, flat), parts) in &layers {
+            if *of == owner {
+                let (change, strength) = Change::new(*of, parts, &checkpoint, &settings)?;
+                *strengths.entry(strength).or_default() += 1;
+                changes.insert(flat.clone(), change);
             }
         }
+        let mut notes: Vec<String> = strengths
+            .into_iter()
+            .map(|(strength, count)| {
+                format!("{file}: {count} layers of {} at strength {} ({strength})", owner.name(), lora.scale)
+            })
+            .collect();
+        if notes.len() > fit::SHOWN {
+            notes = vec![format!(
+                "{file}: {} layers of {} at strength {}, with alphas of their own",
+                changes.len(),
+                owner.name(),
+                lora.scale
+            )];
+        }
+        Ok(Self { checkpoint, scale: lora.scale, changes, notes })
     }
-    problems.unused = unused.into_iter().map(|key| FoundTensor { shape: shape(&key), key }).collect();
-    problems
+
+    /// How strongly the file changes the model.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
 }
 
-/// Whether a tensor has the expected number of rows, and of values per row. (Convolutions have more axes, and a single number
-/// may have one.)
-fn same_matrix(found: &[usize], expected: &[usize]) -> bool {
-    match expected {
-        [] => found.iter().product::<usize>() == 1,
-        [rows, rest @ ..] => {
-            found.first() == Some(rows)
-                && found[1..].iter().product::<usize>() == rest.iter().product::<usize>()
-        }
+/// Names of a LoRA in a folder, as PEFT and diffusers write them.
+const IN_FOLDER: [&str; 4] = [
+    "adapter_model.safetensors",
+    "pytorch_lora_weights.safetensors",
+    "adapter_model.bin",
+    "pytorch_lora_weights.bin",
+];
+
+/// The file at a path: itself, or that in a folder.
+fn find(path: &Path) -> Result<PathBuf, LoadError> {
+    let refuse = |detail| LoadError::NotFound { path: path.display().to_string(), detail };
+    if path.is_dir() {
+        let found = IN_FOLDER.iter().map(|name| path.join(name)).find(|file| file.is_file());
+        return found.ok_or_else(|| refuse(format!("the folder has none of {}", IN_FOLDER.join(", "))));
     }
+    if path.is_file() { Ok(path.to_owned()) } else { Err(refuse("there is no such file".into())) }
 }
 
 /// The hash of weights with LoRA files merged: without any, that of the weights; otherwise SHA-256 of the lines

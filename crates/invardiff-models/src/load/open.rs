@@ -9,14 +9,16 @@ use super::checkpoint::Checkpoint;
 use super::error::LoadError;
 use super::family::Family;
 use super::layout::KeyLayout;
-use super::lora::{Merged, Opened, Targets, merged_sha256};
+use super::lora::{Merged, Opened, Owner, Targets, merged_sha256};
 use super::options::LoadOptions;
 use super::source::Source;
 use super::weights::{Reader, Survey};
+use super::{foreign, quantised, sections};
 use crate::nn::Sizes;
 
 /// A model and where its weights came from.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Loaded<M> {
     /// The model.
     pub model: M,
@@ -28,7 +30,9 @@ pub struct Loaded<M> {
     /// The naming of the weights.
     pub layout: KeyLayout,
     /// The section of a larger checkpoint that was read, such as `ema` or `model.diffusion_model`.
-    pub section: Option<&'static str>,
+    pub section: Option<String>,
+    /// What was taken where a file leaves a choice, one sentence each: the section, the quantisation, the strength of a LoRA.
+    pub notes: Vec<String>,
 }
 
 /// A model whose file is open and whose sizes are known.
@@ -36,23 +40,14 @@ pub(super) struct Open<M: Family> {
     pub(super) checkpoint: Checkpoint,
     pub(super) config: M::Config,
     layout: KeyLayout,
-    section: Option<&'static str>,
-}
-
-/// The weights' file: `path` itself, or the first of `names` in it.
-pub(super) fn find(path: &Path, names: &[&str]) -> Result<PathBuf, LoadError> {
-    let refuse = |detail| LoadError::NotFound { path: path.display().to_string(), detail };
-    if path.is_dir() {
-        let found = names.iter().map(|name| path.join(name)).find(|file| file.is_file());
-        return found.ok_or_else(|| refuse(format!("the folder has none of {}", names.join(", "))));
-    }
-    if path.is_file() { Ok(path.to_owned()) } else { Err(refuse("there is no such file or folder".into())) }
+    section: Option<String>,
+    notes: Vec<String>,
 }
 
 /// Opens the model at `path`, a file or folder; its configuration is the one beside the file, or told by the shapes.
-pub(super) fn open<M: Family>(path: &Path) -> Result<(PathBuf, Open<M>), LoadError> {
-    let file = find(path, M::FILES)?;
-    let open = Open::new(Checkpoint::open(&file)?, || M::beside(&file))?;
+pub(super) fn open<M: Family>(path: &Path, section: Option<&str>) -> Result<(PathBuf, Open<M>), LoadError> {
+    let file = M::PLACES.at(path)?;
+    let open = Open::new(Checkpoint::open(&file)?, section, || M::beside(&file))?;
     Ok((file, open))
 }
 
@@ -62,7 +57,7 @@ pub(super) fn load<M: Family>(
     options: &LoadOptions,
     device: &Device,
 ) -> Result<Loaded<M>, LoadError> {
-    let (file, open) = open::<M>(path)?;
+    let (file, open) = open::<M>(path, options.section.as_deref())?;
     Ok(Loaded { file: Some(file), ..open.load(options, device)? })
 }
 
@@ -73,61 +68,72 @@ pub(super) fn from_bytes<M: Family>(
     options: &LoadOptions,
     device: &Device,
 ) -> Result<Loaded<M>, LoadError> {
-    Open::new(Checkpoint::from_bytes(bytes)?, || Ok(Some(config.clone())))?.load(options, device)
+    let checkpoint = Checkpoint::from_bytes(bytes)?;
+    Open::new(checkpoint, options.section.as_deref(), || Ok(Some(config.clone())))?.load(options, device)
 }
 
 impl<M: Family> Open<M> {
     fn new(
         mut checkpoint: Checkpoint,
+        wanted: Option<&str>,
         config: impl FnOnce() -> Result<Option<M::Config>, LoadError>,
     ) -> Result<Self, LoadError> {
-        let Some((layout, section)) = M::detect(&checkpoint) else {
-            let detail = M::foreign(&checkpoint);
-            return Err(LoadError::Format { file: checkpoint.file, detail });
-        };
-        if let Some(section) = section {
-            checkpoint.enter(section);
-        }
-        checkpoint.drop_matching(M::is_other);
-        let config = config()?.map_or_else(|| M::infer(&checkpoint, layout), Ok)?;
         let file = checkpoint.file.clone();
-        config.validate().map_err(|source| LoadError::Config { file, source })?;
-        Ok(Self { checkpoint, config: M::complete(config, layout), layout, section })
+        let format = |detail| LoadError::Format { file: file.clone(), detail };
+        let all = checkpoint.sections(M::SIGNATURES);
+        let Some(section) = sections::choose(&all, wanted).map_err(format)? else {
+            return Err(format(foreign::refusal::<M>(&checkpoint)));
+        };
+        checkpoint.enter(&section, &all);
+        checkpoint.drop_matching(M::is_other);
+        let layout = section.layout;
+        let config = config()?.map_or_else(|| M::infer(&checkpoint, layout), Ok)?;
+        config.validate().map_err(|source| LoadError::Config { file: file.clone(), source })?;
+        let name = Some(section.prefix).filter(|prefix| !prefix.is_empty());
+        let mut notes = Vec::new();
+        if let (Some(name), true) = (&name, all.len() > 1) {
+            notes.push(format!("{file}: of {} sections with weights, '{name}' is read", all.len()));
+        }
+        let types = checkpoint.quantised();
+        if !types.is_empty() {
+            notes.push(format!("{file}: weights of type {} are read as floats", types.join(", ")));
+        }
+        Ok(Self { checkpoint, config: M::complete(config, layout), layout, section: name, notes })
     }
 
     /// Checks every key, then reads.
     fn load(self, options: &LoadOptions, device: &Device) -> Result<Loaded<M>, LoadError> {
-        let Self { checkpoint, config, layout, section } = self;
+        let Self { checkpoint, config, layout, section, mut notes } = self;
         let layouts = |layout: KeyLayout, key: &str| M::source(layout, key, &config, &checkpoint);
         let source = |key: &str| layouts(layout, key);
         survey(&checkpoint, &source, config.name(), device, |weights| {
             M::build(&config, weights, device).map(drop)
         })?;
-        let loras = open_loras(options, &layouts, config.name(), device, |targets| {
+        let loras = open_loras(options, M::OWNER, &layouts, config.name(), device, |targets| {
             M::build(&config, targets, device).map(drop)
         })?;
+        notes.extend(loras.iter().flat_map(Opened::notes));
         let reader = Reader { checkpoint: &checkpoint, source: &source, dtype: options.dtype, device };
         let mut merged = Merged { reader, loras: &loras, layouts: &layouts };
         let model = M::build(&config, &mut merged, device)?;
         let sha256 = merged_sha256(checkpoint.sha256()?, &loras)?;
-        Ok(Loaded { model, file: None, sha256, layout, section })
+        Ok(Loaded { model, file: None, sha256, layout, section, notes })
     }
 }
 
 /// Opens the LoRA files of `options` and compares them with the layers that `build` asks for; `model` is the model's name.
 fn open_loras(
     options: &LoadOptions,
+    owner: Option<Owner>,
     layouts: &dyn Fn(KeyLayout, &str) -> Source,
     model: String,
     device: &Device,
     build: impl FnOnce(&mut Targets<'_>) -> Result<(), Infallible>,
 ) -> Result<Vec<Opened>, LoadError> {
-    if options.loras.is_empty() {
-        return Ok(Vec::new());
-    }
+    let Some(owner) = owner.filter(|_| !options.loras.is_empty()) else { return Ok(Vec::new()) };
     let mut targets = Targets::new(layouts, device);
     let Ok(()) = build(&mut targets);
-    options.loras.iter().map(|lora| Opened::new(lora, &targets, model.clone())).collect()
+    options.loras.iter().map(|lora| Opened::new(lora, &targets, model.clone(), owner)).collect()
 }
 
 /// Returns [`LoadError::Keys`] unless the keys of a file are those that `build` asks for.
@@ -144,5 +150,9 @@ fn survey(
     if problems.is_empty() {
         return Ok(());
     }
-    Err(LoadError::Keys { file: checkpoint.file.clone(), model, problems: Box::new(problems) })
+    let file = checkpoint.file.clone();
+    match quantised::refusal(checkpoint.keys()) {
+        Some(detail) => Err(LoadError::Format { file, detail }),
+        None => Err(LoadError::Keys { file, model, problems: Box::new(problems) }),
+    }
 }

@@ -21,11 +21,13 @@ pub struct LoadOptions {
     pub dtype: DType,
     /// LoRA files that are merged into the weights. The default is none.
     pub loras: Vec<Lora>,
+    /// The section of a training file to read, such as `ema`. By default the averaged weights, or the only ones.
+    pub section: Option<String>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { dtype: DType::F32, loras: Vec::new() }
+        Self { dtype: DType::F32, loras: Vec::new(), section: None }
     }
 }
 
@@ -33,6 +35,12 @@ impl LoadOptions {
     /// Casts the weights to `dtype`, a float type of the device.
     pub fn with_dtype(mut self, dtype: DType) -> Self {
         self.dtype = dtype;
+        self
+    }
+
+    /// Reads this section of a training file: its name, or one of the words between the dots of its name.
+    pub fn with_section(mut self, section: impl Into<String>) -> Self {
+        self.section = Some(section.into());
         self
     }
 
@@ -47,7 +55,7 @@ impl LoadOptions {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Lora {
-    /// The safetensors file.
+    /// The file, or a folder with `adapter_model.safetensors` or `pytorch_lora_weights.safetensors`.
     pub path: PathBuf,
     /// The factor of the change: 1 is the strength of the training, 0 changes nothing.
     pub scale: f32,

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpoint;
 use super::error::LoadError;
 use super::family::Family;
-use super::layout::KeyLayout;
-use super::names;
-use super::open::{self, find};
+use super::foreign;
+use super::open;
+use super::places::Places;
 use crate::{Dit, Flux};
 
 /// The kind of a diffusion transformer.
@@ -25,17 +25,14 @@ impl Architecture {
     /// # Errors
     /// [`LoadError`] when there are no weights, or weights of something else.
     pub fn of(path: impl AsRef<Path>) -> Result<Self, LoadError> {
-        let names: Vec<&str> = Flux::FILES.iter().chain(Dit::FILES).copied().collect();
-        let checkpoint = Checkpoint::open(&find(path.as_ref(), &names)?)?;
-        if Flux::detect(&checkpoint).is_some() {
+        let checkpoint = Checkpoint::open(&TRANSFORMERS.at(path.as_ref())?)?;
+        if !checkpoint.sections(Flux::SIGNATURES).is_empty() {
             return Ok(Self::Flux);
         }
-        if Dit::detect(&checkpoint).is_some() {
+        if !checkpoint.sections(Dit::SIGNATURES).is_empty() {
             return Ok(Self::Dit);
         }
-        let keys = [names::dit::signature, names::flux::signature]
-            .map(|signature| KeyLayout::ALL.map(signature).join("', '"));
-        let detail = format!("neither a DiT nor a FLUX transformer: it has none of '{}'", keys.join("', '"));
+        let detail = foreign::no_transformer(&checkpoint);
         Err(LoadError::Format { file: checkpoint.file, detail })
     }
 }
@@ -54,20 +51,24 @@ pub struct Outline<C> {
 impl<C> Outline<C> {
     /// Opens the model at `path`.
     pub(super) fn new<M: Family<Config = C>>(path: &Path) -> Result<Self, LoadError> {
-        let (file, open) = open::open::<M>(path)?;
+        let (file, open) = open::open::<M>(path, None)?;
         Ok(Self { file, elements: open.checkpoint.elements(), config: open.config })
     }
 }
 
-/// Where the weights of text encoders and autoencoders are looked for in a folder.
-const OTHERS: [&str; 6] = [
-    "model.safetensors.index.json",
-    "model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.bin",
-    "ae.safetensors",
-];
+/// Where the weights of either transformer are looked for.
+const TRANSFORMERS: Places = Places {
+    folder: "transformer",
+    stems: &["model", "diffusion_pytorch_model", "flux1-dev", "flux1-schnell", "weights"],
+    others: Flux::PLACES.others,
+};
+
+/// Where the weights of text encoders and autoencoders are looked for.
+const OTHERS: Places = Places {
+    folder: ".",
+    stems: &["model", "diffusion_pytorch_model", "pytorch_model", "ae"],
+    others: &["lora", "pytorch_lora"],
+};
 
 impl Outline<()> {
     /// The size of any weights: a file, an index of shards, or the folder of a component.
@@ -75,7 +76,7 @@ impl Outline<()> {
     /// # Errors
     /// [`LoadError`] when there are no weights, or the file is not whole.
     pub fn of(path: impl AsRef<Path>) -> Result<Self, LoadError> {
-        let file = find(path.as_ref(), &OTHERS)?;
+        let file = OTHERS.at(path.as_ref())?;
         let elements = Checkpoint::open(&file)?.elements();
         Ok(Self { file, config: (), elements })
     }

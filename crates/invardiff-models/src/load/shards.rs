@@ -1,4 +1,4 @@
-//! Weights in several files, with an index that maps tensors to files.
+//! Weights in several files, with or without an index that maps tensors to files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use invardiff_plan::files;
 use serde::Deserialize;
 
-use super::entries::{self, Entries};
 use super::error::LoadError;
+use super::file::{self, Entries};
 
 /// The most bytes of an index that is read: a hundred times that of FLUX.1.
 const LARGEST_INDEX: usize = 8 << 20;
@@ -17,6 +17,12 @@ const LARGEST_INDEX: usize = 8 << 20;
 struct Index {
     /// The shard's file name for each tensor.
     weight_map: BTreeMap<String, String>,
+}
+
+/// Whether a path is that of an index: `model.safetensors.index.json`, perhaps with a variant before `json`.
+pub(super) fn is_index(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".json") && name.contains(".index.")
 }
 
 /// The tensors of all shards that an index names, and the shards in the order of their names.
@@ -41,13 +47,17 @@ pub(super) fn open(path: &Path) -> Result<(Entries, Vec<PathBuf>), LoadError> {
             return Err(LoadError::NotFound { path, detail });
         }
     }
-    let shards = names.iter().map(|name| Ok((*name, entries::open(&folder.join(name))?)));
-    let entries = join(&file, &index, shards.collect::<Result<_, LoadError>>()?)?;
+    let shards = names.iter().map(|name| Ok((*name, file::open(&folder.join(name))?.0)));
+    let entries = agree(&file, &index, shards.collect::<Result<_, LoadError>>()?)?;
     Ok((entries, names.iter().map(|name| folder.join(name)).collect()))
 }
 
+/// Two names of the same table, of which an index may name one that the shards leave out.
+const TIED: [[&str; 2]; 2] =
+    [["shared.weight", "encoder.embed_tokens.weight"], ["shared.weight", "decoder.embed_tokens.weight"]];
+
 /// Joins the shards. Every tensor must be where the index says and nowhere else.
-fn join(file: &str, index: &Index, shards: Vec<(&str, Entries)>) -> Result<Entries, LoadError> {
+fn agree(file: &str, index: &Index, shards: Vec<(&str, Entries)>) -> Result<Entries, LoadError> {
     let (mut entries, mut strays) = (Entries::new(), Vec::new());
     for (name, shard) in shards {
         for (key, entry) in shard {
@@ -60,11 +70,73 @@ fn join(file: &str, index: &Index, shards: Vec<(&str, Entries)>) -> Result<Entri
             }
         }
     }
-    let absent = index.weight_map.iter().filter(|(key, _)| !entries.contains_key(*key));
+    let is_tied = |key: &str| {
+        TIED.iter().any(|pair| pair.contains(&key) && pair.iter().any(|other| entries.contains_key(*other)))
+    };
+    let absent = index.weight_map.iter().filter(|(key, _)| !entries.contains_key(*key) && !is_tied(key));
     strays.extend(absent.map(|(key, name)| format!("'{key}' is not in {name}, where the index has it")));
     if strays.is_empty() {
         return Ok(entries);
     }
     let detail = format!("index and shards do not agree\n  {}", strays.join("\n  "));
     Err(LoadError::Format { file: file.to_owned(), detail })
+}
+
+/// A shard's name: what is before and behind the numbers, its number, and how many there are.
+pub(super) fn parts(name: &str) -> Option<(&str, &str, usize, usize)> {
+    let of = name.find("-of-")?;
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let (before, after) = (&name[..of], &name[of + 4..]);
+    let start = before.rfind('-')?;
+    let (number, end) = (before[start + 1..].parse().ok()?, digits(after));
+    Some((&name[..start], &after[end..], number, after[..end].parse().ok()?))
+}
+
+/// All shards of the model that a file is a shard of; `None` for a file that is none.
+pub(super) fn beside(path: &Path) -> Result<Option<Vec<PathBuf>>, LoadError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let Some((before, behind, _, count)) = parts(&name) else { return Ok(None) };
+    let digits = name[before.len() + 1..].bytes().take_while(u8::is_ascii_digit).count();
+    let numbered = |number: usize| format!("{before}-{number:0digits$}-of-{count:0digits$}{behind}");
+    let shards: Vec<PathBuf> = (1..=count).map(|number| path.with_file_name(numbered(number))).collect();
+    match shards.iter().find(|shard| !shard.is_file()) {
+        None => Ok(Some(shards)),
+        Some(missing) => Err(LoadError::NotFound {
+            path: missing.display().to_string(),
+            detail: format!("the shard is missing, one of {count}"),
+        }),
+    }
+}
+
+/// The tensors of shards without an index.
+pub(super) fn join(shards: &[PathBuf]) -> Result<Entries, LoadError> {
+    let mut entries = Entries::new();
+    for shard in shards {
+        for (key, entry) in file::open(shard)?.0 {
+            if entries.insert(key.clone(), entry).is_some() {
+                let file = shard.display().to_string();
+                return Err(LoadError::Format {
+                    file,
+                    detail: format!("'{key}' is in an earlier shard too"),
+                });
+            }
+        }
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_s_name_is_taken_apart() {
+        let found = parts("model-00002-of-00003.safetensors");
+        assert_eq!(found, Some(("model", ".safetensors", 2, 3)));
+        let found = parts("diffusion_pytorch_model.fp16-00001-of-00002.bin");
+        assert_eq!(found, Some(("diffusion_pytorch_model.fp16", ".bin", 1, 2)));
+        for name in ["model.safetensors", "best-of-five.pt", "a-of-b.bin"] {
+            assert_eq!(parts(name), None, "{name}");
+        }
+    }
 }

@@ -8,92 +8,74 @@ use super::checkpoint::Checkpoint;
 use super::config;
 use super::error::LoadError;
 use super::family::Family;
+use super::infer;
 use super::layout::KeyLayout;
-use super::open;
+use super::lora::Owner;
+use super::names;
+use super::open::{self, Loaded};
 use super::options::LoadOptions;
+use super::places::Places;
 use super::source::Source;
 use crate::{ClipConfig, ClipText, T5Config, T5Encoder};
 
-/// The names under which files keep the token table of a T5 encoder: one of them, or both with the same values.
-const T5_TABLES: [&str; 2] = ["shared.weight", "encoder.embed_tokens.weight"];
-
-/// The prefix of a CLIP text model's names, in most files.
-const CLIP_PREFIX: &str = "text_model.";
-
 impl Family for T5Encoder {
-    const FILES: &'static [&'static str] = &[
-        "model.safetensors.index.json",
-        "model.safetensors",
-        "text_encoder_2/model.safetensors.index.json",
-        "text_encoder_2/model.safetensors",
-    ];
+    const NAME: &'static str = "T5 encoder";
 
-    fn detect(_: &Checkpoint) -> Option<(KeyLayout, Option<&'static str>)> {
-        Some((KeyLayout::Diffusers, None))
-    }
+    const PLACES: Places = Places {
+        folder: "text_encoder_2",
+        stems: &["model", "pytorch_model"],
+        others: &["clip", "vae", "ae.", "flux", "lora", "pytorch_lora"],
+    };
 
-    fn foreign(_: &Checkpoint) -> String {
-        "no T5 encoder".into()
-    }
+    const SIGNATURES: &'static [(KeyLayout, &'static str)] = &names::t5::SIGNATURES;
+
+    const OWNER: Option<Owner> = Some(Owner::T5);
 
     fn beside(file: &Path) -> Result<Option<T5Config>, LoadError> {
         config::beside(file, T5Config::from_value)
     }
 
-    fn infer(checkpoint: &Checkpoint, _: KeyLayout) -> Result<T5Config, LoadError> {
-        Err(not_inferred(checkpoint, "a T5 encoder"))
+    fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<T5Config, LoadError> {
+        infer::t5::infer(checkpoint, layout)
     }
 
-    fn source(_: KeyLayout, key: &str, _: &T5Config, checkpoint: &Checkpoint) -> Source {
-        let tables = T5_TABLES.into_iter().filter(|table| checkpoint.shape(table).is_some());
-        let tables: Vec<String> = tables.map(str::to_owned).collect();
-        match key {
-            "shared.weight" if !tables.is_empty() => Source::Copies(tables),
-            key => Source::Key(key.to_owned()),
-        }
+    fn source(layout: KeyLayout, key: &str, _: &T5Config, checkpoint: &Checkpoint) -> Source {
+        names::t5::source(layout, key, checkpoint)
+    }
+
+    fn is_other(key: &str) -> bool {
+        names::t5::is_other(key)
     }
 }
 
 impl Family for ClipText {
-    const FILES: &'static [&'static str] = &[
-        "model.safetensors.index.json",
-        "model.safetensors",
-        "text_encoder/model.safetensors.index.json",
-        "text_encoder/model.safetensors",
-    ];
+    const NAME: &'static str = "CLIP text model";
 
-    fn detect(_: &Checkpoint) -> Option<(KeyLayout, Option<&'static str>)> {
-        Some((KeyLayout::Diffusers, None))
-    }
+    const PLACES: Places = Places {
+        folder: "text_encoder",
+        stems: &["model", "pytorch_model"],
+        others: &["t5", "vae", "ae.", "flux", "lora", "pytorch_lora"],
+    };
 
-    fn foreign(_: &Checkpoint) -> String {
-        "no CLIP text model".into()
-    }
+    const SIGNATURES: &'static [(KeyLayout, &'static str)] = &names::clip::SIGNATURES;
+
+    const OWNER: Option<Owner> = Some(Owner::Clip);
 
     fn beside(file: &Path) -> Result<Option<ClipConfig>, LoadError> {
         config::beside(file, ClipConfig::from_value)
     }
 
     fn infer(checkpoint: &Checkpoint, _: KeyLayout) -> Result<ClipConfig, LoadError> {
-        Err(not_inferred(checkpoint, "a CLIP text model"))
+        infer::clip::infer(checkpoint)
     }
 
-    fn source(_: KeyLayout, key: &str, _: &ClipConfig, checkpoint: &Checkpoint) -> Source {
-        let prefixed = checkpoint.keys().any(|key| key.starts_with(CLIP_PREFIX));
-        Source::Key(if prefixed { format!("{CLIP_PREFIX}{key}") } else { key.to_owned() })
+    fn source(_: KeyLayout, key: &str, _: &ClipConfig, _: &Checkpoint) -> Source {
+        Source::Key(key.to_owned())
     }
 
-    /// Not weights of the model: a list of numbers from 0 on in older files, and the projection of the pooled output.
     fn is_other(key: &str) -> bool {
-        let bare = key.strip_prefix(CLIP_PREFIX).unwrap_or(key);
-        bare == "embeddings.position_ids" || key == "text_projection.weight"
+        names::clip::is_other(key)
     }
-}
-
-/// These models have sizes that shapes do not tell.
-fn not_inferred(checkpoint: &Checkpoint, what: &str) -> LoadError {
-    let detail = format!("the shapes of the weights do not tell all sizes of {what}");
-    LoadError::NotInferred { file: checkpoint.file.clone(), detail }
 }
 
 impl T5Encoder {
@@ -113,8 +95,19 @@ impl T5Encoder {
     /// # Errors
     /// As [`T5Encoder::load`].
     pub fn load_as(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self, LoadError> {
-        let options = LoadOptions::default().with_dtype(dtype);
-        Ok(open::load(path.as_ref(), &options, device)?.model)
+        Ok(Self::load_with(path, &LoadOptions::default().with_dtype(dtype), device)?.model)
+    }
+
+    /// [`T5Encoder::load`] with options: element type, section and LoRA files, of which the parts for this encoder are merged.
+    ///
+    /// # Errors
+    /// As [`T5Encoder::load`]; LoRA files that do not fit are named.
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        options: &LoadOptions,
+        device: &Device,
+    ) -> Result<Loaded<Self>, LoadError> {
+        open::load(path.as_ref(), options, device)
     }
 
     /// Loads a T5 encoder in f32 from a safetensors file in memory.
@@ -144,8 +137,19 @@ impl ClipText {
     /// # Errors
     /// As [`ClipText::load`].
     pub fn load_as(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self, LoadError> {
-        let options = LoadOptions::default().with_dtype(dtype);
-        Ok(open::load(path.as_ref(), &options, device)?.model)
+        Ok(Self::load_with(path, &LoadOptions::default().with_dtype(dtype), device)?.model)
+    }
+
+    /// [`ClipText::load`] with options: element type, section and LoRA files, of which the parts for this encoder are merged.
+    ///
+    /// # Errors
+    /// As [`ClipText::load`]; LoRA files that do not fit are named.
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        options: &LoadOptions,
+        device: &Device,
+    ) -> Result<Loaded<Self>, LoadError> {
+        open::load(path.as_ref(), options, device)
     }
 
     /// Loads a CLIP text model in f32 from a safetensors file in memory.

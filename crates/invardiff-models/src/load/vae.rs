@@ -10,31 +10,27 @@ use super::config;
 use super::error::LoadError;
 use super::family::Family;
 use super::infer;
-use super::layout::{self, KeyLayout};
+use super::layout::KeyLayout;
+use super::lora::Owner;
 use super::names;
 use super::open;
 use super::options::LoadOptions;
+use super::places::Places;
 use super::source::Source;
 use crate::{AutoencoderKl, VaeConfig};
 
 impl Family for AutoencoderKl {
-    const FILES: &'static [&'static str] = &[
-        "diffusion_pytorch_model.safetensors",
-        "vae/diffusion_pytorch_model.safetensors",
-        "diffusion_pytorch_model.bin",
-        "vae/diffusion_pytorch_model.bin",
-        "model.safetensors",
-        "ae.safetensors",
-        "vae/ae.safetensors",
-    ];
+    const NAME: &'static str = "KL autoencoder";
 
-    fn detect(checkpoint: &Checkpoint) -> Option<(KeyLayout, Option<&'static str>)> {
-        KeyLayout::detect(checkpoint, names::vae::signature, &names::vae::SECTIONS)
-    }
+    const PLACES: Places = Places {
+        folder: "vae",
+        stems: &["diffusion_pytorch_model", "model", "ae"],
+        others: &["flux", "DiT", "clip", "t5", "lora", "pytorch_lora"],
+    };
 
-    fn foreign(_: &Checkpoint) -> String {
-        format!("no KL autoencoder: {}", layout::lacks(names::vae::signature))
-    }
+    const SIGNATURES: &'static [(KeyLayout, &'static str)] = &names::vae::SIGNATURES;
+
+    const OWNER: Option<Owner> = None;
 
     fn beside(file: &Path) -> Result<Option<VaeConfig>, LoadError> {
         match config::read(&file.with_extension("json"), Some, VaeConfig::from_value)? {
@@ -51,6 +47,10 @@ impl Family for AutoencoderKl {
 
     fn source(layout: KeyLayout, key: &str, config: &VaeConfig, checkpoint: &Checkpoint) -> Source {
         names::vae::source(layout, key, config, checkpoint)
+    }
+
+    fn is_other(key: &str) -> bool {
+        names::vae::is_other(key)
     }
 }
 

@@ -56,8 +56,8 @@ impl<'a> Survey<'a> {
                     let (key, found) = (key.clone(), found.to_vec());
                     self.problems.misshapen.push(Misshapen { key, expected, found });
                 }
-                if let Some(dtype) = self.checkpoint.dtype(&key).filter(|dtype| !dtype.is_float()) {
-                    self.problems.not_float.push((key, dtype.name().to_owned()));
+                if let Some(name) = self.checkpoint.not_float(&key) {
+                    self.problems.not_float.push((key, name.to_owned()));
                 }
             }
         }
@@ -108,12 +108,37 @@ impl Reader<'_> {
         Reader { dtype: DType::F32, ..*self }
     }
 
-    fn give<const D: usize>(&self, data: TensorData) -> Tensor<D> {
-        Tensor::from_data(data.convert_dtype(self.dtype), (self.device, self.dtype))
+    fn give<const D: usize>(&self, key: &str, data: TensorData) -> Result<Tensor<D>, LoadError> {
+        let data = self.checkpoint.cast(key, data, self.dtype)?;
+        Ok(Tensor::from_data(data, (self.device, self.dtype)))
     }
 
     fn read<const D: usize>(&self, key: &str) -> Result<Tensor<D>, LoadError> {
-        Ok(self.give(self.checkpoint.read(key)?))
+        self.give(key, self.checkpoint.read(key)?)
+    }
+
+    /// A weight that was changed in f32, cast.
+    pub(crate) fn finish<const D: usize>(
+        &self,
+        key: &str,
+        weight: Tensor<D>,
+    ) -> Result<Tensor<D>, LoadError> {
+        match self.dtype {
+            DType::F32 => Ok(weight),
+            DType::F16 => self.give(key, weight.into_data()),
+            dtype => Ok(weight.cast(dtype)),
+        }
+    }
+
+    /// The whole stored matrix that a weight of the model is a part of, in f32.
+    pub(crate) fn stored(&self, key: &str) -> Result<Tensor<2>, LoadError> {
+        match (self.source)(key) {
+            Source::Part { key, .. } | Source::Key(key) => self.in_f32().read(&key),
+            _ => Err(LoadError::Format {
+                file: self.checkpoint.file.clone(),
+                detail: format!("'{key}' is not stored as a matrix"),
+            }),
+        }
     }
 
     fn read_copies<const D: usize>(&self, keys: &[String]) -> Result<Tensor<D>, LoadError> {
@@ -124,14 +149,15 @@ impl Reader<'_> {
                 return Err(LoadError::Copies { file, key, first });
             }
         }
-        Ok(self.give(first))
+        self.give(&keys[0], first)
     }
-}
 
-impl Weights for Reader<'_> {
-    type Error = LoadError;
-
-    fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
+    /// The weight that the model calls `key`.
+    pub(crate) fn tensor_of<const D: usize>(
+        &self,
+        key: &str,
+        shape: [usize; D],
+    ) -> Result<Tensor<D>, LoadError> {
         match (self.source)(key) {
             Source::Key(key) => self.read(&key),
             Source::Rows(keys) => {
@@ -140,17 +166,26 @@ impl Weights for Reader<'_> {
             }
             Source::Copies(keys) => self.read_copies(&keys),
             Source::Part { key, axis, start, .. } => {
-                Ok(self.give(cut(&self.checkpoint.read(&key)?, axis, start..start + shape[axis])))
+                self.give(&key, cut(&self.checkpoint.read(&key)?, axis, start..start + shape[axis]))
             }
             Source::Swapped(key) => {
                 let data = self.checkpoint.read(&key)?;
                 let (rows, half) = (shape[0], shape[0] / 2);
-                let halves = [half..rows, 0..half].map(|range| self.give(cut(&data, 0, range)));
-                Ok(Tensor::cat(halves.into(), 0))
+                let halves = [half..rows, 0..half].map(|range| self.give(&key, cut(&data, 0, range)));
+                let halves = halves.into_iter().collect::<Result<_, _>>()?;
+                Ok(Tensor::cat(halves, 0))
             }
             Source::Pointwise(key) => Ok(self.read::<4>(&key)?.reshape(shape)),
-            Source::Positions(config) => Ok(self.give(TensorData::new(position_table(&config), shape))),
+            Source::Positions(config) => self.give(key, TensorData::new(position_table(&config), shape)),
         }
+    }
+}
+
+impl Weights for Reader<'_> {
+    type Error = LoadError;
+
+    fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
+        self.tensor_of(key, shape)
     }
 }
 

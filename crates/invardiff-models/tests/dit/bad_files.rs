@@ -129,10 +129,19 @@ fn a_file_of_something_else_is_refused() {
     assert!(error.to_string().contains("no DiT: it has neither"), "{error}");
 
     let folder = tempfile::tempdir().unwrap();
-    let gguf = folder.path().join("model.gguf");
-    std::fs::write(&gguf, b"GGUF").unwrap();
-    let error = Dit::load(&gguf, &device()).unwrap_err();
-    assert!(error.to_string().contains("read from .safetensors, .pt, .pth, .bin and .ckpt"), "{error}");
+    for (name, bytes, says) in [
+        ("model.gguf", &b"GGUF"[..], "no whole GGUF file: the header does not end"),
+        (
+            "model.xyz",
+            b"abcdefghijk",
+            "read from safetensors, PyTorch (.pt, .pth, .bin, .ckpt) and GGUF files",
+        ),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = Dit::load(&path, &device()).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }
 
 #[test]
@@ -140,7 +149,10 @@ fn nothing_there() {
     let folder = tempfile::tempdir().unwrap();
     let error = Dit::load(folder.path(), &device()).unwrap_err();
     assert!(matches!(error, LoadError::NotFound { .. }));
-    assert!(error.to_string().contains("the folder has none of model.safetensors, "), "{error}");
+    assert!(
+        error.to_string().contains("the folder has none of model.safetensors, weights.safetensors, "),
+        "{error}"
+    );
     let error = Dit::load(folder.path().join("absent.pt"), &device()).unwrap_err();
     assert!(error.to_string().contains("absent.pt: there is no such file or folder"), "{error}");
 }

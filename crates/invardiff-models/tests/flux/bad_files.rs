@@ -127,10 +127,7 @@ fn nothing_there_and_nothing_beside() {
     let empty = tempfile::tempdir().unwrap();
     let error = Flux::load(empty.path(), &device()).unwrap_err();
     assert!(matches!(error, LoadError::NotFound { .. }));
-    assert!(
-        error.to_string().contains("transformer/diffusion_pytorch_model.safetensors.index.json"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("in shards or in transformer/); it has no file"), "{error}");
 
     let (out, path) = changed(FILES[1], |_| {});
     std::fs::remove_file(out.path().join("config.json")).unwrap();

@@ -30,7 +30,7 @@ fn all_that_is_wrong_is_in_one_error() {
             Stored::zeros(&[2, 48]),
         );
         lora.0.insert("lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha".into(), Stored::zeros(&[]));
-        lora.0.insert("transformer.proj_out.dora_scale".into(), Stored::zeros(&[64]));
+        lora.0.insert("transformer.proj_out.oft_blocks".into(), Stored::zeros(&[64]));
         lora.0.insert(
             "transformer.transformer_blocks.0.attn.to_q.lora_B.weight".into(),
             Stored::zeros(&[48, 3]),
@@ -45,16 +45,15 @@ fn all_that_is_wrong_is_in_one_error() {
     assert!(file.ends_with("style.safetensors"), "{file}");
     let counts =
         (problems.unused.len(), problems.misshapen.len(), problems.missing.len(), problems.not_float.len());
-    assert_eq!(counts, (3, 2, 1, 1), "{message}");
+    assert_eq!(counts, (0, 2, 1, 1), "{message}");
     for line in [
         "style.safetensors: the weights do not fit flux-2+3x48\n",
         "\n  missing: transformer.single_transformer_blocks.0.proj_mlp.lora_B.weight, expected [192, 2]\n",
-        "\n  unused: transformer.transformer_blocks.9.attn.to_q.lora_A.weight, found [2, 48]\n",
-        "\n  unused: lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha, found []\n",
-        "\n  unused: transformer.proj_out.dora_scale, found [64]\n",
         "\n  misshapen: transformer.transformer_blocks.0.attn.to_q.lora_B.weight, expected [48, 2], found [48, 3]\n",
         "\n  misshapen: transformer.proj_out.alpha, expected [], found [2]\n",
         "\n  not a float: transformer.proj_out.lora_A.weight, found elements of type i64",
+        "\n  1 tensors such as transformer.proj_out.oft_blocks: OFT, which is not merged here\n",
+        "\n  1 layers that the model does not have, such as transformer_blocks.9.attn.to_q: the LoRA was made for another",
     ] {
         assert!(message.contains(line), "{line:?} is not in\n{message}");
     }
@@ -67,7 +66,7 @@ fn a_map_is_changed_once() {
         lora.0.insert("lora_unet_proj_out.lora_down.weight".into(), Stored::zeros(&[2, 48]));
     });
     let message = message.to_string();
-    assert!(message.contains("\n  unused: "), "{message}");
+    assert!(message.contains("\n  1 tensors such as "), "{message}");
 }
 
 #[test]
@@ -82,5 +81,5 @@ fn what_is_no_file_is_named() {
     let case = Case::new(&weights, "flux_tiny", "config.json", FILE);
     let lora = invardiff_models::Lora::new(case.folder.path().join("none.safetensors"), 1.0);
     let message = Flux::load_with(&case.weights, &options(&[lora]), &device()).unwrap_err().to_string();
-    assert!(message.contains("none.safetensors: no whole safetensors file"), "{message}");
+    assert!(message.contains("none.safetensors: there is no such file"), "{message}");
 }

@@ -59,8 +59,8 @@ fn settings_that_do_not_fit_are_refused() {
     for (settings, says) in [
         ("{", "'lora_adapter_metadata' in the header: EOF"),
         (r#"{"transformer.lora_alpha": "8"}"#, "lora_alpha is \"8\", expected a number"),
-        (r#"{"transformer.alpha_pattern": {"to_k": 8}}"#, "alpha_pattern 'to_k' is the name of no map"),
-        (r#"{"transformer.alpha_pattern": {"o_q": 8}}"#, "alpha_pattern 'o_q' is the name of no map"),
+        (r#"{"transformer.alpha_pattern": {"to_k": 8}}"#, "the pattern 'to_k' is the name of no layer"),
+        (r#"{"transformer.alpha_pattern": {"o_q": 8}}"#, "the pattern 'o_q' is the name of no layer"),
     ] {
         let path = case.folder.path().join("header.safetensors");
         write(&path, &bare, settings);

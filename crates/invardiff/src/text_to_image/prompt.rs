@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
-use invardiff_models::{ClipText, ClipTokenizer, Encoded, FluxConfig, T5Encoder, T5Tokenizer};
+use invardiff_models::{
+    ClipText, ClipTokenizer, Encoded, FluxConfig, LoadOptions, Lora, T5Encoder, T5Tokenizer,
+};
 
 use crate::Dtype;
 use crate::error::{Error, Result};
@@ -55,6 +57,8 @@ impl Prompt {
 #[derive(Clone, Debug)]
 pub struct PromptEncoder<'a> {
     parts: &'a TextParts,
+    /// LoRA files, of which the parts for the encoders are merged.
+    loras: &'a [Lora],
     dtype: Dtype,
     clip: ClipTokenizer,
     t5: T5Tokenizer,
@@ -76,6 +80,7 @@ impl<'a> PromptEncoder<'a> {
         };
         Ok(Self {
             parts: text,
+            loras: &parts.loras,
             dtype: dtype.of_text(),
             clip: ClipTokenizer::load(&text.clip_tokenizer)?,
             t5: T5Tokenizer::load(&text.t5_tokenizer, max_sequence_length)?,
@@ -108,8 +113,12 @@ impl<'a> PromptEncoder<'a> {
             .collect())
     }
 
+    fn options(&self) -> LoadOptions {
+        LoadOptions::default().with_dtype(self.dtype.burn()).with_loras(self.loras.to_vec())
+    }
+
     fn pooled(&self, prompts: &[Encoded], config: &FluxConfig, device: &Device) -> Result<Vec<Tensor<2>>> {
-        let clip = ClipText::load_as(&self.parts.clip, self.dtype.burn(), device)?;
+        let clip = ClipText::load_with(&self.parts.clip, &self.options(), device)?.model;
         let (found, expected) = (clip.config().hidden_size, config.pooled_projection_dim);
         if found != expected {
             let name = config.name();
@@ -123,7 +132,7 @@ impl<'a> PromptEncoder<'a> {
     }
 
     fn tokens(&self, prompts: &[Encoded], config: &FluxConfig, device: &Device) -> Result<Vec<Tensor<3>>> {
-        let t5 = T5Encoder::load_as(&self.parts.t5, self.dtype.burn(), device)?;
+        let t5 = T5Encoder::load_with(&self.parts.t5, &self.options(), device)?.model;
         let (found, expected) = (t5.config().d_model, config.joint_attention_dim);
         if found != expected {
             let name = config.name();

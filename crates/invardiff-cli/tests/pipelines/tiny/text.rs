@@ -42,7 +42,8 @@ fn write_clip(model: &Path, tokenizer: &Path) {
         "pad_token_id": tokens.len() - 1,
     });
     write(model, "config.json", &config.to_string());
-    let tensors = needed(&config, &[], |path| ClipText::load(path, &Device::flex()));
+    let signature: (&str, &[usize]) = ("encoder.layers.0.self_attn.q_proj.weight", &[Sizes::CLIP; 2]);
+    let tensors = needed(&config, &[signature], |path| ClipText::load(path, &Device::flex()));
     write_tensors(&model.join("model.safetensors"), &tensors);
 }
 
@@ -79,6 +80,8 @@ fn write_t5(model: &Path, tokenizer: &Path) {
         "relative_attention_num_buckets": 32, "vocab_size": vocabulary,
     });
     write(model, "config.json", &config.to_string());
-    let tensors = needed(&config, &[], |path| T5Encoder::load(path, &Device::flex()));
+    // Four heads of eight channels.
+    let signature: (&str, &[usize]) = ("encoder.block.0.layer.0.SelfAttention.q.weight", &[4 * 8, Sizes::T5]);
+    let tensors = needed(&config, &[signature], |path| T5Encoder::load(path, &Device::flex()));
     write_tensors(&model.join("model.safetensors"), &tensors);
 }

@@ -33,6 +33,9 @@ impl ResolvedModel {
                 )
             }
         };
+        for note in &model.loaded.notes {
+            eprintln!("note: {note}");
+        }
         let topology = model.config().topology();
         let plan =
             self.source.as_ref().map(|source| source.plan(Some(&topology))).transpose().context("--plan")?;

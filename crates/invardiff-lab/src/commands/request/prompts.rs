@@ -178,6 +178,9 @@ impl ResolvedModel {
         note(need.table(limit));
         let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
         let pipeline = prepared.load(&prompts, device).with_context(named)?;
+        for note in pipeline.notes() {
+            eprintln!("note: {note}");
+        }
         for prompt in pipeline.prompts() {
             for cut in prompt.cut() {
                 note(format_args!(

@@ -72,7 +72,7 @@ fn other_files(
             checks.run(format!("forward out, {file}"), || {
                 let other = Dit::load(folder.path.join(&file), device)?;
                 let measured = compare::forward(&forward.out(&other.model), &forward.arrays.get("out")?)?;
-                Ok(match other.section {
+                Ok(match other.section.as_deref() {
                     Some(section) => measured.with_note(format!("weights under '{section}'")),
                     None => measured,
                 })

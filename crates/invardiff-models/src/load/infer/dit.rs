@@ -13,7 +13,7 @@ use super::Shapes;
 pub(crate) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<DitConfig, LoadError> {
     let shapes = Shapes { checkpoint };
     match layout {
-        KeyLayout::Original => {}
+        KeyLayout::Original | KeyLayout::LlamaCpp => {}
         KeyLayout::Diffusers => {
             return Err(
                 shapes.refuse("diffusers' layout does not store positions, so the sample's size is unknown")

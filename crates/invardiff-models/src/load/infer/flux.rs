@@ -15,6 +15,8 @@ struct Names {
     guidance: &'static str,
     double: &'static str,
     single: &'static str,
+    /// The last layer, to the output's channels.
+    output: &'static str,
     /// The query norms of a double-stream and of a single-stream block.
     norms: [&'static str; 2],
 }
@@ -26,6 +28,7 @@ const ORIGINAL: Names = Names {
     guidance: "guidance_in.in_layer.weight",
     double: "double_blocks.",
     single: "single_blocks.",
+    output: "final_layer.linear.weight",
     norms: ["double_blocks.0.img_attn.norm.query_norm.scale", "single_blocks.0.norm.query_norm.scale"],
 };
 
@@ -36,6 +39,7 @@ const DIFFUSERS: Names = Names {
     guidance: "time_text_embed.guidance_embedder.linear_1.weight",
     double: "transformer_blocks.",
     single: "single_transformer_blocks.",
+    output: "proj_out.weight",
     norms: ["transformer_blocks.0.attn.norm_q.weight", "single_transformer_blocks.0.attn.norm_q.weight"],
 };
 
@@ -43,7 +47,7 @@ const DIFFUSERS: Names = Names {
 /// head, which is known for the published models only.
 pub(crate) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<FluxConfig, LoadError> {
     let names = match layout {
-        KeyLayout::Original => ORIGINAL,
+        KeyLayout::Original | KeyLayout::LlamaCpp => ORIGINAL,
         KeyLayout::Diffusers => DIFFUSERS,
     };
     let shapes = Shapes { checkpoint };
@@ -58,6 +62,16 @@ pub(crate) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<FluxCo
             "a token has {hidden} channels and a head {head}, so how positions turn them is unknown (published models have heads of {})",
             published.attention_head_dim
         )));
+    }
+    let [out_channels, _] = shapes.of(names.output)?;
+    if out_channels != in_channels {
+        return Err(LoadError::Format {
+            file: checkpoint.file.clone(),
+            detail: format!(
+                "the model reads {in_channels} channels and makes {out_channels}: models with further input channels (fill, \
+                 control) are not supported"
+            ),
+        });
     }
     let config = FluxConfig {
         in_channels,

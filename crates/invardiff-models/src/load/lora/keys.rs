@@ -4,86 +4,203 @@ use std::collections::BTreeMap;
 
 use crate::load::checkpoint::Checkpoint;
 
-/// The suffixes of a pair's names: the matrix to the rank, the matrix from it.
-const PAIRS: [[&str; 2]; 3] = [
-    [".lora_A.weight", ".lora_B.weight"],
-    [".lora_down.weight", ".lora_up.weight"],
-    [".lora.down.weight", ".lora.up.weight"],
+/// The part of a pipeline that a layer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::load) enum Owner {
+    /// The diffusion transformer.
+    Transformer,
+    /// The CLIP text encoder.
+    Clip,
+    /// The T5 text encoder.
+    T5,
+}
+
+impl Owner {
+    /// The part's name, and what settings for it begin with.
+    pub(in crate::load) const fn name(self) -> &'static str {
+        match self {
+            Self::Transformer => "the transformer",
+            Self::Clip => "CLIP",
+            Self::T5 => "T5",
+        }
+    }
+}
+
+/// What a tensor is to its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::load) enum Role {
+    /// `[rank, d_input]`
+    Down,
+    /// `[d_output, rank]`
+    Up,
+    /// The bias of the matrix from the rank, `[d_output]`.
+    UpBias,
+    /// The number that scales the change.
+    Alpha,
+    /// The magnitudes of DoRA, one per row or one per column.
+    Magnitude,
+    /// The whole change of the weight.
+    Diff,
+    /// The whole change of the bias.
+    DiffBias,
+    /// Matrices of LoHa: `(1a 1b) * (2a 2b)`, element by element.
+    Hada1A,
+    Hada1B,
+    Hada2A,
+    Hada2B,
+    /// Matrices of LoKr: the Kronecker product of 1 and 2, each whole or a product of two.
+    Kron1,
+    Kron1A,
+    Kron1B,
+    Kron2,
+    Kron2A,
+    Kron2B,
+}
+
+/// The ends of names, longer ones before those that they end with.
+const ENDS: [(&str, Role); 33] = [
+    (".lora_A.weight", Role::Down),
+    (".lora_B.weight", Role::Up),
+    (".lora_down.weight", Role::Down),
+    (".lora_up.weight", Role::Up),
+    (".lora.down.weight", Role::Down),
+    (".lora.up.weight", Role::Up),
+    (".lora_linear_layer.down.weight", Role::Down),
+    (".lora_linear_layer.up.weight", Role::Up),
+    ("_lora.down.weight", Role::Down),
+    ("_lora.up.weight", Role::Up),
+    (".lora_A", Role::Down),
+    (".lora_B", Role::Up),
+    (".lora_B.bias", Role::UpBias),
+    (".lora_up.bias", Role::UpBias),
+    (".alpha", Role::Alpha),
+    (".dora_scale", Role::Magnitude),
+    (".lora_magnitude_vector.weight", Role::Magnitude),
+    (".lora_magnitude_vector", Role::Magnitude),
+    (".diff_b", Role::DiffBias),
+    (".diff", Role::Diff),
+    (".hada_w1_a", Role::Hada1A),
+    (".hada_w1_b", Role::Hada1B),
+    (".hada_w2_a", Role::Hada2A),
+    (".hada_w2_b", Role::Hada2B),
+    (".lokr_w1_a", Role::Kron1A),
+    (".lokr_w1_b", Role::Kron1B),
+    (".lokr_w1", Role::Kron1),
+    (".lokr_w2_a", Role::Kron2A),
+    (".lokr_w2_b", Role::Kron2B),
+    (".lokr_w2", Role::Kron2),
+    ("_lora1.down.weight", Role::Down),
+    ("_lora1.up.weight", Role::Up),
+    ("_lora2.down.weight", Role::Down),
 ];
 
-/// The suffix of the number that scales a pair.
-const ALPHA: &str = ".alpha";
-
-/// Prefixes of a transformer's layers, which differ between the programs that write LoRA files.
-const PREFIXES: [&str; 6] = [
-    "base_model.model.",
-    "model.diffusion_model.",
-    "diffusion_model.",
-    "transformer.",
-    "lora_unet_",
-    "lora_transformer_",
+/// Prefixes of layers, which differ between the programs that write LoRA files, and what they are prefixes of.
+const PREFIXES: [(&str, Option<Owner>); 26] = [
+    ("base_model.model.", None),
+    ("base_model.", None),
+    ("model.diffusion_model.", Some(Owner::Transformer)),
+    ("diffusion_model.", Some(Owner::Transformer)),
+    ("transformer.", None),
+    ("lora_unet_", Some(Owner::Transformer)),
+    ("lora_transformer_", Some(Owner::Transformer)),
+    ("lycoris_", None),
+    ("unet.", Some(Owner::Transformer)),
+    ("pipe.dit.", Some(Owner::Transformer)),
+    ("dit.", Some(Owner::Transformer)),
+    ("module.", None),
+    ("_orig_mod.", None),
+    ("model.", None),
+    ("lora_te1_", Some(Owner::Clip)),
+    ("lora_te2_", Some(Owner::T5)),
+    ("lora_te3_", Some(Owner::T5)),
+    ("lora_te_", Some(Owner::Clip)),
+    ("text_encoders.clip_l.", Some(Owner::Clip)),
+    ("text_encoders.t5xxl.", Some(Owner::T5)),
+    ("text_encoder_2.", Some(Owner::T5)),
+    ("text_encoder.", Some(Owner::Clip)),
+    ("clip_l.", Some(Owner::Clip)),
+    ("t5xxl.", Some(Owner::T5)),
+    ("text_model.", Some(Owner::Clip)),
+    ("text_model_", Some(Owner::Clip)),
 ];
 
-/// The keys of one layer. Both names of a pair are there even if one half is missing.
+/// The tensors of one layer.
+#[derive(Clone, Debug)]
 pub(super) struct Parts {
     /// The layer's name in the file, without prefix and suffix.
     pub(super) name: String,
-    /// The matrix to the rank.
-    pub(super) down: String,
-    /// The matrix from the rank.
-    pub(super) up: String,
-    /// The number that scales the pair.
-    pub(super) alpha: Option<String>,
+    /// Keys by their role.
+    pub(super) keys: BTreeMap<Role, String>,
 }
 
-impl Parts {
-    /// All names.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
-        [&self.down, &self.up].into_iter().chain(&self.alpha)
-    }
-}
+/// Layers by their part and flat name.
+pub(super) type Layers = BTreeMap<(Owner, String), Parts>;
 
-/// Pairs by the flat names of their layers, and the keys that belong to none.
-pub(super) fn gather(checkpoint: &Checkpoint) -> (BTreeMap<String, Parts>, Vec<String>) {
-    let (mut parts, mut alphas) = (BTreeMap::<String, Parts>::new(), Vec::new());
-    let mut strange = Vec::new();
+/// All layers of a file, and the keys that belong to none.
+pub(super) fn gather(checkpoint: &Checkpoint) -> (Layers, Vec<String>) {
+    let (mut layers, mut strange) = (Layers::new(), Vec::new());
     for key in checkpoint.keys() {
-        if let Some(stem) = key.strip_suffix(ALPHA) {
-            alphas.push((stem, key));
-            continue;
-        }
-        let found = PAIRS.iter().find_map(|pair| {
-            let stem = pair.iter().find_map(|end| key.strip_suffix(end))?;
-            Some((stem, pair.map(|end| format!("{stem}{end}"))))
-        });
-        let Some((stem, [down, up])) = found else {
+        let plain = without_adapter(key);
+        let found = ENDS.iter().find_map(|(end, role)| Some((plain.strip_suffix(end)?, end, *role)));
+        let xlabs2 =
+            || plain.strip_suffix("_lora2.up.weight").map(|stem| (stem, &"_lora2.up.weight", Role::Up));
+        let Some((stem, end, role)) = found.or_else(xlabs2) else {
             strange.push(key.to_owned());
             continue;
         };
-        let name = bare(stem);
-        let new = Parts { name: name.to_owned(), down, up, alpha: None };
-        let known = parts.entry(flat(name)).or_insert(new);
-        if ![&known.down, &known.up].contains(&&key.to_owned()) {
-            // The same layer under a second name.
-            strange.push(key.to_owned());
+        let (owner, name) = bare(stem.trim_end_matches('_'));
+        let name = xlabs(name, end).unwrap_or_else(|| name.to_owned());
+        let layer =
+            layers.entry((owner, flat(&name))).or_insert_with(|| Parts { name, keys: BTreeMap::new() });
+        // A second key of one role is the same layer under a second name.
+        if let Some(second) = layer.keys.insert(role, key.to_owned()) {
+            strange.push(second);
         }
     }
-    for (stem, key) in alphas {
-        match parts.get_mut(&flat(bare(stem))) {
-            Some(parts) if parts.alpha.is_none() => parts.alpha = Some(key.to_owned()),
-            Some(_) | None => strange.push(key.to_owned()),
-        }
-    }
-    (parts, strange)
+    (layers, strange)
 }
 
-/// A layer's name without prefixes.
-fn bare(stem: &str) -> &str {
-    PREFIXES.iter().find_map(|prefix| stem.strip_prefix(prefix)).map_or(stem, bare)
+/// A key without the name of its adapter, which PEFT puts before the last word: `lora_A.default.weight`.
+fn without_adapter(key: &str) -> String {
+    const BEFORE: [&str; 5] = ["lora_A", "lora_B", "lora_down", "lora_up", "lora_magnitude_vector"];
+    let parts: Vec<&str> = key.split('.').collect();
+    match parts[..] {
+        [.., before, _, last @ ("weight" | "bias")] if BEFORE.contains(&before) => {
+            let stem = parts[..parts.len() - 2].join(".");
+            format!("{stem}.{last}")
+        }
+        [.., "lora_magnitude_vector", last] if last != "weight" => parts[..parts.len() - 1].join("."),
+        _ => key.to_owned(),
+    }
+}
+
+/// The layers of XLabs' attention processors, by their number: 1 is the image, 2 the prompt.
+fn xlabs(name: &str, end: &str) -> Option<String> {
+    let (block, map) = name.split_once(".processor.")?;
+    let stream = match end.split('.').next()? {
+        "_lora1" => "img_attn",
+        "_lora2" => "txt_attn",
+        _ => {
+            let map = if map == "qkv" { "qkv" } else { "linear2" };
+            return Some(format!("{block}.{map}"));
+        }
+    };
+    Some(format!("{block}.{stream}.{map}"))
+}
+
+/// A layer's name without prefixes, and the part that they name: the transformer, unless they or the name say otherwise.
+fn bare(mut stem: &str) -> (Owner, &str) {
+    let mut owner = None;
+    while let Some((prefix, of)) = PREFIXES.iter().find(|(prefix, _)| stem.starts_with(prefix)) {
+        stem = &stem[prefix.len()..];
+        owner = of.or(owner);
+    }
+    let is_t5 = stem.starts_with("encoder.block.") || stem.starts_with("encoder_block_");
+    (owner.unwrap_or(if is_t5 { Owner::T5 } else { Owner::Transformer }), stem)
 }
 
 /// A layer's name with dots replaced by underscores, as some programs write it.
-pub(super) fn flat(name: &str) -> String {
+pub(in crate::load) fn flat(name: &str) -> String {
     name.replace('.', "_")
 }
 
@@ -99,9 +216,44 @@ mod tests {
             "base_model.model.transformer.transformer_blocks.0.attn.to_q",
             "diffusion_model.transformer_blocks.0.attn.to_q",
             "lora_transformer_transformer_blocks_0_attn_to_q",
+            "lycoris_transformer_blocks_0_attn_to_q",
+            "pipe.dit.transformer_blocks.0.attn.to_q",
             "transformer_blocks.0.attn.to_q",
         ] {
-            assert_eq!(flat(bare(stem)), "transformer_blocks_0_attn_to_q", "{stem}");
+            let (owner, name) = bare(stem);
+            assert_eq!(
+                (owner, flat(name).as_str()),
+                (Owner::Transformer, "transformer_blocks_0_attn_to_q"),
+                "{stem}"
+            );
         }
+    }
+
+    #[test]
+    fn parts_are_told_by_prefixes_and_names() {
+        for (stem, owner, name) in [
+            ("lora_te1_text_model_encoder_layers_0_mlp_fc1", Owner::Clip, "encoder_layers_0_mlp_fc1"),
+            ("text_encoder.text_model.encoder.layers.0.mlp.fc1", Owner::Clip, "encoder.layers.0.mlp.fc1"),
+            (
+                "lora_te3_encoder_block_0_layer_0_SelfAttention_q",
+                Owner::T5,
+                "encoder_block_0_layer_0_SelfAttention_q",
+            ),
+            (
+                "base_model.model.encoder.block.0.layer.0.SelfAttention.q",
+                Owner::T5,
+                "encoder.block.0.layer.0.SelfAttention.q",
+            ),
+        ] {
+            assert_eq!(bare(stem), (owner, name));
+        }
+    }
+
+    #[test]
+    fn adapters_have_names() {
+        let found = without_adapter("a.lora_A.default.weight");
+        assert_eq!(found, "a.lora_A.weight");
+        assert_eq!(without_adapter("a.lora_A.weight"), "a.lora_A.weight");
+        assert_eq!(without_adapter("a.lora_magnitude_vector.default"), "a.lora_magnitude_vector");
     }
 }

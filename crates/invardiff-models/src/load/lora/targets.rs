@@ -10,27 +10,69 @@ use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 use crate::nn::Weights;
 
-/// The linear layers of a model under the names of every layout; building the model lists them.
+/// The layers of a model under the names of every layout and its own; building the model lists them.
 pub(in crate::load) struct Targets<'a> {
     source: &'a dyn Fn(KeyLayout, &str) -> Source,
     device: &'a Device,
-    /// Rows and columns of a layer, by its flat name.
+    /// Rows and columns of a matrix, by its flat name.
     sizes: BTreeMap<String, [usize; 2]>,
+    /// Lengths of biases and of the scales of norms, by the flat name of their layer.
+    vectors: BTreeMap<String, usize>,
 }
 
 impl<'a> Targets<'a> {
     /// `source` tells where a layout stores a weight that the model asks for.
     pub(in crate::load) fn new(source: &'a dyn Fn(KeyLayout, &str) -> Source, device: &'a Device) -> Self {
-        Self { source, device, sizes: BTreeMap::new() }
+        Self { source, device, sizes: BTreeMap::new(), vectors: BTreeMap::new() }
     }
 
+    /// Rows and columns of a layer's weight.
     pub(super) fn get(&self, flat: &str) -> Option<[usize; 2]> {
         self.sizes.get(flat).copied()
+    }
+
+    /// The length of a layer's bias or scale.
+    pub(super) fn vector(&self, flat: &str) -> Option<usize> {
+        self.vectors.get(flat).copied()
     }
 
     fn add(&mut self, key: &str, size: [usize; 2]) {
         if let Some(name) = key.strip_suffix(".weight") {
             self.sizes.insert(flat(name), size);
+        }
+    }
+
+    fn add_vector(&mut self, key: &str, length: usize) {
+        if let Some((name, _)) = key.rsplit_once('.') {
+            self.vectors.insert(flat(name), length);
+        }
+    }
+
+    fn matrix(&mut self, source: Source, [rows, columns]: [usize; 2]) {
+        match source {
+            Source::Key(key) | Source::Swapped(key) => self.add(&key, [rows, columns]),
+            Source::Rows(keys) => {
+                for key in &keys {
+                    self.add(key, [rows / keys.len(), columns]);
+                }
+            }
+            Source::Part { key, axis: 0, whole, .. } => self.add(&key, [whole, columns]),
+            Source::Part { key, whole, .. } => self.add(&key, [rows, whole]),
+            // Copies would have to change alike, and the rest are no linear layers of these models.
+            Source::Copies(_) | Source::Pointwise(_) | Source::Positions(_) => {}
+        }
+    }
+
+    fn stretch(&mut self, source: Source, length: usize) {
+        match source {
+            Source::Key(key) | Source::Swapped(key) => self.add_vector(&key, length),
+            Source::Rows(keys) => {
+                for key in &keys {
+                    self.add_vector(key, length / keys.len());
+                }
+            }
+            Source::Part { key, whole, .. } => self.add_vector(&key, whole),
+            Source::Copies(_) | Source::Pointwise(_) | Source::Positions(_) => {}
         }
     }
 }
@@ -39,22 +81,13 @@ impl Weights for Targets<'_> {
     type Error = Infallible;
 
     fn tensor<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Tensor<D>, Infallible> {
-        if let Some(size) = matrix(key, &shape) {
-            let [rows, columns] = size;
-            for layout in KeyLayout::ALL {
-                match (self.source)(layout, key) {
-                    Source::Key(key) | Source::Swapped(key) => self.add(&key, size),
-                    Source::Rows(keys) => {
-                        let rows = rows / keys.len();
-                        for key in &keys {
-                            self.add(key, [rows, columns]);
-                        }
-                    }
-                    Source::Part { key, axis: 0, whole, .. } => self.add(&key, [whole, columns]),
-                    Source::Part { key, whole, .. } => self.add(&key, [rows, whole]),
-                    // Copies would have to change alike, and the rest are no linear layers of these models.
-                    Source::Copies(_) | Source::Pointwise(_) | Source::Positions(_) => {}
-                }
+        let own = Source::Key(key.to_owned());
+        let stored = KeyLayout::ALL.map(|layout| (self.source)(layout, key));
+        for source in std::iter::once(own).chain(stored) {
+            match (matrix(key, &shape), shape.len()) {
+                (Some(size), _) => self.matrix(source, size),
+                (None, 1) => self.stretch(source, shape[0]),
+                (None, _) => {}
             }
         }
         Ok(Tensor::<D>::zeros([1; D], self.device).expand(shape))

@@ -4,21 +4,14 @@ use crate::dit::DitConfig;
 use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 
-/// Where training scripts put the weights inside a `.pt`; averaged weights come first.
-pub(crate) const SECTIONS: [&str; 5] = ["ema", "model", "state_dict", "model_state_dict", "module"];
-
-/// The key that identifies a layout.
-pub(crate) fn signature(layout: KeyLayout) -> &'static str {
-    match layout {
-        KeyLayout::Original => "x_embedder.proj.weight",
-        KeyLayout::Diffusers => "pos_embed.proj.weight",
-    }
-}
+/// A key of each naming that every model has.
+pub(crate) const SIGNATURES: [(KeyLayout, &str); 2] =
+    [(KeyLayout::Original, "x_embedder.proj.weight"), (KeyLayout::Diffusers, "pos_embed.proj.weight")];
 
 /// Where `layout` stores the weight with this name in the original state dict.
 pub(crate) fn source(layout: KeyLayout, key: &str, config: &DitConfig) -> Source {
     match layout {
-        KeyLayout::Original => Source::Key(key.to_owned()),
+        KeyLayout::Original | KeyLayout::LlamaCpp => Source::Key(key.to_owned()),
         KeyLayout::Diffusers if key == "pos_embed" => Source::Positions(Box::new(config.clone())),
         KeyLayout::Diffusers => diffusers(key, config.depth),
     }

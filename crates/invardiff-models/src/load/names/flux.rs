@@ -4,24 +4,21 @@ use crate::FluxConfig;
 use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 
-/// Where checkpoints of a whole pipeline in one file keep the transformer.
-pub(crate) const SECTIONS: [&str; 1] = ["model.diffusion_model"];
-
-/// The key that identifies a layout.
-pub(crate) fn signature(layout: KeyLayout) -> &'static str {
-    match layout {
-        KeyLayout::Original => "img_in.weight",
-        KeyLayout::Diffusers => "time_text_embed.timestep_embedder.linear_1.weight",
-    }
-}
+/// A key of each naming that every model has.
+pub(crate) const SIGNATURES: [(KeyLayout, &str); 2] = [
+    (KeyLayout::Original, "img_in.weight"),
+    (KeyLayout::Diffusers, "time_text_embed.timestep_embedder.linear_1.weight"),
+];
 
 /// Where `layout` stores the weight with this name in the building of [`Flux`](crate::Flux).
 pub(crate) fn source(layout: KeyLayout, key: &str, config: &FluxConfig) -> Source {
     let single = key.strip_prefix("single_blocks.").and_then(|rest| rest.split_once('.'));
     let double = key.strip_prefix("double_blocks.").and_then(|rest| rest.split_once('.'));
     match (layout, single, double) {
-        (KeyLayout::Original, Some((layer, part)), _) => original_single(layer, part, config),
-        (KeyLayout::Original, None, _) => Source::Key(key.to_owned()),
+        (KeyLayout::Original | KeyLayout::LlamaCpp, Some((layer, part)), _) => {
+            original_single(layer, part, config)
+        }
+        (KeyLayout::Original | KeyLayout::LlamaCpp, None, _) => Source::Key(key.to_owned()),
         (KeyLayout::Diffusers, Some((layer, part)), _) => diffusers_single(layer, part, config),
         (KeyLayout::Diffusers, None, Some((layer, part))) => diffusers_double(layer, part),
         (KeyLayout::Diffusers, None, None) => diffusers_outer(key),

@@ -5,21 +5,21 @@ use crate::load::checkpoint::Checkpoint;
 use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 
-/// Where checkpoints of a whole pipeline in one file keep the autoencoder.
-pub(crate) const SECTIONS: [&str; 1] = ["first_stage_model"];
+/// A key of each naming that every model has.
+pub(crate) const SIGNATURES: [(KeyLayout, &str); 2] = [
+    (KeyLayout::Original, "decoder.mid.block_1.norm1.weight"),
+    (KeyLayout::Diffusers, "decoder.mid_block.resnets.0.norm1.weight"),
+];
 
-/// The key that identifies a layout.
-pub(crate) fn signature(layout: KeyLayout) -> &'static str {
-    match layout {
-        KeyLayout::Original => "decoder.mid.block_1.norm1.weight",
-        KeyLayout::Diffusers => "decoder.mid_block.resnets.0.norm1.weight",
-    }
+/// What training files keep beside the model.
+pub(crate) fn is_other(key: &str) -> bool {
+    key.starts_with("loss.") || key.starts_with("model_ema.")
 }
 
 /// Where `layout` stores the weight with this name in diffusers' state dict.
 pub(crate) fn source(layout: KeyLayout, key: &str, config: &VaeConfig, checkpoint: &Checkpoint) -> Source {
     let name = match layout {
-        KeyLayout::Original => original(key, config.block_out_channels.len()),
+        KeyLayout::Original | KeyLayout::LlamaCpp => original(key, config.block_out_channels.len()),
         KeyLayout::Diffusers => older_attention(key)
             .filter(|older| checkpoint.shape(key).is_none() && checkpoint.shape(older).is_some())
             .unwrap_or_else(|| key.to_owned()),

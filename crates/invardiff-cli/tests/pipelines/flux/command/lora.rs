@@ -67,7 +67,7 @@ fn files_that_do_not_fit_are_named() {
         |file: &str| error(here, &[&asked[..], &[model.to_str().unwrap(), "--lora", file]].concat());
     let message = refused(file.to_str().unwrap());
     assert!(message.contains("style.safetensors"), "{message}");
-    assert!(message.contains("transformer_blocks.9.attn.to_q.lora_A.weight"), "{message}");
+    assert!(message.contains("such as transformer_blocks.9.attn.to_q: the LoRA"), "{message}");
     let message = refused("none.safetensors:0.5");
     assert!(message.contains("--lora none.safetensors: there is no such file"), "{message}");
     let message = error(here, &["generate", "--lora", "none.safetensors", "--out", "a.png"]);

@@ -1,0 +1,141 @@
+//! Names of files, and files that are no weights.
+
+use invardiff_models::{LoadOptions, T5Encoder};
+
+use crate::fixture::{Dump, Stored, bits, data, device};
+use crate::tiny::{Folder, drawn, floats, public, refusal};
+
+#[test]
+fn the_first_bytes_tell_what_is_no_weights() {
+    let folder = Folder::new();
+    let pointer = std::fs::read(public("model/lfs_pointer.safetensors")).unwrap();
+    let page = b"<!DOCTYPE html><html>Access to model is restricted</html>".repeat(5);
+    let zeros = vec![0; 4096];
+    for (name, bytes, says) in [
+        ("a.safetensors", &pointer[..], "a Git LFS pointer, not the weights of"),
+        ("a.safetensors", &pointer[..], "run `git lfs pull`"),
+        ("b.safetensors", &page[..], "a web page (HTML), not weights"),
+        ("c.bin", &page[..], "a web page (HTML), not weights"),
+        ("d.safetensors", b"{\"error\": \"Invalid credentials\"}", "a JSON text, not weights"),
+        (
+            "e.safetensors",
+            b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0a.txt..",
+            "a zip archive that begins with 'a.txt'",
+        ),
+        ("f.gguf", b"", "the file is empty"),
+        ("g.safetensors", &zeros, "begins with zeros alone"),
+        ("h.pt", b"\x1f\x8b\x08\x00abcdefgh", "a gzip archive"),
+    ] {
+        std::fs::write(folder.path(name), bytes).unwrap();
+        let message = refusal(&folder.path(name));
+        assert!(message.contains(says) && message.lines().count() == 1, "{name}: {message}");
+    }
+}
+
+#[test]
+fn files_have_variants_and_shards_without_an_index() {
+    let base = floats(&public("model/flux1-dev-fp8.safetensors"));
+    let expected = {
+        let folder = Folder::new();
+        bits(drawn(&folder.write("a.safetensors", &base), &LoadOptions::default()))
+    };
+    for name in [
+        "diffusion_pytorch_model.fp16.safetensors",
+        "model.bf16.safetensors",
+        "flux1-dev-fp8.safetensors",
+        "my-own-tune.safetensors",
+    ] {
+        let folder = Folder::new();
+        folder.write(name, &base);
+        assert_eq!(bits(drawn(folder.folder.path(), &LoadOptions::default())), expected, "{name}");
+    }
+    let folder = Folder::new();
+    let mut shards = [(); 2].map(|()| Dump(std::collections::BTreeMap::new()));
+    for (i, (key, stored)) in base.0.clone().into_iter().enumerate() {
+        shards[i % 2].0.insert(key, stored);
+    }
+    for (number, shard) in (1..).zip(&shards) {
+        folder.write(&format!("diffusion_pytorch_model-0000{number}-of-00002.safetensors"), shard);
+    }
+    assert_eq!(bits(drawn(folder.folder.path(), &LoadOptions::default())), expected);
+    std::fs::remove_file(folder.path("diffusion_pytorch_model-00002-of-00002.safetensors")).unwrap();
+    let message = refusal(folder.folder.path());
+    assert!(
+        message.contains("model-00002-of-00002.safetensors: the shard is missing, one of 2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_error_lists_what_the_folder_has() {
+    let folder = Folder::new();
+    let message = refusal(folder.folder.path());
+    assert!(
+        message.contains("the folder has none of model.safetensors, ")
+            && message.contains("it has config.json")
+    );
+    let base = floats(&public("model/flux1-dev-fp8.safetensors"));
+    folder.write("one.safetensors", &base);
+    folder.write("two.safetensors", &base);
+    let message = refusal(folder.folder.path());
+    assert!(
+        message.contains("several files of weights, name one: one.safetensors, two.safetensors"),
+        "{message}"
+    );
+}
+
+#[test]
+fn keys_that_are_there_are_shown() {
+    let folder = Folder::new();
+    let path =
+        folder.write("a.safetensors", &Dump([("strange.weight".to_owned(), Stored::zeros(&[2]))].into()));
+    let message = refusal(&path);
+    assert!(
+        message.contains("no FLUX: it has neither")
+            && message.contains("its 1 keys begin with 'strange.weight'")
+    );
+    let redux = Dump([("redux_up.weight".to_owned(), Stored::zeros(&[2]))].into());
+    let message = refusal(&folder.write("b.safetensors", &redux));
+    assert!(message.contains("it is FLUX.1 Redux, an adapter"), "{message}");
+}
+
+/// Models with further input channels, in a file alone and with their configuration.
+#[test]
+fn fill_and_control_are_told_by_their_sizes() {
+    let folder = Folder::new();
+    std::fs::remove_file(folder.path("config.json")).unwrap();
+    let mut fill = floats(&public("model/flux1-dev-fp8.safetensors"));
+    fill.0.insert("img_in.weight".into(), Stored::zeros(&[32, 384]));
+    // Heads of the published width, so that no configuration is needed.
+    for key in ["double_blocks.0.img_attn.norm.query_norm.scale", "single_blocks.0.norm.query_norm.scale"] {
+        fill.0.insert(key.into(), Stored::zeros(&[128]));
+    }
+    fill.0.insert("img_in.weight".into(), Stored::zeros(&[128, 384]));
+    let message = refusal(&folder.write("flux1-fill-dev.safetensors", &fill));
+    assert!(
+        message.contains("reads 384 channels and makes 64") && message.contains("(fill, control)"),
+        "{message}"
+    );
+}
+
+/// Whole T5 models, with decoder and head.
+#[test]
+fn what_is_beside_the_encoder_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(data("text_tiny/t5_config.json"), folder.path().join("config.json")).unwrap();
+    let mut dump = Dump::open(&data("text_tiny/t5.safetensors"));
+    let path = folder.path().join("pytorch_model.fp16.safetensors");
+    dump.write(&path);
+    let expected = T5Encoder::load(folder.path(), &device()).unwrap();
+    for (key, shape) in [
+        ("decoder.block.0.layer.0.SelfAttention.q.weight", vec![40, 32]),
+        ("decoder.final_layer_norm.weight", vec![32]),
+        ("lm_head.weight", vec![99, 32]),
+    ] {
+        dump.0.insert(key.into(), Stored::zeros(&shape));
+    }
+    dump.write(&path);
+    let found = T5Encoder::load(folder.path(), &device()).unwrap();
+    let ids = found.ids(&[&[5, 9, 1]]).unwrap();
+    assert_eq!(bits(found.forward(ids.clone())), bits(expected.forward(ids)));
+}
