@@ -25,6 +25,7 @@ mod books;
 mod document;
 mod envelope;
 mod file;
+mod fitted;
 mod groups;
 pub(crate) mod limits;
 mod measurement;

@@ -8,6 +8,7 @@
 //! | [`core`](mod@core) | sites and topologies, [`CachePlan`], its lowering into a [`Schedule`] with exact liveness and peak bytes, [`Cost`], [`Provenance`] |
 //! | [`two_phase`] | distances and change rates of a calibration, quantile thresholds, and the plan that two phases make of them |
 //! | [`least_error`] | the error that each possible skip makes, measured once, and the plans of least error |
+//! | [`fitted`](mod@fitted) | inner products along target trajectories, and the best times that follow from them |
 //! | [`methods`] | other published methods: their rules, what they measure, and their plans |
 //! | [`formats`] | files: versioned JSON, bincode, the cache books of the InvarDiff authors, schedules and masks of other tools |
 //! | [`files`] | files that are written whole or not at all, and read up to a limit |
@@ -23,6 +24,7 @@
 
 pub mod core;
 pub mod files;
+pub mod fitted;
 pub mod formats;
 pub mod least_error;
 pub mod lint;

@@ -2,6 +2,7 @@
 
 mod checks;
 mod finding;
+mod fitted;
 
 pub use finding::{Finding, Severity};
 
@@ -18,6 +19,8 @@ pub fn lint(plan: &CachePlan, topology: &Topology) -> Vec<Finding> {
         .chain(checks::of_gate(plan))
         .chain(kinds(plan).into_iter().flat_map(|kind| checks::of_kind(plan, kind)))
         .chain(checks::of_rules(plan))
+        .chain(fitted::of_weights(plan))
+        .chain(fitted::of_grid(plan))
         .collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity()));
     findings

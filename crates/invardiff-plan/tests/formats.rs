@@ -62,6 +62,18 @@ proptest! {
         prop_assert_eq!(read, plan);
     }
 
+    /// Plans without weights and times of their own are written as older programs read them.
+    #[test]
+    fn the_version_is_the_lowest_that_holds_the_plan(plain in plans::plain_plan(), fitted in plans::fitted_plan()) {
+        for (plan, fitted) in [(&plain, false), (&fitted, fitted.grid().is_some() || fitted.fit().is_some() || !fitted.weights().is_empty())] {
+            let version = if fitted { 2 } else { 1 };
+            prop_assert_eq!(plan.to_bytes().unwrap()[7], version);
+            let json: Value = serde_json::from_str(&plan.to_json().unwrap()).unwrap();
+            prop_assert_eq!(&json["version"], &json!(version));
+            prop_assert_eq!(json.get("fitted").is_some(), fitted);
+        }
+    }
+
     #[test]
     fn fingerprints_follow_the_plan(one in plans::plan(), other in plans::plan()) {
         let same = one == other;
@@ -106,6 +118,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         read_all(&bytes);
         read_all(&[b"INVPLAN\x01", &bytes[..]].concat());
+        read_all(&[b"INVPLAN\x02", &bytes[..]].concat());
     }
 
     #[test]
@@ -202,9 +215,11 @@ fn every_missing_or_unknown_key_is_named() {
 #[test]
 fn every_bad_value_is_named_by_file_and_key() {
     type Case = (&'static str, Value, &'static str);
-    let cases: [Case; 13] = [
+    let cases: [Case; 15] = [
         ("/format", json!("other"), "format"),
-        ("/version", json!(2), "version 2 is unknown"),
+        ("/version", json!(3), "version 3 is unknown; this program reads 1 and 2"),
+        ("/version", json!(2), "key 'fitted' belongs to version 2"),
+        ("/rules/gate", json!("weights"), "rules.gate is weights, expected weights listed for it"),
         ("/version", json!("1"), "version"),
         ("/gate", json!("..x."), "gate: 'x' at 2"),
         ("/gate", json!(".#."), "reuse.mlp, rows has shape [4], expected [3]"),
@@ -253,7 +268,7 @@ fn damaged_bytes_are_named() {
     };
     assert_eq!(message(b"PNG"), "p.bin: it does not start with 'INVPLAN'");
     assert_eq!(message(b"INVPLAN"), "p.bin: the file ends before its version");
-    assert_eq!(changed(7, 9), "p.bin: version 9 is unknown; this program reads 1");
+    assert_eq!(changed(7, 9), "p.bin: version 9 is unknown; this program reads 1 and 2");
     assert_eq!(message(&bytes[..bytes.len() - 1]), "p.bin: the file is cut short");
     assert_eq!(message(&[&bytes[..], b"??"].concat()), "p.bin: 2 bytes follow the end");
     assert!(changed(8, 17).contains("p.bin: gate [steps], bytes has shape [1], expected [3]"));

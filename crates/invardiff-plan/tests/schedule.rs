@@ -1,6 +1,6 @@
 //! What must hold for every plan that is lowered: nothing is read that is not kept, nothing is kept that is not read.
 
-use invardiff_plan::core::{Action, Slot, Source};
+use invardiff_plan::core::{Action, Slot, Source, WeightRow};
 use invardiff_plan::{
     CachePlan, GateSite, Kind, OutputForm, PlanError, ReuseRule, Schedule, Site, SiteSpec, StreamSpec,
     TimeAxis, Topology,
@@ -35,6 +35,7 @@ fn rule() -> impl Strategy<Value = ReuseRule> {
         ReuseRule::Extrapolate(2),
         ReuseRule::Taylor(1),
         ReuseRule::Taylor(3),
+        ReuseRule::Weights,
     ];
     prop::sample::select(rules.to_vec())
 }
@@ -46,7 +47,7 @@ prop_compose! {
         reuse in prop::collection::vec(prop::bool::weighted(0.5), steps * layers as usize * 2),
         gaps in prop::collection::vec(0.1_f64..3.0, steps),
         rules in prop::array::uniform3(rule()), output in any::<bool>(), sampler in any::<bool>(),
-        layers in Just(layers),
+        layers in Just(layers), seed in any::<u64>(),
     ) -> (Topology, CachePlan) {
         let topology = topology(layers);
         let (mut gate, steps) = (gate.clone(), gate.len());
@@ -61,8 +62,42 @@ prop_compose! {
             let times = gaps.iter().scan(20.0, |time, gap| { *time -= gap; Some(*time) }).collect();
             plan = plan.with_times(TimeAxis::Sampler, times).unwrap();
         }
-        (topology, plan)
+        (topology, weighted(plan, seed))
     }
+}
+
+/// The plan with rows of weights wherever its rules ask for them: at most three values and as many as are computed, some of
+/// weight 0, some rows without any.
+fn weighted(mut plan: CachePlan, seed: u64) -> CachePlan {
+    let mut state = seed | 1;
+    let mut draw = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let gate_site = plan.gate_site().site();
+    let sites: Vec<Site> = std::iter::once(gate_site).chain(plan.sites().iter().copied()).collect();
+    for site in sites {
+        let column = plan.sites().iter().position(|own| *own == site);
+        let rule = column.map_or(plan.gate_rule(), |_| plan.module_rule(site.kind));
+        if rule != ReuseRule::Weights {
+            continue;
+        }
+        let reused =
+            |step: usize| plan.gate()[step] || column.is_some_and(|column| plan.reuse()[[step, column]]);
+        let mut computed = 0;
+        let mut rows = Vec::new();
+        for step in 0..plan.steps() {
+            computed += u64::from(!reused(step));
+            let count = draw(computed.min(3) + 1);
+            let mut kept: Vec<f64> = (0..count).map(|_| draw(5) as f64 - 2.0).collect();
+            if kept.iter().all(|weight| *weight == 0.0) {
+                kept.clear();
+            }
+            rows.push(WeightRow { kept, sample: 0.0 });
+        }
+        plan = plan.with_weights(site, rows).unwrap();
+    }
+    plan
 }
 
 fn actions(schedule: &Schedule, slot: usize) -> Vec<&Action> {
@@ -85,12 +120,10 @@ fn intervals(schedule: &Schedule) -> Vec<(usize, usize, usize)> {
     let mut found = Vec::new();
     for slot in 0..schedule.slots().len() {
         for computed in 0..schedule.steps() {
-            let reads = |action: &&Action| {
-                action.recipe().is_some_and(|recipe| recipe.iter().any(|source| source.step == computed))
-            };
-            if let Some(last) = actions(schedule, slot).iter().rposition(reads) {
-                found.push((slot, computed, last));
-            }
+            // The fresh value of a blend is not in the store.
+            let reads = |action: &&Action| action.sources().iter().any(|source| source.step == computed);
+            let last = actions(schedule, slot).iter().rposition(reads).filter(|last| *last > computed);
+            found.extend(last.map(|last| (slot, computed, last)));
         }
     }
     found
@@ -122,18 +155,23 @@ proptest! {
             let actions = actions(&schedule, slot);
             let mut last_reads = vec![0; actions.len()];
             for (step, action) in actions.iter().enumerate() {
-                let recipe = action.recipe().unwrap_or_default();
-                let takes = recipe.iter().any(|source| source.last);
-                prop_assert_eq!(matches!(action, Action::Take(_)), takes);
-                for source in recipe {
+                let takes = action.sources().iter().any(|source| source.last);
+                if action.recipe().is_some() {
+                    prop_assert_eq!(matches!(action, Action::Take(_)), takes);
+                }
+                for source in action.sources() {
+                    if let (Action::Blend { .. }, true) = (action, source.step == step) {
+                        prop_assert!(!source.last);
+                        continue;
+                    }
                     prop_assert!(source.step < step);
-                    prop_assert_eq!(actions[source.step], &Action::Keep);
+                    prop_assert!(actions[source.step].keeps());
                     prop_assert_eq!(last_reads[source.step], 0, "read after its last read");
                     last_reads[source.step] += usize::from(source.last);
                 }
             }
             for (action, last_reads) in actions.iter().zip(last_reads) {
-                prop_assert_eq!(last_reads, usize::from(**action == Action::Keep));
+                prop_assert_eq!(last_reads, usize::from(action.keeps()));
             }
         }
     }
@@ -177,6 +215,9 @@ proptest! {
         let schedule = plan.schedule(&topology).unwrap();
         for slot in 0..schedule.slots().len() {
             let rule = rule_of(&plan, &schedule, slot);
+            if rule == ReuseRule::Weights {
+                continue;
+            }
             let actions = actions(&schedule, slot);
             for (step, action) in actions.iter().enumerate() {
                 let Some(recipe) = action.recipe() else { continue };
@@ -192,6 +233,41 @@ proptest! {
                 // TaylorSeer's series is exact on lines only.
                 let powers = if let ReuseRule::Taylor(_) = rule { 2 } else { recipe.len() };
                 exact(&plan, recipe, step, powers)?;
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Listed weights are those of the last computed values, the newest first; a computed step blends where its row says so.
+    #[test]
+    fn listed_weights_are_read_as_they_are((topology, plan) in any_plan()) {
+        let schedule = plan.schedule(&topology).unwrap();
+        for (site, rows) in plan.weights() {
+            let slot = schedule.slot(*site).unwrap();
+            let mut computed: Vec<usize> = Vec::new();
+            for (step, row) in rows.iter().enumerate() {
+                let action = schedule.action(step, slot);
+                let reused = action.recipe().is_some();
+                if *action == Action::Idle {
+                    continue;
+                }
+                if !reused {
+                    computed.insert(0, step);
+                }
+                let held = WeightRow { kept: vec![1.0], sample: 0.0 };
+                let row = if row.kept.is_empty() { &held } else { row };
+                if !reused && row.is_fresh() {
+                    prop_assert!(matches!(action, Action::Compute | Action::Keep));
+                    continue;
+                }
+                prop_assert_eq!(matches!(action, Action::Blend { .. }), !reused);
+                let listed: Vec<(usize, f64)> =
+                    computed.iter().copied().zip(row.kept.iter().copied()).filter(|(_, weight)| *weight != 0.0).collect();
+                let read: Vec<(usize, f64)> = action.sources().iter().map(|source| (source.step, source.weight)).collect();
+                prop_assert_eq!(read, listed);
             }
         }
     }
@@ -262,4 +338,35 @@ fn a_plan_for_other_sites_is_refused_with_the_first_difference() {
     let (one, two) = (topology(1), topology(2));
     assert_eq!(detail(&CachePlan::empty(&one, 3), &two), "the plan lacks joint[1]");
     assert_eq!(detail(&CachePlan::empty(&two, 3), &one), "the plan has joint[1], the model has not");
+}
+
+#[test]
+fn weights_that_cannot_be_followed_are_refused() {
+    let topology = topology(1);
+    let message = |rows: Vec<WeightRow>, gate: Vec<bool>| {
+        let plan = CachePlan::gate_only(&topology, gate)
+            .with_gate_rule(GateSite::Output(OutputForm::X0), ReuseRule::Hold);
+        let plan = plan.with_weights(Site::OUTPUT, rows);
+        plan.and_then(|plan| plan.schedule(&topology).map(drop)).unwrap_err().to_string()
+    };
+    let row = |kept: &[f64]| WeightRow { kept: kept.to_vec(), sample: 0.0 };
+    let found = message(vec![row(&[1.0]), row(&[1.0, 0.5, 0.5])], vec![false, false]);
+    assert!(found.contains("output[0][1]") && found.contains("at most 2"), "{found}");
+    let found = message(vec![row(&[1.0]), row(&[0.0])], vec![false, true]);
+    assert!(found.contains("at least one that is not 0"), "{found}");
+    let found = message(vec![row(&[1.0])], vec![false, true]);
+    assert!(found.contains("weights of output[0] [steps]"), "{found}");
+    let found = message(vec![row(&[f64::NAN]), row(&[1.0])], vec![false, true]);
+    assert!(found.contains("finite"), "{found}");
+    let found = message(vec![row(&[1.0]), row(&[0.1; 9])], vec![false, true]);
+    assert!(found.contains("at most"), "{found}");
+    let ruled = CachePlan::gate_only(&topology, vec![false, true])
+        .with_gate_rule(GateSite::Trunk, ReuseRule::Weights);
+    let found = ruled.schedule(&topology).unwrap_err().to_string();
+    assert!(found.contains("trunk[0]") && found.contains("lists none"), "{found}");
+    let sampled = vec![row(&[1.0]), WeightRow { kept: vec![1.0], sample: 0.5 }];
+    let found = ruled.clone().with_weights(Site::TRUNK, sampled).unwrap_err().to_string();
+    assert!(found.contains("sample"), "{found}");
+    let found = ruled.with_weights(Site::OUTPUT, vec![row(&[1.0]); 2]).unwrap_err().to_string();
+    assert!(found.contains("neither gates nor has"), "{found}");
 }

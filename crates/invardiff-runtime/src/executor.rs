@@ -1,6 +1,7 @@
 //! Executors and policies: what decides at the sites of a model.
 
 use burn::tensor::Tensor;
+use invardiff_plan::core::TimeGrid;
 use invardiff_plan::{OutputForm, Site};
 
 use crate::block::{Block, BlockAction};
@@ -96,6 +97,18 @@ pub trait Policy {
 
     /// The form in which the network's output is kept at [`Site::OUTPUT`]; `None` for the form that the model predicts.
     fn output_form(&self) -> Option<OutputForm> {
+        None
+    }
+
+    /// The times at which the network is evaluated, where they are the policy's own and not the sampler's: the sample then
+    /// moves from one to the next by first-order steps ([`FirstOrder`](crate::FirstOrder)).
+    fn grid(&self) -> Option<&TimeGrid> {
+        None
+    }
+
+    /// Where the policy replaces a computed output at `step` by another value, the weight of the current sample that is added
+    /// to it; `None` where the network's output goes on as it is.
+    fn output_blend(&self, _step: usize) -> Option<f64> {
         None
     }
 }

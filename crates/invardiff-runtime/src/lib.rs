@@ -98,8 +98,8 @@ pub use replay::{Replay, ReplayStep};
 pub use sample::{sample, sample_with};
 pub use sampler::Sampler;
 pub use samplers::{
-    BetaSchedule, Ddim, DdimHistory, DpmHistory, DpmSolverPlusPlus, FlowMatchEuler, GaussianNoise, Marginal,
-    NoiseSchedule, ProbabilityPath, Shift, Spacing,
+    BetaSchedule, Ddim, DdimHistory, DpmHistory, DpmSolverPlusPlus, FirstOrder, FlowMatchEuler,
+    GaussianNoise, Marginal, NoiseSchedule, ProbabilityPath, Shift, Spacing, UniPc, UniPcHistory,
 };
 pub use scale_shift::{Affine, ScaleShift};
 pub use store::FeatureStore;

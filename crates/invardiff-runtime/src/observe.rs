@@ -1,6 +1,7 @@
 //! Observing a policy: timing, tracing, listing the sites of a model.
 
 use burn::tensor::Tensor;
+use invardiff_plan::core::TimeGrid;
 use invardiff_plan::{OutputForm, Site};
 
 use crate::block::{Block, BlockAction};
@@ -60,6 +61,14 @@ impl<P: Policy, F: FnMut(usize, Site, Event<'_>)> Policy for Observed<P, F> {
 
     fn output_form(&self) -> Option<OutputForm> {
         self.inner.output_form()
+    }
+
+    fn grid(&self) -> Option<&TimeGrid> {
+        self.inner.grid()
+    }
+
+    fn output_blend(&self, step: usize) -> Option<f64> {
+        self.inner.output_blend(step)
     }
 }
 

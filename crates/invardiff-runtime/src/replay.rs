@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use invardiff_plan::core::{Action, Source};
+use invardiff_plan::core::{Action, Source, TimeGrid};
 use invardiff_plan::{GateSite, OutputForm, Schedule, Site};
 
 use crate::executor::{Executor, Pass, Policy};
@@ -54,6 +54,20 @@ impl Policy for Replay {
             GateSite::Output(form) => Some(form),
         }
     }
+
+    fn grid(&self) -> Option<&TimeGrid> {
+        self.schedule.grid()
+    }
+
+    fn output_blend(&self, step: usize) -> Option<f64> {
+        let slot = self.schedule.slot(Site::OUTPUT)?;
+        match self.schedule.action(step, slot) {
+            Action::Blend { .. } | Action::Reuse(_) | Action::Take(_) => {
+                Some(self.schedule.sample_weight(step))
+            }
+            Action::Compute | Action::Keep | Action::Idle => None,
+        }
+    }
 }
 
 /// The executor of one replayed step. Sites that the schedule does not have are computed.
@@ -73,6 +87,25 @@ impl ReplayStep<'_> {
             Pass::Conditional => slot,
             Pass::Unconditional => self.schedule.slots().len() + slot,
         }
+    }
+
+    /// The sum of a recipe over kept values and, where this step computes one, the fresh one.
+    fn sum(&mut self, slot: usize, recipe: &[Source], fresh: Option<&[Tensor<3>]>) -> Option<Vec<Tensor<3>>> {
+        let mut made: Option<Vec<Tensor<3>>> = None;
+        for source in recipe {
+            let value = match fresh {
+                Some(fresh) if source.step == self.step => fresh.to_vec(),
+                Some(_) | None => self.read(slot, source),
+            };
+            made = Some(match made {
+                None if source.weight == 1.0 => value,
+                None => value.into_iter().map(|tensor| tensor * source.weight).collect(),
+                Some(sum) => {
+                    sum.into_iter().zip(value).map(|(sum, tensor)| sum + tensor * source.weight).collect()
+                }
+            });
+        }
+        made
     }
 
     fn read(&mut self, slot: usize, source: &Source) -> Vec<Tensor<3>> {
@@ -97,17 +130,7 @@ impl Executor for ReplayStep<'_> {
         let schedule = self.schedule;
         let slot = schedule.slot(site)?;
         let recipe = schedule.action(self.step, slot).recipe()?;
-        let mut made: Option<Vec<Tensor<3>>> = None;
-        for source in recipe {
-            let kept = self.read(slot, source);
-            made = Some(match made {
-                None if source.weight == 1.0 => kept,
-                None => kept.into_iter().map(|tensor| tensor * source.weight).collect(),
-                Some(sum) => {
-                    sum.into_iter().zip(kept).map(|(sum, tensor)| sum + tensor * source.weight).collect()
-                }
-            });
-        }
+        let mut made = self.sum(slot, recipe, None);
         if let Some(affine) = self.adjustment.and_then(|adjustment| adjustment.get(self.step, site)) {
             made = made
                 .map(|made| made.into_iter().zip(affine).map(|(tensor, one)| one.apply(tensor)).collect());
@@ -116,12 +139,17 @@ impl Executor for ReplayStep<'_> {
     }
 
     fn settle<const N: usize>(&mut self, site: Site, fresh: Feature<N>) -> Feature<N> {
-        if let Some(slot) = self.schedule.slot(site)
-            && *self.schedule.action(self.step, slot) == Action::Keep
-        {
+        let schedule = self.schedule;
+        let Some(slot) = schedule.slot(site) else { return fresh };
+        let action = schedule.action(self.step, slot);
+        let blended = match action {
+            Action::Blend { recipe, .. } => self.sum(slot, recipe, Some(&fresh)),
+            Action::Compute | Action::Keep | Action::Reuse(_) | Action::Take(_) | Action::Idle => None,
+        };
+        if action.keeps() {
             self.store.put(self.place(slot), self.step, &fresh);
         }
-        fresh
+        blended.map_or(fresh, |tensors| tensors.try_into().expect("a site has as many tensors at every step"))
     }
 
     fn enter(&mut self, pass: Pass) {

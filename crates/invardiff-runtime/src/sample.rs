@@ -6,8 +6,12 @@ use invardiff_plan::Site;
 use crate::denoiser::Denoiser;
 use crate::executor::{Executor, Policy};
 use crate::sampler::Sampler;
+use crate::samplers::FirstOrder;
 
 /// Samples one trajectory from `noise`, and returns the final sample.
+///
+/// Where the policy brings times of its own ([`Policy::grid`]), these are the steps, and the sampler says only what the model
+/// predicts and on which path.
 ///
 /// # Shapes
 /// - `noise`, result: the model's sample
@@ -33,6 +37,25 @@ pub fn sample_with<const D: usize, M, S, P>(
     policy: &mut P,
     noise: Tensor<D>,
     cond: &M::Cond,
+    look: impl FnMut(&P, usize, &Tensor<D>),
+) -> Tensor<D>
+where
+    M: Denoiser<D>,
+    S: Sampler<D>,
+    P: Policy,
+{
+    match policy.grid().map(|grid| FirstOrder::new::<D, S>(grid, sampler)) {
+        Some(own) => fold(model, &own, policy, noise, cond, look),
+        None => fold(model, sampler, policy, noise, cond, look),
+    }
+}
+
+fn fold<const D: usize, M, S, P>(
+    model: &M,
+    sampler: &S,
+    policy: &mut P,
+    noise: Tensor<D>,
+    cond: &M::Cond,
     mut look: impl FnMut(&P, usize, &Tensor<D>),
 ) -> Tensor<D>
 where
@@ -51,7 +74,7 @@ where
 
 /// The prediction at one step. The network's output is a site itself: where it is recalled, no network runs.
 ///
-/// A computed prediction is used as it is, also where the policy keeps it in another form: converting it there and back would
+/// A computed prediction that the policy does not replace is used as it is, also where the policy keeps it in another form: converting it there and back would
 /// round it, and is not possible at the first step of a flow, whose sample is noise alone.
 fn predict<const D: usize, M, S, P>(
     model: &M,
@@ -82,9 +105,12 @@ where
         [value.reshape(flat)]
     });
     let value = value.reshape(shape);
-    match (form, computed) {
-        (None, _) => value,
-        (Some(_), Some(prediction)) => prediction,
-        (Some(form), None) => sampler.from_form(step, x.clone(), value, form),
+    let Some(form) = form else { return value };
+    match (computed, policy.output_blend(step)) {
+        (Some(prediction), None) => prediction,
+        (_, Some(of_sample)) if of_sample != 0.0 => {
+            sampler.from_form(step, x.clone(), value + x.clone() * of_sample, form)
+        }
+        (_, _) => sampler.from_form(step, x.clone(), value, form),
     }
 }

@@ -209,10 +209,10 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// When the plan cannot run here at all: other sites, another number of steps, a sampler that draws noise.
     fn lower(&self, plan: &CachePlan) -> Result<Arc<Schedule>> {
         self.sampler().deterministic()?;
-        let (planned, steps) = (plan.steps(), self.sampler().steps());
+        let (planned, steps) = (plan.full_steps(), self.sampler().steps());
         if planned != steps {
             return Err(Error::Request(format!(
-                "the plan has {planned} steps, the sampler {steps}: a plan cannot be stretched as it is; calibrate for this \
+                "the plan is for {planned} steps, the sampler has {steps}: a plan cannot be stretched as it is; calibrate for this \
                  number of steps, or transfer it (`transfer`, `invardiff plan transfer`)"
             )));
         }

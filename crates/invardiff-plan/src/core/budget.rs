@@ -2,7 +2,7 @@
 
 use crate::core::error::PlanError;
 use crate::core::plan::CachePlan;
-use crate::core::schedule::{Action, Schedule};
+use crate::core::schedule::Schedule;
 use crate::core::topology::Topology;
 
 /// A plan that fits into a memory budget.
@@ -72,13 +72,12 @@ pub fn fit_to_budget(
 fn kept_at(schedule: &Schedule, slot: usize, step: usize) -> Vec<Kept> {
     let readers_of = |kept: usize| -> Vec<usize> {
         let reads = |reader: &usize| {
-            let recipe = schedule.action(*reader, slot).recipe();
-            recipe.is_some_and(|recipe| recipe.iter().any(|source| source.step == kept))
+            schedule.action(*reader, slot).sources().iter().any(|source| source.step == kept)
         };
         (kept + 1..schedule.steps()).filter(reads).collect()
     };
     (0..=step)
-        .filter(|kept| *schedule.action(*kept, slot) == Action::Keep)
+        .filter(|kept| schedule.action(*kept, slot).keeps())
         .map(|kept| Kept { slot, readers: readers_of(kept) })
         .filter(|kept| kept.readers.last().is_some_and(|last| *last >= step))
         .collect()

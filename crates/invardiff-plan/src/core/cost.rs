@@ -10,7 +10,8 @@ use crate::core::topology::Topology;
 /// FLOPs per image over a whole trajectory: of the full run, and of a plan.
 ///
 /// A skipped step costs [`Topology::head_flops`] (0.01 % of a DiT step), or nothing where the gate acts on the network's
-/// output. A reused module costs nothing. Extrapolation is pointwise and not counted.
+/// output. A reused module costs nothing. Sums of kept values are pointwise and not counted. The full run of a plan with times
+/// of its own is the one that it stands for ([`CachePlan::full_steps`]).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cost {
     /// FLOPs when every step is computed in full.
@@ -56,7 +57,7 @@ impl Cost {
                     .map(move |(column, spec)| f64::from(row[*column]) * spec.flops)
             })
             .sum();
-        Ok(Self { full: plan.steps() as f64 * full_step, planned: gate_only - saved, gate_only })
+        Ok(Self { full: plan.full_steps() as f64 * full_step, planned: gate_only - saved, gate_only })
     }
 
     /// The speed-up of the plan over computing everything.

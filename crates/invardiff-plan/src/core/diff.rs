@@ -119,6 +119,40 @@ fn rules(left: &CachePlan, right: &CachePlan) -> Vec<String> {
     if left.times() != right.times() {
         found.push("the times of the steps".into());
     }
+    found.extend(fitted(left, right));
+    found
+}
+
+/// How weights and times of the plans' own differ; not how they were found.
+fn fitted(left: &CachePlan, right: &CachePlan) -> Vec<String> {
+    let mut found = Vec::new();
+    match (left.grid(), right.grid()) {
+        (None, None) => {}
+        (Some(one), Some(other)) if one == other => {}
+        (Some(one), Some(other)) if one.instead_of != other.instead_of => {
+            found.push(format!(
+                "the run that they stand for: {} and {} steps",
+                one.instead_of, other.instead_of
+            ));
+        }
+        (Some(_), Some(_)) => found.push("their own times".into()),
+        (Some(_), None) => found.push("only the left plan has times of its own".into()),
+        (None, Some(_)) => found.push("only the right plan has times of its own".into()),
+    }
+    let sites: BTreeSet<Site> = left.weights().keys().chain(right.weights().keys()).copied().collect();
+    for site in sites {
+        match (left.weights().get(&site), right.weights().get(&site)) {
+            (Some(one), Some(other)) if one.len() == other.len() => {
+                let steps: Vec<usize> = (0..one.len()).filter(|step| one[*step] != other[*step]).collect();
+                if !steps.is_empty() {
+                    found.push(format!("the weights of {site} in step {}", list(&steps)));
+                }
+            }
+            (Some(_), Some(_)) => found.push(format!("the weights of {site}")),
+            (Some(_), None) => found.push(format!("only the left plan has weights of {site}")),
+            (None, _) => found.push(format!("only the right plan has weights of {site}")),
+        }
+    }
     found
 }
 

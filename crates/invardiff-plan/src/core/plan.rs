@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use ndarray::Array2;
 
 use crate::core::error::PlanError;
+use crate::core::fitted::{FitRecord, TimeGrid, WeightRow};
 use crate::core::provenance::{Mismatch, Provenance, RunSpec};
 use crate::core::rule::{GateSite, ReuseRule, TimeAxis};
 use crate::core::site::{Kind, Site};
@@ -39,6 +40,9 @@ pub struct CachePlan {
     module_rules: BTreeMap<Kind, ReuseRule>,
     axis: TimeAxis,
     times: Vec<f64>,
+    weights: BTreeMap<Site, Vec<WeightRow>>,
+    grid: Option<TimeGrid>,
+    fit: Option<FitRecord>,
     /// Where the plan comes from: method, run, thresholds.
     pub provenance: Provenance,
 }
@@ -74,6 +78,9 @@ impl CachePlan {
             module_rules: BTreeMap::new(),
             axis: TimeAxis::default(),
             times: Vec::new(),
+            weights: BTreeMap::new(),
+            grid: None,
+            fit: None,
             provenance: Provenance::default(),
         })
     }
@@ -131,6 +138,64 @@ impl CachePlan {
             });
         }
         (self.axis, self.times) = (axis, times);
+        Ok(self)
+    }
+
+    /// The same plan with weights of its own at `site`, one row a step: the gate's site, or a module of the plan. The rule
+    /// there becomes [`ReuseRule::Weights`].
+    ///
+    /// # Errors
+    /// [`PlanError::Sites`] when the plan neither gates nor has the site, [`PlanError::Shape`] when there is not one row a
+    /// step or a row is too long, [`PlanError::Range`] for weights that are not finite, and for a weight of the sample
+    /// elsewhere than at the network's output in a form.
+    pub fn with_weights(mut self, site: Site, rows: Vec<WeightRow>) -> Result<Self, PlanError> {
+        if rows.len() != self.steps() {
+            let (expected, found) = (vec![self.steps()], vec![rows.len()]);
+            return Err(PlanError::Shape { what: format!("weights of {site} [steps]"), expected, found });
+        }
+        for (step, row) in rows.iter().enumerate() {
+            let key = format!("weights of {site}[{step}]");
+            row.check(&key)?;
+            if row.sample != 0.0 && site != Site::OUTPUT {
+                let (value, expected) =
+                    (row.sample.to_string(), "0: only the network's output has the sample's shape");
+                return Err(PlanError::Range {
+                    what: format!("{key}.sample"),
+                    value,
+                    expected: expected.into(),
+                });
+            }
+        }
+        if site == self.gate_site.site() {
+            self.gate_rule = ReuseRule::Weights;
+        } else if self.sites.contains(&site) {
+            self.module_rules.insert(site.kind, ReuseRule::Weights);
+        } else {
+            let detail = format!("weights are for {site}, which the plan neither gates nor has");
+            return Err(PlanError::Sites { model: "the plan".into(), detail });
+        }
+        self.weights.insert(site, rows);
+        Ok(self)
+    }
+
+    /// The same plan at times of its own instead of the sampler's steps.
+    ///
+    /// # Errors
+    /// [`PlanError::Shape`] when there is not one point a step, [`PlanError::Range`] for points that are not finite or do not
+    /// lead from noise to less noise.
+    pub fn with_grid(mut self, grid: TimeGrid) -> Result<Self, PlanError> {
+        grid.check(self.steps())?;
+        self.grid = Some(grid);
+        Ok(self)
+    }
+
+    /// The same plan with a record of how its weights were found.
+    ///
+    /// # Errors
+    /// [`PlanError::Shape`] when there is not one residual a step, [`PlanError::Range`] for numbers that are not finite.
+    pub fn with_fit(mut self, fit: FitRecord) -> Result<Self, PlanError> {
+        fit.check(self.steps())?;
+        self.fit = Some(fit);
         Ok(self)
     }
 
@@ -227,6 +292,26 @@ impl CachePlan {
         &self.times
     }
 
+    /// The weights of every site that has some, one row a step.
+    pub fn weights(&self) -> &BTreeMap<Site, Vec<WeightRow>> {
+        &self.weights
+    }
+
+    /// The times of the plan's steps, where they are not the sampler's own.
+    pub fn grid(&self) -> Option<&TimeGrid> {
+        self.grid.as_ref()
+    }
+
+    /// How the weights were found.
+    pub fn fit(&self) -> Option<&FitRecord> {
+        self.fit.as_ref()
+    }
+
+    /// Number of steps of the run that the plan stands for; its own, unless it has times of its own.
+    pub fn full_steps(&self) -> usize {
+        self.grid.as_ref().map_or(self.steps(), |grid| grid.instead_of)
+    }
+
     /// The number of skipped steps.
     pub fn skipped_steps(&self) -> usize {
         self.gate.iter().filter(|skipped| **skipped).count()
@@ -280,10 +365,10 @@ impl CachePlan {
     pub fn check(&self, run: &RunSpec) -> Result<(), PlanError> {
         let mut found =
             self.provenance.execution.as_ref().map_or_else(Vec::new, |execution| execution.mismatches(run));
-        if self.provenance.execution.is_none() && self.steps() != run.timesteps.len() {
+        if self.provenance.execution.is_none() && self.full_steps() != run.timesteps.len() {
             found.push(Mismatch {
                 field: "num_inference_steps",
-                plan: self.steps().to_string(),
+                plan: self.full_steps().to_string(),
                 run: run.timesteps.len().to_string(),
             });
         }

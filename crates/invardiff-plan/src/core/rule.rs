@@ -17,6 +17,9 @@ pub enum ReuseRule {
     /// difference is divided by the distance of its own last two values and the powers are those of a Taylor series, so that
     /// it is not the polynomial through the values.
     Taylor(u8),
+    /// By the weights that the plan lists for the site, a row a step ([`CachePlan::weights`](crate::CachePlan::weights)). A
+    /// computed step may blend too: what the model goes on with is then the row's sum of the fresh value and kept ones.
+    Weights,
 }
 
 impl ReuseRule {
@@ -28,6 +31,7 @@ impl ReuseRule {
         match self {
             Self::Hold => 1,
             Self::Extrapolate(order) | Self::Taylor(order) => order as usize + 1,
+            Self::Weights => crate::core::WeightRow::MAX,
         }
     }
 }
@@ -65,4 +69,14 @@ pub enum GateSite {
     Trunk,
     /// On the network's output after guidance, in this form.
     Output(OutputForm),
+}
+
+impl GateSite {
+    /// The site where the gate acts.
+    pub const fn site(self) -> crate::core::Site {
+        match self {
+            Self::Trunk => crate::core::Site::TRUNK,
+            Self::Output(_) => crate::core::Site::OUTPUT,
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! A plan lowered into what a runtime does: compute, keep, reuse, take; with exact liveness.
 
+mod lane;
 mod weights;
 
 use std::collections::HashMap;
 
-use self::weights::weights;
+use self::lane::{Lane, Rows};
 use crate::core::error::PlanError;
+use crate::core::fitted::{TimeGrid, WeightRow};
 use crate::core::plan::CachePlan;
 use crate::core::rule::{GateSite, ReuseRule, TimeAxis};
 use crate::core::site::Site;
@@ -32,6 +34,14 @@ pub enum Action {
     Compute,
     /// Run the module and keep its value: a later step reads it.
     Keep,
+    /// Run the module; what the model goes on with is the sum of the fresh value (the source of this very step) and kept
+    /// ones. The fresh value itself is kept where a later step reads it.
+    Blend {
+        /// The sum. A source of this step is read once it is computed.
+        recipe: Recipe,
+        /// Whether a later step reads the fresh value.
+        keep: bool,
+    },
     /// Stand in for the module; everything read stays in the store.
     Reuse(Recipe),
     /// Stand in for the module; at least one source is read for the last time and is moved out.
@@ -45,7 +55,24 @@ impl Action {
     pub fn recipe(&self) -> Option<&[Source]> {
         match self {
             Self::Reuse(recipe) | Self::Take(recipe) => Some(recipe),
-            Self::Compute | Self::Keep | Self::Idle => None,
+            Self::Compute | Self::Keep | Self::Blend { .. } | Self::Idle => None,
+        }
+    }
+
+    /// The values that are read here, whether the module is computed or not.
+    pub fn sources(&self) -> &[Source] {
+        match self {
+            Self::Reuse(recipe) | Self::Take(recipe) | Self::Blend { recipe, .. } => recipe,
+            Self::Compute | Self::Keep | Self::Idle => &[],
+        }
+    }
+
+    /// Whether the fresh value goes into the store.
+    pub fn keeps(&self) -> bool {
+        match self {
+            Self::Keep => true,
+            Self::Blend { keep, .. } => *keep,
+            Self::Compute | Self::Reuse(_) | Self::Take(_) | Self::Idle => false,
         }
     }
 }
@@ -93,6 +120,8 @@ pub struct Schedule {
     actions: Vec<Vec<Action>>,
     live: Vec<usize>,
     peaks: Vec<usize>,
+    grid: Option<TimeGrid>,
+    of_sample: Vec<f64>,
 }
 
 impl CachePlan {
@@ -127,7 +156,13 @@ impl Schedule {
                 let visited = plan.gate().iter().zip(column).map(|(skip, reuse)| (!skip).then_some(*reuse));
                 (plan.module_rule(slot.site.kind), visited.collect())
             };
-            let lane = lane(slot.site, rule, &entries, &|step| time(plan, step))?;
+            let rows = match rule {
+                ReuseRule::Weights => Rows::Listed(rows(plan, slot.site)?),
+                ReuseRule::Hold | ReuseRule::Extrapolate(_) | ReuseRule::Taylor(_) => {
+                    Rows::Rule(rule, &|step| time(plan, step))
+                }
+            };
+            let lane = Lane { site: slot.site, entries: &entries, rows }.actions()?;
             for (step, action) in lane.into_iter().enumerate() {
                 actions[step][number] = action;
             }
@@ -142,6 +177,8 @@ impl Schedule {
             actions,
             live,
             peaks,
+            grid: plan.grid().cloned(),
+            of_sample: of_sample(plan),
         })
     }
 
@@ -164,6 +201,17 @@ impl Schedule {
     /// Where the step gate acts.
     pub fn gate_site(&self) -> GateSite {
         self.gate_site
+    }
+
+    /// The times of the steps, where they are not the sampler's own.
+    pub fn grid(&self) -> Option<&TimeGrid> {
+        self.grid.as_ref()
+    }
+
+    /// Where a step replaces the network's output by a sum, whether it computes it or not, the weight of the current sample in
+    /// that sum.
+    pub fn sample_weight(&self, step: usize) -> f64 {
+        self.of_sample.get(step).copied().unwrap_or(0.0)
     }
 
     /// The slots: the gate's first, then the module sites in order of execution.
@@ -213,54 +261,18 @@ fn time(plan: &CachePlan, step: usize) -> f64 {
     }
 }
 
-/// The actions of one slot: `entries` says for each visited step whether the value is reused.
-fn lane(
-    site: Site,
-    rule: ReuseRule,
-    entries: &[Option<bool>],
-    time: &dyn Fn(usize) -> f64,
-) -> Result<Vec<Action>, PlanError> {
-    let mut computed: Vec<usize> = Vec::new();
-    let mut last_read: HashMap<usize, usize> = HashMap::new();
-    let mut lane = Vec::with_capacity(entries.len());
-    for (step, entry) in entries.iter().enumerate() {
-        lane.push(match entry {
-            None => Action::Idle,
-            Some(false) => {
-                computed.push(step);
-                Action::Compute
-            }
-            Some(true) => {
-                let nodes = &computed[computed.len().saturating_sub(rule.reach())..];
-                if nodes.is_empty() {
-                    return Err(PlanError::ReuseBeforeCompute { site, step });
-                }
-                last_read.extend(nodes.iter().map(|node| (*node, step)));
-                Action::Reuse(recipe(rule, nodes, step, time))
-            }
-        });
-    }
-    for (step, action) in lane.iter_mut().enumerate() {
-        if *action == Action::Compute && last_read.contains_key(&step) {
-            *action = Action::Keep;
-        }
-        if let Action::Reuse(recipe) = action {
-            for source in recipe.iter_mut() {
-                source.last = last_read[&source.step] == step;
-            }
-            if recipe.iter().any(|source| source.last) {
-                *action = Action::Take(std::mem::take(recipe));
-            }
-        }
-    }
-    Ok(lane)
+/// The rows of a site whose rule is [`ReuseRule::Weights`].
+fn rows(plan: &CachePlan, site: Site) -> Result<&[WeightRow], PlanError> {
+    plan.weights().get(&site).map(Vec::as_slice).ok_or_else(|| PlanError::Sites {
+        model: "the plan".into(),
+        detail: format!("the rule of {site} is weights, and the plan lists none for it"),
+    })
 }
 
-/// What is read of each of `nodes` to stand in at `step`.
-fn recipe(rule: ReuseRule, nodes: &[usize], step: usize, time: &dyn Fn(usize) -> f64) -> Recipe {
-    let times: Vec<f64> = nodes.iter().map(|node| time(*node)).collect();
-    let weights = weights(rule, &times, time(step));
-    nodes.iter().zip(weights).map(|(node, weight)| Source { step: *node, weight, last: false }).collect()
+/// The weight of the current sample in the output of each step; empty where it has none.
+fn of_sample(plan: &CachePlan) -> Vec<f64> {
+    let rows = plan.weights().get(&Site::OUTPUT).filter(|_| plan.gate_rule() == ReuseRule::Weights);
+    rows.map_or_else(Vec::new, |rows| rows.iter().map(|row| row.sample).collect())
 }
 
 /// Elements in the store after each step, and the most at any moment of it. Modules come in order, the gate's value last.
@@ -270,12 +282,10 @@ fn liveness(slots: &[Slot], actions: &[Vec<Action>]) -> (Vec<usize>, Vec<usize>)
         let mut peak = held;
         let order = (1..slots.len()).chain(std::iter::once(GATE));
         for slot in order {
-            match &row[slot] {
-                Action::Keep => held += slots[slot].elements,
-                Action::Take(recipe) => {
-                    held -= slots[slot].elements * recipe.iter().filter(|source| source.last).count();
-                }
-                Action::Compute | Action::Reuse(_) | Action::Idle => {}
+            let action = &row[slot];
+            held -= slots[slot].elements * action.sources().iter().filter(|source| source.last).count();
+            if action.keeps() {
+                held += slots[slot].elements;
             }
             peak = peak.max(held);
         }

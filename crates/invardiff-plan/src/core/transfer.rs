@@ -40,7 +40,7 @@ impl CachePlan {
     /// that reuse modules are refused.
     ///
     /// # Errors
-    /// [`PlanError::Range`] when the plan reuses modules, lists no times, is for more than twice or less than half as many
+    /// [`PlanError::Range`] when the plan reuses modules, has fitted weights, lists no times, is for more than twice or less than half as many
     /// steps, or the new grid spans other times (another sampler).
     pub fn transfer(&self, topology: &Topology, times: &[f64]) -> Result<Transferred, PlanError> {
         let refuse = |what: &str, value: String, expected: &str| PlanError::Range {
@@ -51,6 +51,11 @@ impl CachePlan {
         if self.reused_modules() > 0 {
             let expected = "none: only step gates are transferred; calibrate for the new number of steps";
             return Err(refuse("reused modules", self.reused_modules().to_string(), expected));
+        }
+        if self.grid().is_some() || !self.weights().is_empty() {
+            let expected =
+                "none: fitted weights belong to their steps; fit again from the measurements for this number";
+            return Err(refuse("fitted weights", "there".into(), expected));
         }
         if self.times().len() != self.steps() || self.steps() < 3 || times.len() < 3 {
             let expected = "one time a step in the plan, and at least 3 steps in both";

@@ -5,13 +5,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::core::{CachePlan, PlanError, Provenance};
+use crate::formats::fitted::FittedPart;
 use crate::formats::groups::{SiteGroup, group, ungroup};
-use crate::formats::rules::Rules;
+use crate::formats::rules::{Rules, check_rules};
 use crate::formats::{envelope, limits};
 
 /// The first bytes of a file; its version is the byte after them.
 const MAGIC: [u8; 7] = *b"INVPLAN";
 const VERSION: u8 = 1;
+/// The version of plans with weights or times of their own: the content of version 1, then the rest.
+const FITTED_VERSION: u8 = 2;
 
 /// The content after the header. Bits are packed into bytes from the lowest; the rest of the last byte is 0.
 #[derive(Serialize, Deserialize)]
@@ -31,12 +34,13 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
 }
 
 impl CachePlan {
-    /// The plan in the compact format, version 1. Equal plans give equal bytes.
+    /// The plan in the compact format: version 1, or 2 where the plan has weights or times of its own. Equal plans give equal bytes.
     ///
     /// # Errors
     /// [`PlanError::Format`] for a plan larger than [`FILE_LIMIT`](envelope::FILE_LIMIT), [`PlanError::Range`] for one with
-    /// more steps or sites than are read back.
+    /// more steps or sites than are read back, or with a rule of weights and none of these.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
+        check_rules(self)?;
         limits::steps(self.steps())?;
         limits::sites(self.steps(), self.sites().iter().copied())?;
         let packed = Packed {
@@ -47,7 +51,10 @@ impl CachePlan {
             rules: Rules::of(self),
             provenance: self.provenance.clone(),
         };
-        envelope::seal(MAGIC, VERSION, &packed, "the plan")
+        match FittedPart::of(self) {
+            None => envelope::seal(MAGIC, VERSION, &packed, "the plan"),
+            Some(part) => envelope::seal(MAGIC, FITTED_VERSION, &(packed, part), "the plan"),
+        }
     }
 
     /// Reads a plan in the compact format; `what` names the file in errors.
@@ -56,8 +63,20 @@ impl CachePlan {
     /// [`PlanError::Format`], [`PlanError::Shape`] and [`PlanError::Range`], each naming the file: bytes of another format or
     /// version, a file that is cut short, larger than [`FILE_LIMIT`](envelope::FILE_LIMIT) or has bytes left over.
     pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, PlanError> {
-        let packed: Packed = envelope::open(MAGIC, VERSION, bytes, what)?;
-        packed.plan().map_err(|error| error.in_file(what))
+        let plan = match envelope::version(MAGIC, bytes) {
+            Some(FITTED_VERSION) => {
+                let (packed, part): (Packed, FittedPart) =
+                    envelope::open(MAGIC, FITTED_VERSION, bytes, what)?;
+                packed.plan().and_then(|plan| part.on(plan))
+            }
+            Some(version) if version != VERSION => {
+                let known = format!("this program reads {VERSION} and {FITTED_VERSION}");
+                return Err(wrong(what, &format!("version {version} is unknown; {known}")));
+            }
+            Some(_) | None => envelope::open::<Packed>(MAGIC, VERSION, bytes, what)?.plan(),
+        };
+        let plan = plan.and_then(|plan| check_rules(&plan).map(|()| plan));
+        plan.map_err(|error| error.in_file(what))
     }
 
     /// The SHA-256 of [`CachePlan::to_bytes`] in hexadecimal. It identifies this plan, provenance included.

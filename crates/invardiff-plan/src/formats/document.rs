@@ -1,4 +1,4 @@
-//! The JSON format, version 1. Per step it has one row of `.` (compute) and `#` (reuse), so that a plan can be read and edited.
+//! The JSON format. Per step it has one row of `.` (compute) and `#` (reuse), so that a plan can be read and edited.
 //!
 //! ```json
 //! {
@@ -12,6 +12,16 @@
 //!                   "calibration": null, "notes": [] }
 //! }
 //! ```
+//!
+//! That is version 1. Plans with weights or times of their own are version 2, which adds `fitted`:
+//!
+//! ```json
+//! "fitted": {
+//!   "weights": [{ "site": { "kind": "output", "layer": 0 }, "rows": [{ "kept": [1.2, -0.2], "sample": 0.0 }] }],
+//!   "grid": { "instead_of": 50, "points": [{ "time": 999.0, "alpha": 0.0064, "sigma": 0.99998 }] },
+//!   "fit": { "target": "converged", "target_steps": 250, "fitted_on": 8, "chosen_on": 4, "ridge": 1e-4, "residuals": [0.01] }
+//! }
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -20,14 +30,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{CachePlan, Kind, PlanError, Provenance};
 use crate::formats::envelope::FILE_LIMIT;
+use crate::formats::fitted::FittedPart;
 use crate::formats::groups::{SiteGroup, group, ungroup};
-use crate::formats::rules::Rules;
+use crate::formats::rules::{Rules, check_rules};
 use crate::formats::{limits, text};
 
 const FORMAT: &str = "invardiff-plan";
 const VERSION: u64 = 1;
+/// The version of plans with weights or times of their own.
+const FITTED_VERSION: u64 = 2;
 
-/// The keys of the file, all of them required; `reuse` has the rows of each kind, columns in the order of `sites`.
+/// The keys of the file, all of them required but `fitted`; `reuse` has the rows of each kind, columns in the order of `sites`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -37,22 +50,27 @@ struct Document {
     gate: String,
     reuse: BTreeMap<Kind, Vec<String>>,
     rules: Rules,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fitted: Option<FittedPart>,
     provenance: Provenance,
 }
 
 impl CachePlan {
-    /// The plan as JSON, version 1.
+    /// The plan as JSON: version 1, or 2 where the plan has weights or times of its own.
     ///
     /// # Errors
-    /// [`PlanError::Range`] for an infinite number or NaN in the provenance, which JSON cannot hold, and for more steps
-    /// or sites than are read back; [`PlanError::Format`] for a plan larger than [`FILE_LIMIT`].
+    /// [`PlanError::Range`] for an infinite number or NaN in the provenance, which JSON cannot hold, for a rule of weights
+    /// without any, and for more steps or sites than are read back; [`PlanError::Format`] for a plan larger than [`FILE_LIMIT`].
     pub fn to_json(&self) -> Result<String, PlanError> {
         refuse_infinite(&self.provenance)?;
+        check_rules(self)?;
+        let fitted = FittedPart::of(self);
         limits::steps(self.steps())?;
         limits::sites(self.steps(), self.sites().iter().copied())?;
         let document = Document {
             format: FORMAT.into(),
-            version: VERSION,
+            version: if fitted.is_some() { FITTED_VERSION } else { VERSION },
+            fitted,
             sites: group(self.sites())?,
             gate: draw(self.gate()),
             reuse: rows(self),
@@ -66,14 +84,20 @@ impl CachePlan {
         Ok(text)
     }
 
-    /// Reads a plan from JSON of version 1; `what` names the file in errors.
+    /// Reads a plan from JSON of version 1 or 2; `what` names the file in errors.
     ///
     /// # Errors
     /// [`PlanError::Format`], [`PlanError::Shape`] and [`PlanError::Range`], each naming file and key: text that is not JSON or
     /// is cut short, an unknown version, a missing or unknown key, a row of the wrong length, a value out of range.
     pub fn from_json(json: &str, what: &str) -> Result<Self, PlanError> {
-        text::header(json, what, FORMAT, VERSION)?;
-        text::parse::<Document>(json, what)?.plan().map_err(|error| error.in_file(what))
+        let version = text::version(json, what, FORMAT, &[VERSION, FITTED_VERSION])?;
+        let document = text::parse::<Document>(json, what)?;
+        if document.fitted.is_some() != (version == FITTED_VERSION) {
+            let detail = format!("key 'fitted' belongs to version {FITTED_VERSION} and to no other");
+            return Err(wrong(what, &detail));
+        }
+        let plan = document.plan().and_then(|plan| check_rules(&plan).map(|()| plan));
+        plan.map_err(|error| error.in_file(what))
     }
 }
 
@@ -107,7 +131,11 @@ impl Document {
                 }
             }
         }
-        self.rules.plan(&self.sites, gate, reuse, self.provenance)
+        let plan = self.rules.plan(&self.sites, gate, reuse, self.provenance)?;
+        match self.fitted {
+            Some(part) => part.on(plan),
+            None => Ok(plan),
+        }
     }
 }
 

@@ -30,6 +30,11 @@ pub(crate) fn seal<T: Serialize>(
     Ok([&magic[..], &[version], &payload].concat())
 }
 
+/// The version that the bytes of a file say; `None` where they are of another format.
+pub(super) fn version(magic: [u8; 7], bytes: &[u8]) -> Option<u8> {
+    bytes.strip_prefix(&magic)?.first().copied()
+}
+
 /// The value in the bytes of a file; `what` names the file in errors.
 ///
 /// # Errors

@@ -49,11 +49,33 @@ impl Rules {
     }
 }
 
+/// Refuses rules of weights in a plan that lists none.
+///
+/// # Errors
+/// [`PlanError::Range`] naming the rule.
+pub(super) fn check_rules(plan: &CachePlan) -> Result<(), PlanError> {
+    let of_kind = |(kind, rule): (&Kind, &ReuseRule)| {
+        let listed = plan.weights().keys().any(|site| site.kind == *kind);
+        (*rule == ReuseRule::Weights && !listed).then(|| format!("rules.modules.{kind}"))
+    };
+    let gate =
+        plan.gate_rule() == ReuseRule::Weights && !plan.weights().contains_key(&plan.gate_site().site());
+    let found = gate.then(|| "rules.gate".to_owned());
+    match found.or_else(|| plan.module_rules().iter().find_map(of_kind)) {
+        None => Ok(()),
+        Some(what) => {
+            let (value, expected) = ("weights".into(), "weights listed for it, or another rule".into());
+            Err(PlanError::Range { what, value, expected })
+        }
+    }
+}
+
 fn check(key: &str, rule: ReuseRule) -> Result<(), PlanError> {
     match rule {
-        ReuseRule::Hold | ReuseRule::Extrapolate(1 | 2) | ReuseRule::Taylor(1..=ReuseRule::MAX_ORDER) => {
-            Ok(())
-        }
+        ReuseRule::Hold
+        | ReuseRule::Extrapolate(1 | 2)
+        | ReuseRule::Taylor(1..=ReuseRule::MAX_ORDER)
+        | ReuseRule::Weights => Ok(()),
         ReuseRule::Extrapolate(order) => Err(PlanError::Range {
             what: key.into(),
             value: format!("order {order}"),

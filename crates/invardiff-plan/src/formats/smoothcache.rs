@@ -67,6 +67,11 @@ impl SmoothCache {
                 format!("it has no step gate, and the plan skips step {step}; convert its modules alone");
             return Err(wrong(what, detail));
         }
+        if plan.grid().is_some() || !plan.weights().is_empty() {
+            let detail =
+                "it knows neither weights nor times of a plan's own; write the plan as .json or .bin";
+            return Err(wrong(what, detail.into()));
+        }
         let mut components: Vec<(Kind, Vec<bool>)> = Vec::new();
         for kind in plan.sites().iter().map(|site| site.kind) {
             if components.iter().any(|(known, _)| *known == kind) {

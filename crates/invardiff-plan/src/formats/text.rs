@@ -16,13 +16,22 @@ struct Header {
 /// # Errors
 /// [`PlanError::Format`] naming file and key.
 pub(crate) fn header(json: &str, what: &str, format: &str, known: u64) -> Result<(), PlanError> {
+    version(json, what, format, &[known]).map(drop)
+}
+
+/// The version of text in this format, one of `known`; `what` names the file in messages.
+///
+/// # Errors
+/// [`PlanError::Format`] naming file and key.
+pub(crate) fn version(json: &str, what: &str, format: &str, known: &[u64]) -> Result<u64, PlanError> {
     let header: Header = parse(json, what)?;
     if header.format.as_deref() != Some(format) {
         return Err(wrong(what, &format!("key 'format' is not \"{format}\"")));
     }
     match header.version {
-        Some(version) if version == known => Ok(()),
+        Some(version) if known.contains(&version) => Ok(version),
         Some(version) => {
+            let known = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
             Err(wrong(what, &format!("version {version} is unknown; this program reads {known}")))
         }
         None => Err(wrong(what, &"missing key 'version'")),

@@ -207,10 +207,11 @@ impl SkipErrors {
 
     /// The squared error of the clean sample predicted at `step` when the value is made by `rule` from the last computed steps
     /// `b` and (where there is one) `a`: the mean square over the elements of an image. `None` where an anchor is farther away
-    /// than the window.
+    /// than the window, and for [`ReuseRule::Weights`].
     pub fn squared_error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
         let near = step.checked_sub(b + 1).filter(|gap| *gap < self.window)?;
         let error = match (rule, a) {
+            (ReuseRule::Weights, _) => return None, // no rule, but what a fit finds
             (ReuseRule::Hold, _) | (ReuseRule::Extrapolate(_) | ReuseRule::Taylor(_), None) => {
                 self.hold[[step, near]]
             }

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use crate::core::{CachePlan, GateSite, Kind, Site};
+use crate::core::{CachePlan, Kind, Site};
 use crate::formats::AuthorBook;
 use crate::lint::finding::{Finding, permille};
 
@@ -11,11 +11,15 @@ pub(super) fn of_gate(plan: &CachePlan) -> Vec<Finding> {
     let gate = plan.gate();
     let mut findings = Vec::new();
     if plan.skipped_steps() == 0 && plan.reused_modules() == 0 {
+        if plan.grid().is_some() {
+            return findings; // it saves steps, and there is no gate to speak of
+        }
         findings.push(Finding::ComputesEverything);
     }
     let early = gate.iter().take_while(|skip| **skip).count();
     if early > 0 {
-        findings.push(Finding::ReuseBeforeCompute { site: gate_site(plan), step: 0, entries: early });
+        let site = plan.gate_site().site();
+        findings.push(Finding::ReuseBeforeCompute { site, step: 0, entries: early });
     }
     if gate.last() == Some(&true) {
         findings.push(Finding::ReuseInLastStep { kind: Kind::TRUNK, entries: 1 });
@@ -25,13 +29,6 @@ pub(super) fn of_gate(plan: &CachePlan) -> Vec<Finding> {
     }
     findings.push(guards(plan));
     findings
-}
-
-fn gate_site(plan: &CachePlan) -> Site {
-    match plan.gate_site() {
-        GateSite::Trunk => Site::TRUNK,
-        GateSite::Output(_) => Site::OUTPUT,
-    }
 }
 
 /// Start and length of the first of the longest runs of `true`.
@@ -68,7 +65,8 @@ pub(super) fn of_kind(plan: &CachePlan, kind: Kind) -> Vec<Finding> {
     let (gate, array) = (plan.gate(), plan.of_kind(kind));
     let marked_steps = array.outer_iter().filter(|row| row.iter().any(|entry| *entry)).count();
     if marked_steps == 0 {
-        return vec![Finding::NeverFires { kind }];
+        let idle = plan.grid().is_none() || plan.reused_modules() > 0;
+        return if idle { vec![Finding::NeverFires { kind }] } else { Vec::new() };
     }
     let mut effective = array.clone();
     for (mut row, skip) in effective.outer_iter_mut().zip(gate) {

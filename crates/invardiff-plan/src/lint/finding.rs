@@ -129,6 +129,34 @@ pub enum Finding {
         /// The kind.
         kind: Kind,
     },
+    /// The rule of a site is weights, and the plan lists none for it.
+    NoWeights {
+        /// The site.
+        site: Site,
+    },
+    /// The weights of a step are so large that they magnify the errors of what they sum.
+    Magnifies {
+        /// The site.
+        site: Site,
+        /// The step where they do so most.
+        step: usize,
+        /// The sum of the weights' magnitudes there, in thousandths.
+        permille: usize,
+    },
+    /// The plan has times of its own.
+    OwnTimes {
+        /// Its steps.
+        steps: usize,
+        /// Steps of the run that it stands for.
+        instead_of: usize,
+    },
+    /// The plan says that it stands for a run of another number of steps than the one that it was made for.
+    InsteadOf {
+        /// Steps of the run that it stands for.
+        instead_of: usize,
+        /// Steps of the run that it was made for.
+        made_for: usize,
+    },
     /// Two streams of one site disagree: the site is computed, and the mark of one stream has no effect.
     StreamsDisagree {
         /// The stream that is marked.
@@ -144,19 +172,22 @@ impl Finding {
     /// The severity of the finding.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::Sites { .. } | Self::ReuseBeforeCompute { .. } => Severity::Error,
+            Self::Sites { .. } | Self::ReuseBeforeCompute { .. } | Self::NoWeights { .. } => Severity::Error,
             Self::ReuseAfterSkip { .. }
             | Self::ReuseInLastStep { .. }
             | Self::ComputesEverything
             | Self::NeverFires { .. }
             | Self::StepOnly { .. }
             | Self::IdleRule { .. }
+            | Self::Magnifies { .. }
+            | Self::InsteadOf { .. }
             | Self::StreamsDisagree { .. } => Severity::Warning,
             Self::Wasted { .. }
             | Self::QuantileUnspent { .. }
             | Self::DeadLayers { .. }
             | Self::Guards { .. }
             | Self::LongestSkip { .. }
+            | Self::OwnTimes { .. }
             | Self::LongestReuse { .. } => Severity::Note,
         }
     }
@@ -239,6 +270,23 @@ impl fmt::Display for Finding {
                 )
             }
             Self::IdleRule { kind } => write!(f, "there is a rule for {kind}, which the plan does not have"),
+            Self::NoWeights { site } => {
+                write!(f, "the rule of {site} is weights, and the plan lists none for it; this cannot run")
+            }
+            Self::Magnifies { site, step, permille } => write!(
+                f,
+                "the weights of {site} at step {step} add up to {}.{:03} in magnitude: errors of what they sum are magnified",
+                permille / 1000,
+                permille % 1000
+            ),
+            Self::OwnTimes { steps, instead_of } => {
+                write!(f, "the plan takes {steps} steps at times of its own instead of {instead_of}")
+            }
+            Self::InsteadOf { instead_of, made_for } => write!(
+                f,
+                "the plan says that it stands for {instead_of} steps, but the run that it was made for has {made_for}: shares \
+                 of compute are told against the first"
+            ),
             Self::StreamsDisagree { marked, unmarked, entries } => write!(
                 f,
                 "{marked} is marked in {entries} entries where {unmarked} is not; both stand at one site, which is \

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
-use invardiff_plan::core::{Calibration, Threshold};
+use invardiff_plan::core::{Calibration, FitRecord, Target, Threshold, TimeGrid, TimePoint, WeightRow};
 use invardiff_plan::formats::{AuthorBook, BookLayout, BookVersion};
 use invardiff_plan::{CachePlan, GateSite, Kind, OutputForm, Provenance, ReuseRule, RunSpec, Site, TimeAxis};
 use ndarray::Array2;
@@ -121,8 +121,64 @@ fn times(steps: usize) -> impl Strategy<Value = (TimeAxis, Vec<f64>)> {
     prop_oneof![Just((TimeAxis::Step, Vec::new())), some]
 }
 
-/// A plan with everything that a file can hold.
+/// Any plan, with or without weights and times of its own.
 pub(crate) fn plan() -> impl Strategy<Value = CachePlan> {
+    prop_oneof![plain_plan(), fitted_plan()]
+}
+
+/// A plan with weights at its gate, on times of its own, with a record of the fit; any of these may be missing.
+pub(crate) fn fitted_plan() -> impl Strategy<Value = CachePlan> {
+    let number = || any::<f64>().prop_filter("finite", |number| number.is_finite());
+    let fit = (option::of(any::<u16>()), number(), any::<bool>());
+    (
+        plain_plan(),
+        vec(option::of(vec(number(), 0..=WeightRow::MAX)), 12),
+        vec(number(), 12),
+        fit,
+        any::<bool>(),
+    )
+        .prop_map(move |(plan, rows, numbers, (instead_of, ridge, converged), weights)| {
+            let steps = plan.steps();
+            let site = plan.gate_site().site();
+            let sampled = site == Site::OUTPUT;
+            let row = |(kept, sample): (Option<Vec<f64>>, &f64)| WeightRow {
+                kept: kept.unwrap_or_default(),
+                sample: if sampled { *sample } else { 0.0 },
+            };
+            let rows: Vec<WeightRow> = rows.into_iter().zip(&numbers).take(steps).map(row).collect();
+            let plan = if weights { plan.with_weights(site, rows).unwrap() } else { plan };
+            let sigma = |step: usize| 1.0 - step as f64 / 13.0;
+            let point = |step: usize| TimePoint {
+                time: (numbers[step] % 1e30) as f32,
+                alpha: 1.0 - sigma(step),
+                sigma: sigma(step),
+            };
+            let plan = match instead_of {
+                None => plan,
+                Some(instead_of) => plan
+                    .with_grid(TimeGrid {
+                        instead_of: usize::from(instead_of) + 1,
+                        points: (0..steps).map(point).collect(),
+                    })
+                    .unwrap(),
+            };
+            if !converged {
+                return plan;
+            }
+            let fit = FitRecord {
+                target: Target::Converged,
+                target_steps: 250,
+                fitted_on: 8,
+                chosen_on: 4,
+                ridge,
+                residuals: numbers[..steps].to_vec(),
+            };
+            plan.with_fit(fit).unwrap()
+        })
+}
+
+/// A plan with everything that a file of version 1 can hold.
+pub(crate) fn plain_plan() -> impl Strategy<Value = CachePlan> {
     (1..12_usize, sites())
         .prop_flat_map(|(steps, sites)| {
             let entries = vec(any::<bool>(), steps * sites.len());

@@ -1,6 +1,7 @@
 //! The laws of the seam, on a toy model.
 
 mod block_skip;
+mod fitted;
 mod flop_counter;
 mod guarded;
 mod guidance;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
+use invardiff_plan::core::WeightRow;
 use invardiff_plan::{CachePlan, GateSite, ReuseRule, StreamSpec, TimeAxis};
 use invardiff_runtime::{
     Block, BlockAction, Denoiser, DpmSolverPlusPlus, Executor, GaussianNoise, Kind, NoiseSchedule,
@@ -180,4 +181,28 @@ pub(crate) fn random_plan(seed: u64) -> CachePlan {
         .with_module_rule(JOINT, joint_rule)
         .with_times(axis, times)
         .unwrap()
+}
+
+/// [`random_plan`] with listed weights at its gate and its modules: computed steps blend too.
+pub(crate) fn weighted_plan(seed: u64) -> CachePlan {
+    let rng = &mut Xoshiro256PlusPlus::seed_from_u64(seed ^ 0xf17);
+    let mut plan = random_plan(seed);
+    let sites: Vec<Site> =
+        std::iter::once(plan.gate_site().site()).chain(plan.sites().iter().copied()).collect();
+    for site in sites {
+        let column = plan.sites().iter().position(|own| *own == site);
+        let reused =
+            |step: usize| plan.gate()[step] || column.is_some_and(|column| plan.reuse()[[step, column]]);
+        let mut computed = 0;
+        let mut rows = Vec::new();
+        for step in 0..plan.steps() {
+            computed += usize::from(!reused(step));
+            let count = rng.random_range(0..=computed.min(3));
+            let kept: Vec<f64> = (0..count).map(|_| rng.random_range(-0.5..1.0)).collect();
+            let sample = if site == Site::OUTPUT && count > 0 { rng.random_range(-0.3..0.3) } else { 0.0 };
+            rows.push(WeightRow { kept, sample });
+        }
+        plan = plan.with_weights(site, rows).unwrap();
+    }
+    plan
 }

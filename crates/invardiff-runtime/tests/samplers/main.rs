@@ -3,3 +3,4 @@
 mod behaviour;
 mod fixture;
 mod stored;
+mod unipc;

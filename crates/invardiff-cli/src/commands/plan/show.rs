@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use invardiff_lab::stdout::say;
 use invardiff_plan::Kind;
+use invardiff_plan::core::{FitRecord, Target};
 
 use super::draw::{Style, draw};
 use super::model::{self, Resolved};
-use super::summary::Summary;
+use super::summary::{Fitted, Summary};
 use super::{Source, bytes};
 
 const HELP: &str = "\
@@ -30,7 +31,8 @@ projected attention and feed-forward apart, instead of their inputs to the joint
 skipped), gate_site, gate_rule, gate_speedup, speedup (both with two decimals), compute_fraction, reused_modules, kinds
 (by name: layers, entries, marked, reused, rule), thresholds (kind, quantile, value), named_quantiles (of the file's
 name), warm_up, peak_cache_bytes (one image), element_bytes, guided, split_projection (gate_speedup, speedup,
-compute_fraction, peak_cache_bytes; null unless FLUX), method, tool, execution, notes.";
+compute_fraction, peak_cache_bytes; null unless FLUX), full_steps, fitted (times, weights, fit; null unless fitted),
+method, tool, execution, notes.";
 
 /// Draw a plan and predict its speed-up
 #[derive(Debug, clap::Args)]
@@ -89,6 +91,9 @@ fn head(summary: &Summary, resolved: &Resolved) -> Vec<String> {
         }
         Err(why) => lines.push(format!("model  unknown: {why}")),
     }
+    if let Some(fitted) = &summary.fitted {
+        lines.extend(of_fitted(summary, fitted));
+    }
     let share = summary.skipped_steps as f64 / summary.steps as f64 * 100.0;
     let quantile =
         summary.quantile(Kind::TRUNK.as_str()).map_or_else(String::new, |q| format!(", quantile {q}"));
@@ -102,6 +107,34 @@ fn head(summary: &Summary, resolved: &Resolved) -> Vec<String> {
             "       in runs of {runs}; gate on the {}, {}",
             summary.gate_site, summary.gate_rule
         ));
+    }
+    lines
+}
+
+/// The lines of a plan with times or weights of its own.
+fn of_fitted(summary: &Summary, fitted: &Fitted) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(FitRecord { target, target_steps, fitted_on, chosen_on, .. }) = &fitted.fit {
+        let target = match target {
+            Target::Own => "the full run",
+            Target::Converged => "the converged trajectory",
+        };
+        lines.push(format!(
+            "fitted {target} of {target_steps} steps, on {fitted_on} conditions, chosen on {chosen_on} others"
+        ));
+    }
+    if !fitted.times.is_empty() {
+        lines.push(format!("       {} steps at times of its own instead of {}", summary.steps, summary.full_steps));
+    }
+    for step in 0..summary.steps {
+        let number = |weight: &f64| format!("{weight:8.4}");
+        let time = fitted.times.get(step).map_or_else(String::new, |time| format!("{time:9.3}"));
+        let Some(row) = fitted.weights.get(step) else { continue };
+        let kept: String = row.kept.iter().map(number).collect();
+        let sample = if row.sample == 0.0 { String::new() } else { format!("  sample {:.4}", row.sample) };
+        let left = fitted.fit.as_ref().and_then(|fit| fit.residuals.get(step));
+        let left = left.map_or_else(String::new, |left| format!("  leaves {left:.5}"));
+        lines.push(format!("       {step:3}{time}{kept}{sample}{left}"));
     }
     lines
 }

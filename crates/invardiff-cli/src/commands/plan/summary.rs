@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use invardiff_plan::core::Threshold;
+use invardiff_plan::core::{FitRecord, Threshold, WeightRow};
 use invardiff_plan::formats::PlanFile;
 use invardiff_plan::{CachePlan, Cost, GateSite, Kind, OutputForm, ReuseRule, RunSpec, Topology};
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub(super) struct Summary {
     /// Whether that model was guessed.
     pub(super) model_assumed: bool,
     pub(super) steps: usize,
+    /// Steps of the run that the plan stands for.
+    pub(super) full_steps: usize,
     pub(super) skipped_steps: usize,
     /// Lengths of the runs of skipped steps.
     pub(super) skip_runs: Vec<usize>,
@@ -57,6 +59,8 @@ pub(super) struct Summary {
     pub(super) split_projection: Option<Predicted>,
     pub(super) method: String,
     pub(super) tool: String,
+    /// Times of the plan's own, weights of its steps, and how they were found.
+    pub(super) fitted: Option<Fitted>,
     /// The run that the plan was made for.
     pub(super) execution: Option<RunSpec>,
     pub(super) notes: Vec<String>,
@@ -73,6 +77,29 @@ pub(super) struct KindSummary {
     /// Those of steps that are not skipped.
     pub(super) reused: usize,
     pub(super) rule: String,
+}
+
+/// What a fitted plan says besides its gate.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Fitted {
+    /// The times as the model is given them, where they are not the sampler's.
+    pub(super) times: Vec<f32>,
+    /// Weights at the gate, a row a step: of the fresh value and of the ones kept, the newest first, and of the sample.
+    pub(super) weights: Vec<WeightRow>,
+    /// How they were found.
+    pub(super) fit: Option<FitRecord>,
+}
+
+impl Fitted {
+    fn of(plan: &CachePlan) -> Option<Self> {
+        let times = plan.grid().map(|grid| grid.points.iter().map(|point| point.time).collect());
+        let weights = plan.weights().get(&plan.gate_site().site()).cloned();
+        if times.is_none() && weights.is_none() && plan.fit().is_none() {
+            return None;
+        }
+        let (times, weights) = (times.unwrap_or_default(), weights.unwrap_or_default());
+        Some(Self { times, weights, fit: plan.fit().cloned() })
+    }
 }
 
 /// What the cost model says.
@@ -112,6 +139,7 @@ impl Summary {
             model: model.map(|model| model.name.clone()),
             model_assumed: model.is_some_and(|model| model.assumed.is_some()),
             steps: plan.steps(),
+            full_steps: plan.full_steps(),
             skipped_steps: plan.skipped_steps(),
             skip_runs: runs(plan.gate()),
             gate: plan.gate().to_vec(),
@@ -137,6 +165,7 @@ impl Summary {
                 .flatten(),
             method: provenance.method,
             tool: provenance.tool,
+            fitted: Fitted::of(plan),
             execution: provenance.execution,
             notes: provenance.notes,
         })
@@ -215,6 +244,7 @@ fn rule(rule: ReuseRule) -> String {
         ReuseRule::Hold => "hold".into(),
         ReuseRule::Extrapolate(order) => format!("extrapolate-{order}"),
         ReuseRule::Taylor(order) => format!("taylor-{order}"),
+        ReuseRule::Weights => "weights".into(),
     }
 }
 

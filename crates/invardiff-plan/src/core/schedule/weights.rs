@@ -3,10 +3,10 @@
 use crate::core::rule::ReuseRule;
 
 /// The weight of each of `nodes` (times of the last computed steps, the oldest first, at least one) in the value that `rule`
-/// makes at time `at`. [`ReuseRule::Hold`] has one node.
+/// makes at time `at`. [`ReuseRule::Hold`] has one node; listed weights are not made here.
 pub(super) fn weights(rule: ReuseRule, nodes: &[f64], at: f64) -> Vec<f64> {
     match rule {
-        ReuseRule::Hold | ReuseRule::Extrapolate(_) => lagrange(nodes, at),
+        ReuseRule::Hold | ReuseRule::Extrapolate(_) | ReuseRule::Weights => lagrange(nodes, at),
         ReuseRule::Taylor(_) => taylor(nodes, at),
     }
 }

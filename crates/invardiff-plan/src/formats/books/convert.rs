@@ -135,13 +135,14 @@ fn kinds(plan: &CachePlan) -> Vec<Kind> {
 fn refuse_rules(plan: &CachePlan, layout: BookLayout) -> Result<(), PlanError> {
     let held = plan.gate_rule() == ReuseRule::Hold
         && plan.module_rules().values().all(|rule| *rule == ReuseRule::Hold)
-        && plan.gate_site() == GateSite::Trunk;
+        && plan.gate_site() == GateSite::Trunk
+        && plan.grid().is_none();
     if held {
         return Ok(());
     }
     let what = format!("a {} book", layout.name());
-    let detail = "it can only say that values are held after the last block and in modules; this plan extrapolates or \
-        reuses the network's output, so write it as .json or .bin";
+    let detail = "it can only say that values are held after the last block and in modules; this plan sums \
+        several values, reuses the network's output or has times of its own, so write it as .json or .bin";
     Err(PlanError::Format { what, detail: detail.into() })
 }
 
