@@ -23,6 +23,7 @@ mod changes;
 mod closed_loop;
 mod component_errors;
 mod error;
+mod fitted;
 mod least_error;
 mod mix;
 mod modules;
@@ -45,6 +46,7 @@ pub use calibrate::{Outcome, RecordOptions};
 pub use changes::Changes;
 pub use closed_loop::ClosedLoop;
 pub use error::CalibError;
+pub use fitted::{ClosedFit, FitOptions, Fitted, FittedOptions, TargetRecord, Tried, solver_rows};
 pub use least_error::{
     CacheBudget, CheckedPoint, Goal, LeastError, LeastErrorOptions, Refinement, Replayed, SkipPrices,
     SkipStrategy, WithModules,

@@ -4,6 +4,7 @@ mod atlas;
 mod block_changes;
 mod calibrate;
 mod closed_loop;
+mod fitted;
 mod least_error;
 mod mix;
 mod modules;

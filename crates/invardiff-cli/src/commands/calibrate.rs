@@ -1,6 +1,7 @@
 //! `invardiff calibrate`: measure, plan, compare, report.
 
 mod baselines;
+mod fitted;
 mod goal;
 mod least_error;
 mod measure;
@@ -35,7 +36,9 @@ Examples:
       The plan of least error that is 2.5 times faster, instead of the published rule's
   invardiff calibrate --max-latency 120 --guard 0.06
       The plan of least error that draws an image in 120 ms here; hard images may compute 6 % of the steps more
-  invardiff calibrate --cache-budget 200kB --cache-dtype f16";
+  invardiff calibrate --cache-budget 200kB --cache-dtype f16
+  invardiff calibrate --toward converged --target-speedup 2.6
+      The fitted plan that is 2.6 times faster, its images as near to the converged ones as they get";
 
 /// Measure how much features change, make a plan in two phases, replay it and report
 ///
@@ -72,6 +75,10 @@ pub(crate) struct Args {
     goal: goal::GoalFlags,
     #[command(flatten)]
     means: goal::Means,
+    /// Make a fitted plan for the goal: times and weights of its own, towards the full run itself or the converged trajectory;
+    /// without a goal at the compute of the published rule's plan
+    #[arg(long, value_enum, value_name = "TARGET", conflicts_with_all = ["cache_budget"])]
+    toward: Option<fitted::Toward>,
     /// Steps at the start that are always computed, instead of the preset's
     #[arg(long, value_name = "N")]
     warm_up: Option<usize>,
@@ -155,6 +162,10 @@ impl Work for &Args {
         measured.least.plan.write(folder.join("least-error.json"))?;
         measured.least.atlas.write(folder.join("skips.atlas"))?;
         measured.paper.plan.write(folder.join("paper.json"))?;
+        if let Some(fitted) = &measured.fitted {
+            fitted.plan.write(folder.join("fitted.json"))?;
+            fitted.atlas.write(folder.join("target.gram"))?;
+        }
         measured.plan().write(folder.join("plan.json"))?;
         measured.plan().write(folder.join("plan.bin"))?;
 

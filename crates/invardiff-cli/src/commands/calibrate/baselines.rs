@@ -10,8 +10,8 @@ use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule};
 use invardiff_report::Group;
 use invardiff_runtime::{Denoiser, Sampler};
 
-use super::Args;
 use super::measure::{Measured, PlanRule};
+use super::{Args, fitted};
 
 /// The candidates and what became of them, the full run first.
 pub(super) struct Comparison<P> {
@@ -82,9 +82,11 @@ fn candidates<const D: usize, P: Pipeline<D>>(
     let alone = |name: &str, what: &str, plan: &CachePlan| {
         Ok::<_, anyhow::Error>((Group::Part, Candidate::plan(full, name, what, plan)?))
     };
-    let (plan, own, other) = match measured.wanted {
-        PlanRule::Paper => (&measured.paper.plan, paper, least),
-        PlanRule::LeastError => (&measured.least.plan, least, paper),
+    let fitted = measured.fitted.as_ref().map(|fitted| fitted::candidate(full, fitted)).transpose()?;
+    let (plan, own, others) = match (measured.wanted, fitted) {
+        (PlanRule::Fitted, Some(fitted)) => (&measured.least.plan, fitted, vec![least, paper]),
+        (PlanRule::LeastError, _) => (&measured.least.plan, least, vec![paper]),
+        (PlanRule::Paper | PlanRule::Fitted, _) => (&measured.paper.plan, paper, vec![least]),
     };
     let storage = args.means.storage();
     let exact = (storage != Storage::AsComputed).then(|| own.clone());
@@ -110,7 +112,7 @@ fn candidates<const D: usize, P: Pipeline<D>>(
         exact.name = format!("{}, kept in f32", exact.name);
         candidates.push((Group::Part, exact));
     }
-    candidates.push((Group::OtherPlan, other));
+    candidates.extend(others.into_iter().map(|other| (Group::OtherPlan, other)));
     if let Some(modules) = &measured.least.modules {
         let what = "more steps computed, modules reused in them by measured error";
         candidates

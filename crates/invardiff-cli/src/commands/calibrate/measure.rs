@@ -5,25 +5,27 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
-use invardiff_calib::{LeastError, Outcome};
+use invardiff_calib::{Fitted, LeastError, Outcome};
 use invardiff_lab::Bars;
-use invardiff_plan::core::{Calibration, Fitted, fit_to_budget};
+use invardiff_plan::core::{Calibration, Fitted as Budgeted, fit_to_budget};
 use invardiff_plan::two_phase::Settings;
 use invardiff_plan::{CachePlan, Cost, Schedule};
 use invardiff_runtime::Denoiser;
 
 use super::trace::{Trace, trace};
-use super::{Args, least_error, settings};
+use super::{Args, fitted, least_error, settings};
 
 /// What was measured.
 pub(super) struct Measured {
     /// The published rule's plan and everything behind it.
     pub(super) paper: Outcome,
     /// What it cost to fit that plan to the memory budget, where there is one.
-    pub(super) fitted: Option<Fitted>,
+    pub(super) budgeted: Option<Budgeted>,
     /// The plan of least error.
     pub(super) least: LeastError,
-    /// Which of the two was asked for.
+    /// The fitted plan, where one was asked for.
+    pub(super) fitted: Option<Fitted>,
+    /// Which of them was asked for.
     pub(super) wanted: PlanRule,
     /// How long the calibration took, in seconds.
     pub(super) seconds: f64,
@@ -38,14 +40,17 @@ pub(super) enum PlanRule {
     Paper,
     /// The one of least error.
     LeastError,
+    /// The fitted one.
+    Fitted,
 }
 
 impl Measured {
     /// The plan that was asked for.
     pub(super) fn plan(&self) -> &CachePlan {
-        match self.wanted {
-            PlanRule::Paper => &self.paper.plan,
-            PlanRule::LeastError => &self.least.plan,
+        match (self.wanted, &self.fitted) {
+            (PlanRule::Fitted, Some(fitted)) => &fitted.plan,
+            (PlanRule::LeastError, _) => &self.least.plan,
+            (PlanRule::Paper | PlanRule::Fitted, _) => &self.paper.plan,
         }
     }
 }
@@ -68,7 +73,7 @@ pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> 
     let compute = Cost::of(&paper.plan, &topology)?.compute_fraction();
     let least = least_error::plan(args, full, compute, &paper.plan.provenance)?;
     let storage = args.means.storage();
-    let fitted = args
+    let budgeted = args
         .means
         .budget()
         .map(|budget| {
@@ -79,14 +84,21 @@ pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> 
             Ok::<_, anyhow::Error>(fitted)
         })
         .transpose()?;
-    let wanted = if args.goal.is_set() { PlanRule::LeastError } else { PlanRule::Paper };
-    let plan = match wanted {
-        PlanRule::Paper => &paper.plan,
-        PlanRule::LeastError => &least.plan,
+    let toward = args.toward.map(|toward| fitted::plan(args, full, toward, compute, &paper.plan.provenance));
+    let fitted = toward.transpose()?;
+    let wanted = match (&fitted, args.goal.is_set()) {
+        (Some(_), _) => PlanRule::Fitted,
+        (None, true) => PlanRule::LeastError,
+        (None, false) => PlanRule::Paper,
+    };
+    let plan = match (&fitted, wanted) {
+        (Some(fitted), _) => &fitted.plan,
+        (None, PlanRule::LeastError) => &least.plan,
+        (None, PlanRule::Paper | PlanRule::Fitted) => &paper.plan,
     };
     let schedule = Arc::new(plan.schedule(&topology)?.storing(storage));
     let trace = trace(full, &schedule, args.seed.wrapping_add(args.runs(full) as u64))?;
-    Ok(Measured { paper, fitted, least, wanted, seconds, trace })
+    Ok(Measured { paper, budgeted, least, fitted, wanted, seconds, trace })
 }
 
 fn calibrate_on<const D: usize, P: Pipeline<D>>(

@@ -8,9 +8,9 @@ use invardiff_calib::Similarity;
 use invardiff_eval::peak_rss;
 use invardiff_lab::Evaluation;
 use invardiff_lab::held_out::{HELD_OUT, table};
-use invardiff_plan::core::Threshold;
+use invardiff_plan::core::{Target, Threshold};
 use invardiff_plan::two_phase::DistanceTable;
-use invardiff_plan::{Cost, Kind};
+use invardiff_plan::{CachePlan, Cost, Kind};
 use invardiff_report::{
     Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Scale,
     Series, StepChart, Unit,
@@ -52,11 +52,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
                 value: format!("{:.2}x", measured.trace.speedup()),
                 detail: format!("predicted {:.2}x, gate alone {:.2}x", cost.speedup(), cost.gate_speedup()),
             },
-            Highlight {
-                label: "skipped steps".into(),
-                value: format!("{} of {}", plan.skipped_steps(), plan.steps()),
-                detail: format!("{} modules reused in the others", plan.reused_modules()),
-            },
+            work(plan),
             Highlight {
                 label: "PSNR to the full run".into(),
                 value: format!("{:.1} dB", own.quality.psnr_mean),
@@ -118,6 +114,22 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
     })
 }
 
+/// What the plan leaves out.
+fn work(plan: &CachePlan) -> Highlight {
+    if plan.grid().is_some() {
+        return Highlight {
+            label: "steps".into(),
+            value: format!("{} instead of {}", plan.steps(), plan.full_steps()),
+            detail: "at times and with weights of the plan's own".into(),
+        };
+    }
+    Highlight {
+        label: "skipped steps".into(),
+        value: format!("{} of {}", plan.skipped_steps(), plan.steps()),
+        detail: format!("{} modules reused in the others", plan.reused_modules()),
+    }
+}
+
 /// What the numbers mean, then what this run has to say of itself.
 fn notes<P>(
     args: &Args,
@@ -126,7 +138,8 @@ fn notes<P>(
     mut notes: Vec<String>,
 ) -> Vec<String> {
     notes.extend(super::least_error::notes(&measured.least));
-    if let Some(fitted) = &measured.fitted {
+    notes.extend(measured.fitted.iter().map(super::fitted::note));
+    if let Some(fitted) = &measured.budgeted {
         notes.push(format!(
             "The memory budget of {} bytes an image costs the published rule's plan {} reused modules ({:.3} GFLOPs computed \
              again); it keeps {} bytes.",
@@ -136,32 +149,37 @@ fn notes<P>(
             fitted.peak_bytes
         ));
     }
-    notes.push(verdict(comparison));
+    let exact = measured.fitted.as_ref().is_some_and(|fitted| fitted.atlas.target == Target::Converged);
+    notes.push(verdict(comparison, exact));
     notes
 }
 
-/// Whether the plan is worth it: against the best of the rows that need no plan.
-fn verdict<P>(comparison: &Comparison<P>) -> String {
+/// Whether the plan is worth it: against the best of the rows that need no plan, by the distance to the full run or (`exact`)
+/// to the converged images.
+fn verdict<P>(comparison: &Comparison<P>, exact: bool) -> String {
+    let quality = |one: &Evaluation| one.converged.filter(|_| exact).unwrap_or(one.quality);
     let (own, evaluated) = (&comparison.candidates[1].1, &comparison.evaluated[1]);
     let fewer = comparison
         .candidates
         .iter()
         .zip(&comparison.evaluated)
         .filter(|((group, _), _)| *group == Group::FewerSteps);
-    let best = fewer.max_by(|(_, one), (_, other)| one.quality.psnr_mean.total_cmp(&other.quality.psnr_mean));
+    let best =
+        fewer.max_by(|(_, one), (_, other)| quality(one).psnr_mean.total_cmp(&quality(other).psnr_mean));
     let Some(((_, candidate), baseline)) = best else {
         return "The model has no other solver to compare with.".into();
     };
-    let gain = evaluated.quality.psnr_mean - baseline.quality.psnr_mean;
-    let worst = evaluated.quality.psnr_worst - baseline.quality.psnr_worst;
+    let gain = quality(evaluated).psnr_mean - quality(baseline).psnr_mean;
+    let worst = quality(evaluated).psnr_worst - quality(baseline).psnr_worst;
+    let from = if exact { "the converged images" } else { "the full run" };
     let plain = if gain <= 0.5 {
         "nothing is gained by the plan here: take fewer steps"
     } else {
         "the plan is worth it"
     };
     format!(
-        "Against the best row of fewer steps ({}) {} is {gain:+.1} dB in the mean and {worst:+.1} dB in the worst image: \
-         {plain}.",
+        "Against the best row of fewer steps ({}) {} is {gain:+.1} dB in the mean and {worst:+.1} dB in the worst image, \
+         measured from {from}: {plain}.",
         candidate.name, own.name
     )
 }
@@ -285,8 +303,9 @@ fn similarity(
 pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> String {
     let plan = measured.plan();
     let gate: String = plan.gate().iter().map(|skipped| if *skipped { '#' } else { '.' }).collect();
+    let gain = super::fitted::gain(report, measured).map_or_else(String::new, |gain| format!("{gain}\n"));
     format!(
-        "{}\n{}\n\nsteps  {gate}  (. computed, # skipped)\n\n{}\n{}\n\nreport {}\nplan   {}",
+        "{gain}{}\n{}\n\nsteps  {gate}  (. computed, # skipped)\n\n{}\n{}\n\nreport {}\nplan   {}",
         report.title,
         report.subtitle,
         report.table,
@@ -309,6 +328,7 @@ pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Resul
         "report": folder.join("report.html"),
         "fingerprint": plan.fingerprint()?,
         "steps": plan.steps(),
+        "full_steps": plan.full_steps(),
         "skipped_steps": plan.skipped_steps(),
         "reused_modules": plan.reused_modules(),
         "thresholds": plan.provenance.thresholds,

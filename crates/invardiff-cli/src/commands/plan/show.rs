@@ -124,7 +124,10 @@ fn of_fitted(summary: &Summary, fitted: &Fitted) -> Vec<String> {
         ));
     }
     if !fitted.times.is_empty() {
-        lines.push(format!("       {} steps at times of its own instead of {}", summary.steps, summary.full_steps));
+        lines.push(format!(
+            "       {} steps at times of its own instead of {}",
+            summary.steps, summary.full_steps
+        ));
     }
     for step in 0..summary.steps {
         let number = |weight: &f64| format!("{weight:8.4}");
