@@ -198,7 +198,7 @@ impl Args {
     /// Steps as asked for, as planned, or as usual.
     fn steps(&self, topology: &Topology, usual: usize) -> Result<usize> {
         let asked = self.num_inference_steps.map(|steps| steps as usize);
-        let planned = self.read_plan(topology)?.map(|plan| plan.steps());
+        let planned = self.read_plan(topology)?.map(|plan| plan.full_steps());
         if let (Some(asked), Some(planned)) = (asked, planned) {
             ensure!(asked == planned, "--num-inference-steps {asked}: the plan has {planned} steps");
         }

@@ -121,9 +121,9 @@ impl<'a> RunRequest<'a> {
         })
     }
 
-    /// The number of steps that a plan and a flag agree on.
+    /// The number of steps that a plan and a flag agree on: of a plan with times of its own, those of the run that it stands for.
     fn steps(&self, plan: Option<&CachePlan>) -> Result<Option<usize>> {
-        let (planned, asked) = (plan.map(CachePlan::steps), self.asked_steps());
+        let (planned, asked) = (plan.map(CachePlan::full_steps), self.asked_steps());
         if let (Some(planned), Some(asked)) = (planned, asked) {
             ensure!(
                 planned == asked,

@@ -78,7 +78,7 @@ impl Outcome {
             device_model: device.model(),
             dtype: args.dtype.name(),
             seed: args.seed,
-            num_inference_steps: plan.steps(),
+            num_inference_steps: plan.full_steps(),
             plan: plan.fingerprint()?,
             rounds: args.rounds as usize,
             warm_up: args.warm_up as usize,
