@@ -78,7 +78,7 @@ pub struct WeightRow {
 
 impl WeightRow {
     /// The most weights in a row.
-    pub const MAX: usize = 8;
+    pub const MAX: usize = ReuseRule::MAX_WEIGHTS;
 
     /// The row can be used; `key` names it.
     pub(crate) fn check(&self, key: &str) -> Result<(), PlanError> {
@@ -157,5 +157,3 @@ pub struct SiteWeights {
 fn range(what: &str, value: String, expected: &str) -> PlanError {
     PlanError::Range { what: what.into(), value, expected: expected.into() }
 }
-
-const _: () = assert!(WeightRow::MAX == ReuseRule::Weights.reach());

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::site::Site;
+
 /// How a reused value is made from earlier computed ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,12 +28,15 @@ impl ReuseRule {
     /// The highest order of [`ReuseRule::Taylor`].
     pub const MAX_ORDER: u8 = 4;
 
+    /// The most kept values that [`ReuseRule::Weights`] reads.
+    pub const MAX_WEIGHTS: usize = 8;
+
     /// How many computed values one reuse reads at most.
     pub const fn reach(self) -> usize {
         match self {
             Self::Hold => 1,
             Self::Extrapolate(order) | Self::Taylor(order) => order as usize + 1,
-            Self::Weights => crate::core::WeightRow::MAX,
+            Self::Weights => Self::MAX_WEIGHTS,
         }
     }
 }
@@ -73,10 +78,10 @@ pub enum GateSite {
 
 impl GateSite {
     /// The site where the gate acts.
-    pub const fn site(self) -> crate::core::Site {
+    pub const fn site(self) -> Site {
         match self {
-            Self::Trunk => crate::core::Site::TRUNK,
-            Self::Output(_) => crate::core::Site::OUTPUT,
+            Self::Trunk => Site::TRUNK,
+            Self::Output(_) => Site::OUTPUT,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::action::{Action, Recipe, Source};
 use super::weights::weights;
-use super::{Action, Recipe, Source};
 use crate::core::error::PlanError;
 use crate::core::fitted::WeightRow;
 use crate::core::rule::ReuseRule;
