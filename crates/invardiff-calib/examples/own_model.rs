@@ -50,9 +50,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runs: Vec<_> = (0..4).map(|seed| Run { noise: noise(seed), cond: () }).collect();
     let (variant, phases, quantiles) = (Variant::Dit, Phases::Two, [(CONV, 0.4), (MIX, 0.4)].into());
     let settings = Settings { variant, gate_quantile: 0.5, quantiles, warm_up: WarmUp::Steps(2), phases };
-    let session = Session::new(&model, &sampler, &runs)?;
-    let plan = session.two_phase(&settings, &RecordOptions::default())?.plan;
-    println!("{:#?}", plan.provenance.thresholds);
+    let plan = Session::new(&model, &sampler, &runs)?.two_phase(&settings, &RecordOptions::default())?.plan;
     let mut replay = Replay::new(plan.schedule(&model.topology())?.into());
     let cached = sample(&model, &sampler, &mut replay, noise(4), &());
     let error: f32 = ((cached - full.clone()).square().mean() / full.square().mean()).sqrt().into_scalar();

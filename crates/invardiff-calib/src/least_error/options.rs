@@ -33,6 +33,11 @@ pub struct CacheBudget {
     pub storage: Storage,
 }
 
+impl CacheBudget {
+    /// What [`CalibError::Goal`] calls a budget that no plan keeps.
+    pub const NAME: &'static str = "the cache budget";
+}
+
 /// What a plan of least error may use, and how much is measured for it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -103,7 +108,7 @@ impl LeastErrorOptions {
             return Ok(());
         }
         Err(CalibError::Goal {
-            goal: "the cache budget",
+            goal: CacheBudget::NAME,
             value: format!("{} bytes", budget.bytes),
             expected: format!("at least {kept}, which the least-error plan keeps for one image"),
         })

@@ -23,8 +23,10 @@ pub(super) fn plan<const D: usize, P: Pipeline<D>>(
     let bars = Bars::default();
     let session = full.session(&runs)?.with_progress(&bars);
     match session.least_error(args.goal.or(compute), &options) {
-        Err(error @ CalibError::Goal { .. }) => {
-            Err(error).context(args.goal.flag().unwrap_or("least-error plan"))
+        Err(CalibError::Goal { goal, value, expected }) => {
+            let flag = if goal == CacheBudget::NAME { Some("--cache-budget") } else { args.goal.flag() };
+            let error = CalibError::Goal { goal, value, expected };
+            Err(error).context(flag.unwrap_or("the plan of least error"))
         }
         found => Ok(found?),
     }
