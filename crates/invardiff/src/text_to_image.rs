@@ -45,7 +45,7 @@ use options::Settled;
 /// let mut pipeline = TextToImage::from_pretrained(model, &["a red panda"], &options, &device)?;
 /// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
 /// let samples = pipeline.generate(pipeline.prompts(), &[0])?; // packed latents [1, 1024, 64]
-/// let images = pipeline.images(samples)?; // [1, 3, 512, 512] in -1 ..= 1
+/// let images = pipeline.pictures(samples)?; // [1, 3, 512, 512] in -1 ..= 1
 /// # Ok::<(), invardiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
