@@ -37,5 +37,5 @@ fn a_dit_and_a_flux_are_told_apart() {
     let error = Flux::outline(data("dit_tiny_diffusers")).unwrap_err();
     assert!(error.to_string().contains("no FLUX: these are the weights of a DiT"), "{error}");
     let error = Architecture::of(data("text_tiny")).unwrap_err();
-    assert!(error.to_string().contains("there are several files of weights, name one: clip"), "{error}");
+    assert!(error.to_string().contains("neither a DiT nor a FLUX transformer"), "{error}");
 }

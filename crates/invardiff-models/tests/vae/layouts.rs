@@ -144,7 +144,10 @@ fn all_keys_that_are_wrong_are_in_one_error() {
 #[test]
 fn weights_of_something_else_are_refused() {
     let message = AutoencoderKl::load(data("dit_tiny").join("weights.safetensors"), &device()).unwrap_err();
-    assert!(message.to_string().contains("no KL autoencoder: these are the weights of a DiT; it has neither"), "{message}");
+    assert!(
+        message.to_string().contains("no KL autoencoder: these are the weights of a DiT; it has neither"),
+        "{message}"
+    );
     let (folder, path) = write(&whole("vae_flux_tiny"), "{}", WEIGHTS);
     let refusal = |path: &Path| AutoencoderKl::load(path, &device()).unwrap_err().to_string();
     let message = refusal(&path);
