@@ -66,7 +66,8 @@ fn table(topology: &Topology, run: usize) -> DistanceTable {
 fn atlas(topology: &Topology) -> SkipErrors {
     let times = (0..STEPS).map(|step| step as f64).collect();
     let site = GateSite::Output(OutputForm::X0);
-    let mut atlas = SkipErrors::new(topology.clone(), site, TimeAxis::Step, times, 8);
+    let mut atlas =
+        SkipErrors::new(topology.clone(), site, TimeAxis::Step, times, 8).expect("steps within the limits");
     let error = |(step, b, a): (usize, usize, Option<usize>)| {
         let gap = (step - b) as f64 + a.map_or(0.0, |a| 0.1 * (b - a) as f64);
         gap * gap * f64::from(1.0 + 0.5 * wobble(step))

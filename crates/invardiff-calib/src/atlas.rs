@@ -40,7 +40,8 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
     /// [`AtlasOptions::variance`].
     ///
     /// # Errors
-    /// [`CalibError::Plan`] for a window of 0; [`CalibError::Sites`] when skips act on the trunk and the model does not pass
+    /// [`CalibError::Plan`] for a window of 0, more steps and window than can be planned from, and a variance that gives no
+    /// finite importance; [`CalibError::Sites`] when skips act on the trunk and the model does not pass
     /// it as one tensor.
     pub fn skip_errors(&self, options: &AtlasOptions) -> Result<SkipErrors, CalibError> {
         let mut atlases = self.skip_errors_at(&[options.gate_site], options)?;
@@ -69,11 +70,10 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
             (0..sampler.steps()).map(|step| sampler.error_importance(step, options.variance)).collect();
         let atlas = |site: &GateSite| {
             let topology = self.model.topology();
-            let mut atlas = SkipErrors::new(topology, *site, options.axis, times.clone(), options.window);
-            atlas.importance.clone_from(&importance);
-            atlas
+            SkipErrors::new(topology, *site, options.axis, times.clone(), options.window)?
+                .with_importance(importance.clone())
         };
-        let mut atlases: Vec<SkipErrors> = gate_sites.iter().map(atlas).collect();
+        let mut atlases: Vec<SkipErrors> = gate_sites.iter().map(atlas).collect::<Result<_, _>>()?;
         let errors = self
             .each_run("measuring skips (runs)", |run| errors_of_run(self.model, self.sampler, run, &atlases));
         for errors in errors {
@@ -108,7 +108,7 @@ where
     for step in 0..sampler.steps() {
         let here = Here { model, sampler, cond: &run.cond, step, x };
         let (prediction, trunk) = here.compute();
-        let value = |atlas: &SkipErrors| here.value(atlas.gate_site, &prediction, &trunk);
+        let value = |atlas: &SkipErrors| here.value(atlas.gate_site(), &prediction, &trunk);
         let values = atlases.iter().map(value).collect::<Result<_, _>>()?;
         let truth = here.clean(prediction.clone());
         while let Some(((_, b, a), (of_a, of_b))) = entries.next_if(|((at, ..), _)| *at == step) {
@@ -118,7 +118,7 @@ where
                     None => later,
                     Some(a) => anchors[&a][index].clone() * of_a + later * of_b,
                 };
-                let change = here.clean(here.stand_in(atlas.gate_site, combined)) - truth.clone();
+                let change = here.clean(here.stand_in(atlas.gate_site(), combined)) - truth.clone();
                 readings.push(index, change.cast(DType::F32).square().mean());
             }
         }
@@ -148,7 +148,7 @@ impl Plain {
             .iter()
             .map(|(step, b, a)| a.map_or((0.0, 1.0), |a| atlas.weights(*step, *b, a)))
             .collect();
-        Self { window: atlas.window, entries, weights }
+        Self { window: atlas.window(), entries, weights }
     }
 }
 

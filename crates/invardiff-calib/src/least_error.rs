@@ -119,10 +119,9 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a,
         options.check()?;
         let session = self.first(options.runs);
         let atlas = AtlasOptions { axis: options.axis, window: options.window, ..AtlasOptions::default() };
-        let mut atlases = session.skip_errors_at(&SkipStrategy::sites(&options.strategies), &atlas)?;
-        for atlas in &mut atlases {
-            atlas.provenance = Provenance { thresholds: Vec::new(), ..options.provenance.clone() };
-        }
+        let atlases = session.skip_errors_at(&SkipStrategy::sites(&options.strategies), &atlas)?;
+        let provenance = Provenance { thresholds: Vec::new(), ..options.provenance.clone() };
+        let atlases = atlases.into_iter().map(|atlas| atlas.with_provenance(provenance.clone())).collect();
         Ok(SkipPrices { closed: session.closed_loop(), atlases, options: options.clone() })
     }
 }
@@ -130,7 +129,7 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a,
 impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> SkipPrices<'a, D, M, S> {
     /// What skips cost at a site; `None` where no strategy of the options acts there.
     pub fn atlas(&self, site: GateSite) -> Option<&SkipErrors> {
-        self.atlases.iter().find(|atlas| atlas.gate_site == site)
+        self.atlases.iter().find(|atlas| atlas.gate_site() == site)
     }
 
     /// The runs and their uncached samples.

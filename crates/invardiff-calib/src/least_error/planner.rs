@@ -46,7 +46,7 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Planner<'_, '_,
                 if (1.0..=most).contains(&speedup) {
                     return self.within(points, 1.0 / speedup);
                 }
-                let window = self.atlas.window;
+                let window = self.atlas.window();
                 let expected = format!("1 to {most:.2} (skips of at most {window} steps in a row)");
                 Err(CalibError::Goal { goal: "the speed-up", value: speedup.to_string(), expected })
             }
@@ -149,7 +149,7 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Planner<'_, '_,
             phase.advance(1);
             closed.mean_error(&self.plan(&FrontPoint { gate: gate.to_vec(), ..point.clone() })?)
         };
-        let bounds = (self.options.warm_up, self.atlas.window);
+        let bounds = (self.options.warm_up, self.atlas.window());
         let Refined { gate, swaps, .. } = refine(&point.gate, bounds, TRIES, error)?;
         let moved = FrontPoint { gate, ..point.clone() };
         let psnr = self.closed.mean_psnr(&self.plan(&moved)?)?;
@@ -187,9 +187,9 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Planner<'_, '_,
             }
             computed.push(step);
         }
-        let times = match self.atlas.axis {
+        let times = match self.atlas.axis() {
             TimeAxis::Step => (0..point.gate.len()).map(|step| step as f64).collect(),
-            TimeAxis::Sampler => self.atlas.times.clone(),
+            TimeAxis::Sampler => self.atlas.times().to_vec(),
         };
         let extra = (share * point.gate.len() as f64).floor() as usize;
         Guard { gate: point.gate.clone(), form: OutputForm::X0, times, expected, tolerance: 4.0, extra }

@@ -88,7 +88,7 @@ fn weight(step: usize) -> f64 {
 
 /// The error of an entry without the step's importance.
 fn error(atlas: &SkipErrors, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
-    atlas.error(rule, step, b, a).map(|error| error / atlas.importance[step])
+    atlas.error(rule, step, b, a).map(|error| error / atlas.importance()[step])
 }
 
 fn measured(options: &AtlasOptions) -> SkipErrors {
@@ -139,7 +139,7 @@ fn several_sites_are_measured_in_one_pass_as_they_are_alone() {
         SITES.into_iter().map(|gate_site| measured(&AtlasOptions { gate_site, ..options })).collect();
     assert_eq!(together.len(), SITES.len());
     for (one, other) in together.iter().zip(&alone) {
-        assert_eq!(one.to_bytes().unwrap(), other.to_bytes().unwrap(), "{:?}", other.gate_site);
+        assert_eq!(one.to_bytes().unwrap(), other.to_bytes().unwrap(), "{:?}", other.gate_site());
     }
     assert!(session.skip_errors_at(&[], &options).unwrap().is_empty());
 }
@@ -182,7 +182,7 @@ fn runs_in_parallel_are_runs_in_sequence() {
         let session = session(&toy, &sampler, &runs).with_concurrency(Concurrency::Parallel);
         let together = session.skip_errors(&options).unwrap();
         let expected = measured(&options);
-        assert_eq!(together.runs, 2);
+        assert_eq!(together.runs(), 2);
         for (step, b, a) in expected.entries() {
             let error = |atlas: &SkipErrors| atlas.error(LINEAR, step, b, a).map(f64::to_bits);
             assert_eq!(error(&together), error(&expected));
@@ -254,5 +254,5 @@ fn what_cannot_be_measured_is_refused_with_the_reason() {
     let atlas = session.skip_errors(&options).unwrap();
     assert!(atlas.error(ReuseRule::Hold, 1, 0, None).unwrap() > 0.0);
     let single = Session::new(&Bare, &solver(1), &one).unwrap().skip_errors(&options).unwrap();
-    assert_eq!((single.runs, single.entries().len()), (1, 0));
+    assert_eq!((single.runs(), single.entries().len()), (1, 0));
 }

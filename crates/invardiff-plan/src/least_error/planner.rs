@@ -61,11 +61,11 @@ impl FrontPoint {
     /// # Errors
     /// As [`CachePlan::with_times`].
     pub fn plan(&self, atlas: &SkipErrors, rule: ReuseRule) -> Result<CachePlan, PlanError> {
-        let provenance = Provenance { method: "least-error".into(), ..atlas.provenance.clone() };
-        CachePlan::gate_only(&atlas.topology, self.gate.clone())
-            .with_gate_rule(atlas.gate_site, rule)
+        let provenance = Provenance { method: "least-error".into(), ..atlas.provenance().clone() };
+        CachePlan::gate_only(atlas.topology(), self.gate.clone())
+            .with_gate_rule(atlas.gate_site(), rule)
             .with_provenance(provenance)
-            .with_times(atlas.axis, atlas.times.clone())
+            .with_times(atlas.axis(), atlas.times().to_vec())
     }
 }
 
@@ -112,7 +112,7 @@ struct Costs<'a> {
 
 impl<'a> Costs<'a> {
     fn new(atlas: &'a SkipErrors, options: &'a PlannerOptions) -> Self {
-        let (steps, window) = (atlas.steps(), atlas.window);
+        let (steps, window) = (atlas.steps(), atlas.window());
         let mut costs = Self { atlas, options, steps, stride: window + 2, skips: Vec::new() };
         let first_end = steps - options.last.min(steps);
         let mut skips = Vec::with_capacity(costs.states() * window);
@@ -148,7 +148,7 @@ impl<'a> Costs<'a> {
 
     /// From level `n` to the next: the errors of its states, and how they were reached.
     fn advance(&self, n: usize, errors: &[f64]) -> (Vec<f64>, Level) {
-        let (first, window) = ((n + 1) * self.stride, self.atlas.window);
+        let (first, window) = ((n + 1) * self.stride, self.atlas.window());
         let mut next = vec![f64::INFINITY; self.states()];
         let mut level = vec![0; self.states().saturating_sub(first)];
         let reached = errors.iter().enumerate().skip(n * self.stride).filter(|(_, error)| error.is_finite());
@@ -247,7 +247,7 @@ mod tests {
     /// An atlas with pseudo-random errors.
     fn atlas(steps: usize, window: usize) -> SkipErrors {
         let times = (0..steps).map(|step| step as f64).collect();
-        let mut atlas = SkipErrors::new(topology(), GateSite::Trunk, TimeAxis::Step, times, window);
+        let mut atlas = SkipErrors::new(topology(), GateSite::Trunk, TimeAxis::Step, times, window).unwrap();
         let mut state = 7_u64;
         let errors: Vec<f64> = atlas
             .entries()
@@ -320,16 +320,32 @@ mod tests {
         let points = front(&atlas, &options).unwrap();
         assert_eq!(points, front(&back, &options).unwrap());
         let plan = points[2].plan(&back, options.rule).unwrap();
-        plan.schedule(&back.topology).unwrap();
+        plan.schedule(back.topology()).unwrap();
         assert_eq!(plan.provenance.method, "least-error");
         for cut in [0, 3, 8, 20, bytes.len() - 1] {
             let message = SkipErrors::from_bytes(&bytes[..cut], "a.atlas").unwrap_err().to_string();
             assert!(message.starts_with("a.atlas"), "{message}");
         }
-        let mut wrong = back;
-        wrong.importance.pop();
-        let message = SkipErrors::from_bytes(&wrong.to_bytes().unwrap(), "a.atlas").unwrap_err().to_string();
-        assert!(message.contains("importance"), "{message}");
+    }
+
+    #[test]
+    fn importance_fits_the_steps_also_in_a_file() {
+        let message = |importance| atlas(4, 2).with_importance(importance).unwrap_err().to_string();
+        assert!(message(vec![1.0; 3]).contains("importance [steps]"));
+        assert!(message(vec![1.0, f64::NAN, 1.0, 1.0]).contains("importance[1] is NaN"));
+        let importance = vec![1.0, 0.5, 0.0, 123.0];
+        let bytes = atlas(4, 2).with_importance(importance.clone()).unwrap().to_bytes().unwrap();
+        assert_eq!(SkipErrors::from_bytes(&bytes, "a.atlas").unwrap().importance(), importance);
+        let last = 123.0_f64.to_le_bytes();
+        let at = bytes.windows(8).position(|part| part == last).unwrap();
+        let patched = |value: f64| [&bytes[..at], &value.to_le_bytes(), &bytes[at + 8..]].concat();
+        let message = |bytes: &[u8]| SkipErrors::from_bytes(bytes, "a.atlas").unwrap_err().to_string();
+        assert!(message(&patched(-1.0)).starts_with("a.atlas: importance[3]"), "{}", message(&patched(-1.0)));
+        // One value fewer than steps: its count, one byte, stands before the four values.
+        let mut fewer = bytes.clone();
+        fewer[at - 25] = 3;
+        fewer.drain(at..at + 8);
+        assert!(message(&fewer).starts_with("a.atlas: importance [steps]"), "{}", message(&fewer));
     }
 
     #[test]

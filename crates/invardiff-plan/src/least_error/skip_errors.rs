@@ -22,43 +22,133 @@ const PLANNED: (usize, usize) = (4096, 16_000);
 /// an image, averaged over calibration runs. [`SkipErrors::importance`] weighs it by its effect on the final image.
 ///
 /// Anchors are at most [`SkipErrors::window`] steps away: `k - b <= window` and `b - a <= window`.
+///
+/// The parts always fit together, also when read with serde.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub struct SkipErrors {
-    /// The topology of the model that plans are made for.
-    pub topology: Topology,
-    /// Where the measurements come from. Plans take it over.
-    pub provenance: Provenance,
-    /// The site where steps are skipped.
-    pub gate_site: GateSite,
-    /// The axis along which values are extrapolated.
-    pub axis: TimeAxis,
-    /// The sampler's own time of each step, `[steps]`.
-    pub times: Vec<f64>,
-    /// The largest distance to an anchor, in steps.
-    pub window: usize,
-    /// The number of runs that were averaged.
-    pub runs: usize,
-    /// For each step, the squared error of the final image per unit of squared error of the clean sample predicted there,
-    /// `[steps]`; 1 until set.
-    pub importance: Vec<f64>,
+    topology: Topology,
+    provenance: Provenance,
+    gate_site: GateSite,
+    axis: TimeAxis,
+    times: Vec<f64>,
+    window: usize,
+    runs: usize,
+    importance: Vec<f64>,
     hold: Array2<f64>,
     linear: Array3<f64>,
 }
 
+/// The parts of an atlas as a file has them, unchecked: the fields of [`SkipErrors`] in the same order, which is the file's.
+#[derive(Deserialize)]
+struct Parts {
+    topology: Topology,
+    provenance: Provenance,
+    gate_site: GateSite,
+    axis: TimeAxis,
+    times: Vec<f64>,
+    window: usize,
+    runs: usize,
+    importance: Vec<f64>,
+    hold: Array2<f64>,
+    linear: Array3<f64>,
+}
+
+impl TryFrom<Parts> for SkipErrors {
+    type Error = PlanError;
+
+    fn try_from(parts: Parts) -> Result<Self, PlanError> {
+        let Parts { topology, provenance, gate_site, axis, times, window, runs, importance, hold, linear } =
+            parts;
+        let atlas =
+            Self { topology, provenance, gate_site, axis, times, window, runs, importance, hold, linear };
+        atlas.check()?;
+        Ok(atlas)
+    }
+}
+
 impl SkipErrors {
     /// An atlas without measurements, for `times.len()` steps.
+    ///
+    /// - `topology`: of the model that plans are made for
+    /// - `gate_site`: where steps are skipped
+    /// - `axis`: along which values are extrapolated
+    /// - `times`: the sampler's own time of each step, `[steps]`
+    /// - `window`: the largest distance to an anchor, in steps
+    ///
+    /// # Errors
+    /// [`PlanError::Shape`] without steps or with a window of 0; [`PlanError::Range`] for more steps, or a larger product of
+    /// steps and window, than can be planned from; [`PlanError::Sites`] for a topology that has a site twice.
     pub fn new(
         topology: Topology,
         gate_site: GateSite,
         axis: TimeAxis,
         times: Vec<f64>,
         window: usize,
-    ) -> Self {
+    ) -> Result<Self, PlanError> {
+        check_size(&topology, times.len(), window)?;
         let steps = times.len();
         let hold = Array2::from_elem((steps, window), f64::NAN);
         let linear = Array3::from_elem((steps, window, window), f64::NAN);
         let (provenance, importance) = (Provenance::default(), vec![1.0; steps]);
-        Self { topology, provenance, gate_site, axis, times, window, runs: 0, importance, hold, linear }
+        Ok(Self { topology, provenance, gate_site, axis, times, window, runs: 0, importance, hold, linear })
+    }
+
+    /// The same with this [`SkipErrors::importance`], `[steps]`.
+    ///
+    /// # Errors
+    /// [`PlanError::Shape`] when importance and steps differ in number; [`PlanError::Range`] for a value that is negative, NaN
+    /// or infinite.
+    pub fn with_importance(self, importance: Vec<f64>) -> Result<Self, PlanError> {
+        check_importance(&importance, self.steps())?;
+        Ok(Self { importance, ..self })
+    }
+
+    /// The same with this [`SkipErrors::provenance`].
+    #[must_use]
+    pub fn with_provenance(self, provenance: Provenance) -> Self {
+        Self { provenance, ..self }
+    }
+
+    /// The topology of the model that plans are made for.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Where the measurements come from. Plans take it over.
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    /// The site where steps are skipped.
+    pub fn gate_site(&self) -> GateSite {
+        self.gate_site
+    }
+
+    /// The axis along which values are extrapolated.
+    pub fn axis(&self) -> TimeAxis {
+        self.axis
+    }
+
+    /// The sampler's own time of each step, `[steps]`.
+    pub fn times(&self) -> &[f64] {
+        &self.times
+    }
+
+    /// The largest distance to an anchor, in steps; at least 1.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
+    /// The number of runs that were averaged.
+    pub fn runs(&self) -> usize {
+        self.runs
+    }
+
+    /// For each step, the squared error of the final image per unit of squared error of the clean sample predicted there,
+    /// `[steps]`; 1 until set.
+    pub fn importance(&self) -> &[f64] {
+        &self.importance
     }
 
     /// Reads an atlas file.
@@ -87,7 +177,6 @@ impl SkipErrors {
     /// # Errors
     /// [`PlanError::Format`] when it would be too large to be read back.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
-        self.check_limits()?;
         seal(MAGIC, VERSION, self, "the atlas")
     }
 
@@ -96,52 +185,17 @@ impl SkipErrors {
     /// # Errors
     /// As [`SkipErrors::read`].
     pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, PlanError> {
-        let atlas: Self = open(MAGIC, VERSION, bytes, what)?;
-        atlas.check().map_err(|error| error.in_file(what))?;
-        Ok(atlas)
+        let parts: Parts = open(MAGIC, VERSION, bytes, what)?;
+        Self::try_from(parts).map_err(|error| error.in_file(what))
     }
 
     /// Checks that the parts fit together.
     fn check(&self) -> Result<(), PlanError> {
         let (steps, window) = (self.steps(), self.window);
-        let refuse = |what: &str, expected: Vec<usize>, found: &[usize]| {
-            Err(PlanError::Shape { what: what.into(), expected, found: found.to_vec() })
-        };
-        if steps == 0 || window == 0 {
-            return refuse("the atlas [steps, window]", vec![1, 1], &[steps, window]);
-        }
-        self.check_limits()?;
-        if self.importance.len() != steps {
-            return refuse("importance [steps]", vec![steps], &[self.importance.len()]);
-        }
-        if self.hold.shape() != [steps, window] {
-            return refuse("hold [steps, window]", vec![steps, window], self.hold.shape());
-        }
-        if self.linear.shape() != [steps, window, window] {
-            return refuse(
-                "linear [steps, window, window]",
-                vec![steps, window, window],
-                self.linear.shape(),
-            );
-        }
-        Ok(())
-    }
-
-    /// The atlas is not larger than what is planned from, and names each site once.
-    fn check_limits(&self) -> Result<(), PlanError> {
-        let (steps, most_steps, most) = (self.steps(), PLANNED.0, PLANNED.1);
-        at_most("steps of an atlas", steps, most_steps)?;
-        at_most("steps x window of an atlas", steps.saturating_mul(self.window), most)?;
-        let mut sites: Vec<Site> = self.topology.sites.iter().map(|spec| spec.site).collect();
-        limits::sites(steps, sites.iter().copied())?;
-        sites.sort_unstable();
-        match sites.array_windows().find(|[one, next]| one == next) {
-            None => Ok(()),
-            Some([site, _]) => {
-                let detail = format!("{site} stands twice in the atlas");
-                Err(PlanError::Sites { model: self.topology.model.clone(), detail })
-            }
-        }
+        check_size(&self.topology, steps, window)?;
+        check_importance(&self.importance, steps)?;
+        check_shape("hold [steps, window]", &[steps, window], self.hold.shape())?;
+        check_shape("linear [steps, window, window]", &[steps, window, window], self.linear.shape())
     }
 
     /// The same with anchors at most `window` steps away, as if so few had been measured; at least 1.
@@ -228,4 +282,42 @@ impl SkipErrors {
     pub fn error(&self, rule: ReuseRule, step: usize, b: usize, a: Option<usize>) -> Option<f64> {
         Some(self.squared_error(rule, step, b, a)? * self.importance[step])
     }
+}
+
+/// There are steps and a window, no more than can be planned from, and the topology has each site once.
+fn check_size(topology: &Topology, steps: usize, window: usize) -> Result<(), PlanError> {
+    if steps == 0 || window == 0 {
+        return check_shape("the atlas [steps, window]", &[1, 1], &[steps, window]);
+    }
+    at_most("steps of an atlas", steps, PLANNED.0)?;
+    at_most("steps x window of an atlas", steps.saturating_mul(window), PLANNED.1)?;
+    let mut sites: Vec<Site> = topology.sites.iter().map(|spec| spec.site).collect();
+    limits::sites(steps, sites.iter().copied())?;
+    sites.sort_unstable();
+    match sites.array_windows().find(|[one, next]| one == next) {
+        None => Ok(()),
+        Some([site, _]) => {
+            let detail = format!("{site} stands twice in the atlas");
+            Err(PlanError::Sites { model: topology.model.clone(), detail })
+        }
+    }
+}
+
+/// There is one importance per step, and none is negative, NaN or infinite.
+fn check_importance(importance: &[f64], steps: usize) -> Result<(), PlanError> {
+    check_shape("importance [steps]", &[steps], &[importance.len()])?;
+    match importance.iter().position(|value| !value.is_finite() || *value < 0.0) {
+        None => Ok(()),
+        Some(step) => {
+            let (what, value) = (format!("importance[{step}]"), importance[step].to_string());
+            Err(PlanError::Range { what, value, expected: "a finite number of at least 0".into() })
+        }
+    }
+}
+
+fn check_shape(what: &str, expected: &[usize], found: &[usize]) -> Result<(), PlanError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(PlanError::Shape { what: what.into(), expected: expected.to_vec(), found: found.to_vec() })
 }

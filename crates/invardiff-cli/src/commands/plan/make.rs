@@ -81,8 +81,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             })
         };
         let object = json!({
-            "atlas": args.atlas, "model": atlas.topology.model, "steps": atlas.steps(), "window": atlas.window,
-            "runs": atlas.runs, "front": points.iter().map(point).collect::<Vec<_>>(), "out": args.out,
+            "atlas": args.atlas, "model": atlas.topology().model, "steps": atlas.steps(), "window": atlas.window(),
+            "runs": atlas.runs(), "front": points.iter().map(point).collect::<Vec<_>>(), "out": args.out,
         });
         say(format_args!("{object:#}"))?;
     } else if let Some(out) = &args.out {
