@@ -161,7 +161,7 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> SkipPrices<
         Ok(LeastError {
             modules: self.options.plan_modules.then(|| planner.with_modules(&plan, &points)).transpose()?,
             checked: if self.options.check_front { planner.check(&points)? } else { Vec::new() },
-            guard: self.options.guard.map(|share| planner.guard(&point, share)),
+            guard: self.options.guard.map(|share| planner.guard(&point, share)).transpose()?,
             atlas: planner.atlas.clone(),
             plan,
             strategy,

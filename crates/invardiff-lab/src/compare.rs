@@ -108,12 +108,12 @@ impl<P> Candidate<P> {
     where
         P: Pipeline<D>,
     {
-        let computed = guard.gate.iter().filter(|skipped| !**skipped).count();
+        let computed = guard.steps().iter().filter(|step| !step.skipped).count();
         Self {
             name: name.into(),
             description: description.into(),
             pipeline: full.clone(),
-            compute_fraction: computed as f64 / guard.gate.len() as f64,
+            compute_fraction: computed as f64 / guard.steps().len() as f64,
             decider: Decider::Guarded(Arc::new(guard)),
         }
     }

@@ -3,25 +3,95 @@
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::{OutputForm, Site};
 
+use crate::error::RuntimeError;
 use crate::executor::{Executor, Policy};
 use crate::feature::Feature;
 
 /// The settings of a [`Guarded`] trajectory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guard {
-    /// The step gate `[steps]`, `true` = skipped. The first step is computed.
-    pub gate: Vec<bool>,
+    steps: Vec<GuardStep>,
+    form: OutputForm,
+    tolerance: f64,
+    extra: usize,
+}
+
+/// One step of a [`Guard`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GuardStep {
+    /// Whether the gate skips the step.
+    pub skipped: bool,
+    /// The position of the step on the axis of extrapolation.
+    pub time: f64,
+    /// The mean squared error of extrapolating to this step from the two computed steps before, as measured in calibration;
+    /// `None` where nothing was measured.
+    pub expected: Option<f64>,
+}
+
+impl Guard {
+    /// A guard of these steps, in their order, with the output extrapolated in this form. [`Guard::tolerance`] is 4 and
+    /// [`Guard::extra`] 0.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Range`] without steps, when the first step is skipped, and when the times neither rise nor fall from
+    /// each step to the next.
+    pub fn new(steps: Vec<GuardStep>, form: OutputForm) -> Result<Self, RuntimeError> {
+        let range = |what, value, expected| Err(RuntimeError::Range { what, value, expected });
+        if steps.first().is_none_or(|step| step.skipped) {
+            let found = if steps.is_empty() { "missing" } else { "skipped" };
+            return range("the first step of a guard", found.into(), "computed");
+        }
+        let (rising, falling) =
+            (steps.is_sorted_by(|a, b| a.time < b.time), steps.is_sorted_by(|a, b| a.time > b.time));
+        if !(rising || falling) || steps.iter().any(|step| !step.time.is_finite()) {
+            let times: Vec<f64> = steps.iter().map(|step| step.time).collect();
+            return range(
+                "the times of a guard",
+                format!("{times:?}"),
+                "finite, and all rising or all falling",
+            );
+        }
+        Ok(Self { steps, form, tolerance: 4.0, extra: 0 })
+    }
+
+    /// The same with this [`Guard::tolerance`].
+    ///
+    /// # Errors
+    /// [`RuntimeError::Range`] when it is negative or NaN.
+    pub fn with_tolerance(self, tolerance: f64) -> Result<Self, RuntimeError> {
+        if tolerance >= 0.0 {
+            return Ok(Self { tolerance, ..self });
+        }
+        let (what, value, expected) =
+            ("the tolerance of a guard", tolerance.to_string(), "a ratio of at least 0");
+        Err(RuntimeError::Range { what, value, expected })
+    }
+
+    /// The same with this [`Guard::extra`].
+    #[must_use]
+    pub fn with_extra(self, extra: usize) -> Self {
+        Self { extra, ..self }
+    }
+
+    /// The steps, the first of which is computed.
+    pub fn steps(&self) -> &[GuardStep] {
+        &self.steps
+    }
+
     /// The form in which the network's output is extrapolated.
-    pub form: OutputForm,
-    /// The position of each step on the axis of extrapolation, `[steps]`.
-    pub times: Vec<f64>,
-    /// For each step, the mean squared error of extrapolating to it from the two computed steps before, as measured in
-    /// calibration; `None` where nothing was measured. `[steps]`
-    pub expected: Vec<Option<f64>>,
-    /// The ratio of an image's error to the expected one above which a further step is computed.
-    pub tolerance: f64,
+    pub fn form(&self) -> OutputForm {
+        self.form
+    }
+
+    /// The ratio of an image's error to the expected one above which a further step is computed; infinite for never.
+    pub fn tolerance(&self) -> f64 {
+        self.tolerance
+    }
+
     /// The most steps that are computed besides those of the gate.
-    pub extra: usize,
+    pub fn extra(&self) -> usize {
+        self.extra
+    }
 }
 
 /// A step gate on the network's output, extrapolated linearly, with a check: at computed steps it compares the output with what
@@ -43,7 +113,8 @@ pub struct Guarded<'a> {
 impl<'a> Guarded<'a> {
     /// A policy for one trajectory (one image or batch).
     pub fn new(guard: &'a Guard) -> Self {
-        Self { guard, gate: guard.gate.clone(), kept: Vec::with_capacity(2), spent: 0, peak: 0 }
+        let gate = guard.steps.iter().map(|step| step.skipped).collect();
+        Self { guard, gate, kept: Vec::with_capacity(2), spent: 0, peak: 0 }
     }
 
     /// The number of steps that were computed besides those of the gate.
@@ -58,7 +129,7 @@ impl<'a> Guarded<'a> {
 
     /// The linear extrapolation of the kept outputs to `step`; `None` before the first output.
     fn extrapolated(&self, step: usize) -> Option<Tensor<3>> {
-        let time = |step: usize| self.guard.times[step];
+        let time = |step: usize| self.guard.steps[step].time;
         match self.kept.as_slice() {
             [] => None,
             [(_, only)] => Some(only.clone()),
@@ -74,7 +145,7 @@ impl<'a> Guarded<'a> {
 
     /// Compares `fresh` with its prediction, and computes one of the next skipped steps where the error is too large.
     fn look(&mut self, step: usize, fresh: &Tensor<3>) {
-        let Some(expected) = self.guard.expected[step].filter(|_| self.kept.len() == 2) else { return };
+        let Some(expected) = self.guard.steps[step].expected.filter(|_| self.kept.len() == 2) else { return };
         let skips = self.gate[step + 1..].iter().take_while(|skipped| **skipped).count();
         if skips == 0 || self.spent == self.guard.extra {
             return;

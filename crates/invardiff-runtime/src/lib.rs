@@ -89,7 +89,7 @@ pub use executor::{Executor, Pass, Policy};
 pub use feature::Feature;
 pub use flop_counter::FlopCounter;
 pub use full::Full;
-pub use guarded::{Guard, Guarded, GuardedStep};
+pub use guarded::{Guard, GuardStep, Guarded, GuardedStep};
 pub use guidance::{BatchedGuidance, TwoPassCond, TwoPassGuidance};
 pub use observe::{Event, Observed, ObservedStep};
 pub use policies::{BlockSkip, BlockSkipStep, Decision, relative_change};

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use invardiff_plan::least_error::{FrontPoint, PlannerOptions, SkipErrors};
 use invardiff_plan::{CachePlan, Cost, TimeAxis};
-use invardiff_runtime::{Guard, OutputForm, Replay, Sampler, sample_with};
+use invardiff_runtime::{Guard, GuardStep, OutputForm, Replay, Sampler, sample_with};
 
 use super::refine::{Refined, refine};
 use super::{CheckedPoint, Goal, Refinement, Replayed, WithModules, nothing_to_skip};
@@ -174,25 +174,26 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Planner<'_, '_,
         Ok(WithModules { plan: found, computed: more, psnr, without })
     }
 
-    /// What a guarded run of the point compares with.
-    pub(super) fn guard(&self, point: &FrontPoint, share: f64) -> Guard {
+    /// The settings of a guarded run of the point, which may compute `share` of the steps more.
+    pub(super) fn guard(&self, point: &FrontPoint, share: f64) -> Result<Guard, CalibError> {
         let mut computed: Vec<usize> = Vec::new();
-        let mut expected = vec![None; point.gate.len()];
-        for (step, skipped) in point.gate.iter().enumerate() {
-            if *skipped {
-                continue;
+        let mut steps = Vec::with_capacity(point.gate.len());
+        for (step, &skipped) in point.gate.iter().enumerate() {
+            let time = match self.atlas.axis() {
+                TimeAxis::Step => step as f64,
+                TimeAxis::Sampler => self.atlas.times()[step],
+            };
+            let mut expected = None;
+            if !skipped {
+                if let [.., a, b] = computed[..] {
+                    expected = self.atlas.squared_error(self.options.rule, step, b, Some(a));
+                }
+                computed.push(step);
             }
-            if let [.., a, b] = computed[..] {
-                expected[step] = self.atlas.squared_error(self.options.rule, step, b, Some(a));
-            }
-            computed.push(step);
+            steps.push(GuardStep { skipped, time, expected });
         }
-        let times = match self.atlas.axis() {
-            TimeAxis::Step => (0..point.gate.len()).map(|step| step as f64).collect(),
-            TimeAxis::Sampler => self.atlas.times().to_vec(),
-        };
         let extra = (share * point.gate.len() as f64).floor() as usize;
-        Guard { gate: point.gate.clone(), form: OutputForm::X0, times, expected, tolerance: 4.0, extra }
+        Ok(Guard::new(steps, OutputForm::X0)?.with_extra(extra))
     }
 
     /// About eight points of the front, from a sixth to two thirds of the steps, replayed.

@@ -76,7 +76,7 @@ fn what_lies_beside_the_plan_is_made_where_it_is_asked_for() {
     let found = session.least_error(Goal::ComputedSteps(9), &options).unwrap();
     let modules = found.modules.unwrap();
     assert!(modules.computed > 9 && modules.plan.reused_modules() > 0);
-    assert_eq!(found.guard.unwrap().extra, 4);
+    assert_eq!(found.guard.unwrap().extra(), 4);
     assert!(found.checked.is_empty() && units.count.load(Ordering::Relaxed) > 10);
 }
 

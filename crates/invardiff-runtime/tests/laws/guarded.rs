@@ -1,21 +1,20 @@
 //! The laws of the check while sampling.
 
 use invardiff_plan::{CachePlan, GateSite, ReuseRule};
-use invardiff_runtime::{Denoiser, Full, Guard, Guarded, OutputForm};
+use invardiff_runtime::{Denoiser, Full, Guard, GuardStep, Guarded, OutputForm};
 
 use crate::toy::{BATCH, Toy, noise, replay, trajectory};
 
 const GATE: [bool; 10] = [false, false, true, true, false, true, true, true, false, false];
 
+fn steps(expected: Option<f64>) -> Vec<GuardStep> {
+    let step = |(index, skipped)| GuardStep { skipped, time: index as f64, expected };
+    GATE.into_iter().enumerate().map(step).collect()
+}
+
 fn guard(tolerance: f64, extra: usize) -> Guard {
-    Guard {
-        gate: GATE.to_vec(),
-        form: OutputForm::X0,
-        times: (0..10).map(f64::from).collect(),
-        expected: vec![Some(1e-6); 10],
-        tolerance,
-        extra,
-    }
+    let guard = Guard::new(steps(Some(1e-6)), OutputForm::X0).unwrap();
+    guard.with_tolerance(tolerance).unwrap().with_extra(extra)
 }
 
 #[test]
@@ -50,9 +49,26 @@ fn an_alarm_computes_the_middle_of_the_next_skips_while_there_are_steps_left() {
 
 #[test]
 fn where_calibration_saw_nothing_there_is_no_alarm() {
-    let mut guard = guard(0.0, 9);
-    guard.expected.fill(None);
+    let guard = Guard::new(steps(None), OutputForm::X0).unwrap().with_tolerance(0.0).unwrap().with_extra(9);
     let mut guarded = Guarded::new(&guard);
     trajectory(10, &mut guarded, 2);
     assert_eq!(guarded.spent(), 0);
+}
+
+#[test]
+fn a_guard_that_cannot_be_run_is_refused() {
+    let message = |steps| Guard::new(steps, OutputForm::X0).unwrap_err().to_string();
+    assert!(message(Vec::new()).contains("the first step of a guard is missing"));
+    assert!(message(steps(None)[2..].to_vec()).contains("the first step of a guard is skipped"));
+    for time in [0.0, f64::NAN, f64::INFINITY] {
+        let mut steps = steps(None);
+        steps[9].time = time;
+        assert!(message(steps).contains("the times of a guard"), "{time}");
+    }
+    let mut falling = steps(None);
+    falling.iter_mut().for_each(|step| step.time = -step.time);
+    let guard = Guard::new(falling, OutputForm::X0).unwrap();
+    assert!(
+        guard.with_tolerance(f64::NAN).unwrap_err().to_string().contains("the tolerance of a guard is NaN")
+    );
 }
