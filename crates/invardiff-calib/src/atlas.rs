@@ -10,8 +10,9 @@ use invardiff_runtime::{Denoiser, Event, Executor, Full, Observed, Policy, Sampl
 use crate::readings::Readings;
 use crate::{CalibError, Run, Session, SharedDenoiser, Substitute};
 
-/// What to measure.
+/// Which skips are priced, and how.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct AtlasOptions {
     /// Where skips act.
     pub gate_site: GateSite,
@@ -28,6 +29,32 @@ impl Default for AtlasOptions {
     /// Skips of the network's output as clean sample, on the step axis, anchors up to 8 steps away.
     fn default() -> Self {
         Self { gate_site: GateSite::Output(OutputForm::X0), axis: TimeAxis::Step, window: 8, variance: 10.0 }
+    }
+}
+
+impl AtlasOptions {
+    /// The same with this [`AtlasOptions::gate_site`].
+    #[must_use]
+    pub fn with_gate_site(self, gate_site: GateSite) -> Self {
+        Self { gate_site, ..self }
+    }
+
+    /// The same with this [`AtlasOptions::axis`].
+    #[must_use]
+    pub fn with_axis(self, axis: TimeAxis) -> Self {
+        Self { axis, ..self }
+    }
+
+    /// The same with this [`AtlasOptions::window`].
+    #[must_use]
+    pub fn with_window(self, window: usize) -> Self {
+        Self { window, ..self }
+    }
+
+    /// The same with this [`AtlasOptions::variance`].
+    #[must_use]
+    pub fn with_variance(self, variance: f64) -> Self {
+        Self { variance, ..self }
     }
 }
 

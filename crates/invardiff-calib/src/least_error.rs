@@ -118,7 +118,7 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a,
     pub fn price_skips(self, options: &LeastErrorOptions) -> Result<SkipPrices<'a, D, M, S>, CalibError> {
         options.check()?;
         let session = self.first(options.runs);
-        let atlas = AtlasOptions { axis: options.axis, window: options.window, ..AtlasOptions::default() };
+        let atlas = AtlasOptions::default().with_axis(options.axis).with_window(options.window);
         let atlases = session.skip_errors_at(&SkipStrategy::sites(&options.strategies), &atlas)?;
         let provenance = Provenance { thresholds: Vec::new(), ..options.provenance.clone() };
         let atlases = atlases.into_iter().map(|atlas| atlas.with_provenance(provenance.clone())).collect();
@@ -205,7 +205,7 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> SkipPrices<
         let atlas = self.atlas(strategy.gate_site).expect("the site of every strategy was priced");
         let default = PlannerOptions::default();
         let warm_up = self.options.warm_up.max(default.warm_up);
-        let options = PlannerOptions { rule: strategy.rule, warm_up, ..default };
+        let options = default.with_rule(strategy.rule).with_warm_up(warm_up);
         Planner { closed: &self.closed, atlas, options }
     }
 }

@@ -7,6 +7,7 @@ use crate::{CalibError, ClosedLoop, SharedDenoiser};
 
 /// How to search for modules to reuse.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ModuleSearch {
     /// Into how many groups of neighbouring layers each kind is cut.
     pub groups: usize,
@@ -17,9 +18,21 @@ pub struct ModuleSearch {
 }
 
 impl ModuleSearch {
-    /// Four groups of layers, measured again once.
+    /// A search that stops at this share of the full run's FLOPs: four groups of layers, measured again once.
     pub fn to(compute_fraction: f64) -> Self {
         Self { groups: 4, rounds: 2, compute_fraction }
+    }
+
+    /// The same with this [`ModuleSearch::groups`].
+    #[must_use]
+    pub fn with_groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// The same with this [`ModuleSearch::rounds`].
+    #[must_use]
+    pub fn with_rounds(self, rounds: usize) -> Self {
+        Self { rounds, ..self }
     }
 }
 

@@ -24,6 +24,7 @@ pub enum Goal {
 
 /// The most bytes that may be kept for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheBudget {
     /// The most bytes.
     pub bytes: usize,
@@ -36,6 +37,17 @@ pub struct CacheBudget {
 impl CacheBudget {
     /// What [`CalibError::Goal`] calls a budget that no plan keeps.
     pub const NAME: &'static str = "the cache budget";
+
+    /// At most so many bytes for a model whose features have `element_size` bytes per element, kept as computed.
+    pub fn new(bytes: usize, element_size: usize) -> Self {
+        Self { bytes, element_size, storage: Storage::AsComputed }
+    }
+
+    /// The same with this [`CacheBudget::storage`].
+    #[must_use]
+    pub fn with_storage(self, storage: Storage) -> Self {
+        Self { storage, ..self }
+    }
 }
 
 /// What a plan of least error may use, and how much is measured for it.

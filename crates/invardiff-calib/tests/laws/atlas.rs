@@ -106,7 +106,7 @@ fn entries_are_what_a_skip_changes_in_the_predicted_clean_sample() {
     let options = AtlasOptions::default();
     for gate_site in SITES {
         for (axis, window) in [(TimeAxis::Step, 3), (TimeAxis::Sampler, 2), (TimeAxis::Sampler, STEPS)] {
-            let atlas = measured(&AtlasOptions { gate_site, axis, window, ..options });
+            let atlas = measured(&options.with_gate_site(gate_site).with_axis(axis).with_window(window));
             let time = |step: usize| match axis {
                 TimeAxis::Step => step as f64,
                 TimeAxis::Sampler => Sampler::<3>::schedule_time(&solver(STEPS), step),
@@ -136,7 +136,7 @@ fn several_sites_are_measured_in_one_pass_as_they_are_alone() {
     let session = session(&toy, &solver, &runs);
     let together = session.skip_errors_at(&SITES, &options).unwrap();
     let alone: Vec<SkipErrors> =
-        SITES.into_iter().map(|gate_site| measured(&AtlasOptions { gate_site, ..options })).collect();
+        SITES.into_iter().map(|gate_site| measured(&options.with_gate_site(gate_site))).collect();
     assert_eq!(together.len(), SITES.len());
     for (one, other) in together.iter().zip(&alone) {
         assert_eq!(one.to_bytes().unwrap(), other.to_bytes().unwrap(), "{:?}", other.gate_site());
@@ -155,7 +155,7 @@ fn triples() -> impl Iterator<Item = (usize, usize, Option<usize>)> {
 fn a_replayed_skip_costs_what_the_atlas_says() {
     let (toy, run) = (Toy::seeded(1), &runs(1)[0]);
     for gate_site in SITES {
-        let options = AtlasOptions { gate_site, window: 2, ..AtlasOptions::default() };
+        let options = AtlasOptions::default().with_gate_site(gate_site).with_window(2);
         let atlas = session(&toy, &solver(STEPS), &runs(1)).skip_errors(&options).unwrap();
         for (rule, first) in [(ReuseRule::Hold, 1), (LINEAR, 2)] {
             for skipped in first..STEPS {
@@ -177,7 +177,7 @@ fn a_replayed_skip_costs_what_the_atlas_says() {
 #[test]
 fn runs_in_parallel_are_runs_in_sequence() {
     for gate_site in SITES {
-        let options = AtlasOptions { gate_site, ..AtlasOptions::default() };
+        let options = AtlasOptions::default().with_gate_site(gate_site);
         let (toy, sampler, runs) = (Toy::seeded(1), solver(STEPS), runs(2));
         let session = session(&toy, &sampler, &runs).with_concurrency(Concurrency::Parallel);
         let together = session.skip_errors(&options).unwrap();
@@ -246,9 +246,9 @@ fn what_cannot_be_measured_is_refused_with_the_reason() {
     let error = Session::new(&Bare, &sampler, &[]).unwrap_err();
     assert!(matches!(error, CalibError::NoRuns), "{error}");
     let session = Session::new(&Bare, &sampler, &one).unwrap();
-    let error = session.skip_errors(&AtlasOptions { window: 0, ..options }).unwrap_err();
+    let error = session.skip_errors(&options.with_window(0)).unwrap_err();
     assert!(error.to_string().contains("window of an error atlas is 0"), "{error}");
-    let error = session.skip_errors(&AtlasOptions { gate_site: GateSite::Trunk, ..options }).unwrap_err();
+    let error = session.skip_errors(&options.with_gate_site(GateSite::Trunk)).unwrap_err();
     assert!(matches!(error, CalibError::Sites { .. }), "{error}");
     // The output of a model without sites can be skipped all the same, and one step leaves nothing to skip.
     let atlas = session.skip_errors(&options).unwrap();

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use invardiff_calib::{CacheBudget, CalibError, Goal, LeastErrorOptions, SkipStrategy};
 use invardiff_plan::Cost;
-use invardiff_plan::core::Storage;
 use invardiff_plan::least_error::{PlannerOptions, front};
 use invardiff_runtime::Denoiser;
 
@@ -104,9 +103,6 @@ fn what_cannot_be_reached_is_told_with_what_can() {
     };
     assert!(refused(&|options| options.strategies.clear()).contains("the list of skip strategies is empty"));
     assert!(refused(&|options| options.guard = Some(2.0)).contains("is 2, expected 0 to 1"));
-    let (element_size, storage) = (4, Storage::AsComputed);
-    let budget = refused(&|options| {
-        options.cache_budget = Some(CacheBudget { bytes: 8, element_size, storage });
-    });
+    let budget = refused(&|options| options.cache_budget = Some(CacheBudget::new(8, 4)));
     assert!(budget.contains("the cache budget is 8 bytes, expected at least"), "{budget}");
 }

@@ -23,7 +23,7 @@ fn search(compute_fraction: f64, rounds: usize) -> Found {
     let closed = session(&toy, &sampler, &runs).with_progress(&units).closed_loop();
     let sampled = units.count.swap(0, Ordering::Relaxed);
     assert_eq!(sampled, 2, "every run is sampled in full once");
-    let search = ModuleSearch { groups: 8, rounds, compute_fraction };
+    let search = ModuleSearch::to(compute_fraction).with_groups(8).with_rounds(rounds);
     let plan = closed.reuse_modules(&plan, &search).unwrap();
     Found { plan, replays: units.count.into_inner() }
 }

@@ -3,46 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::{CachePlan, PlanError, Provenance, ReuseRule};
+use crate::least_error::options::{Criterion, PlannerOptions};
 use crate::least_error::skip_errors::SkipErrors;
-
-/// How the errors of single skips add up to the error of a plan.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Criterion {
-    /// The sum of squared errors: skips err in unrelated directions.
-    Squares,
-    /// The sum of root-mean-square errors: skips err in the same direction.
-    #[default]
-    Sum,
-}
-
-/// What a plan may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannerOptions {
-    /// How a skipped step's value is made; [`ReuseRule::Extrapolate`] of order 1 at most.
-    pub rule: ReuseRule,
-    /// How errors add up.
-    pub criterion: Criterion,
-    /// Steps at the start that are computed (at least 1).
-    pub warm_up: usize,
-    /// Steps at the end that are computed.
-    pub last: usize,
-    /// The longest run of skipped steps; the atlas's window bounds it too.
-    pub longest_run: usize,
-}
-
-impl Default for PlannerOptions {
-    /// Linear extrapolation, errors added, two steps of warm-up, the last step computed.
-    fn default() -> Self {
-        Self {
-            rule: ReuseRule::Extrapolate(1),
-            criterion: Criterion::default(),
-            warm_up: 2,
-            last: 1,
-            longest_run: usize::MAX,
-        }
-    }
-}
 
 /// The best plan for one number of computed steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -346,6 +308,34 @@ mod tests {
         fewer[at - 25] = 3;
         fewer.drain(at..at + 8);
         assert!(message(&fewer).starts_with("a.atlas: importance [steps]"), "{}", message(&fewer));
+    }
+
+    /// An atlas file as it was written when the fields of [`SkipErrors`] were public.
+    const OLDER: &str = "\
+        494e5641544c530103746f7902036d73610001036d73610101040000000000002440036d6c700001036d6c7001010400\
+        00000000002440057472756e6b0001057472756e6b0101040000000000002440000000000000f03f080b6c656173742d\
+        6572726f720f696e7661726469666620302e312e300000000000000103000000000000f03f000000000000e03f000000\
+        000000d03f02010300000000000000400000000000001040000000000000f03f01030206000000000000f87f00000000\
+        0000f87f000000000000c03f000000000000f87f000000000000d83f000000000000d03f010302020c000000000000f8\
+        7f000000000000f87f000000000000f87f000000000000f87f000000000000f87f000000000000f87f000000000000f8\
+        7f000000000000f87f000000000000e03f000000000000f87f000000000000f87f000000000000f87f";
+
+    #[test]
+    fn a_file_of_an_older_version_reads_and_is_written_the_same() {
+        let byte = |at| u8::from_str_radix(&OLDER[at..at + 2], 16).unwrap();
+        let bytes: Vec<u8> = (0..OLDER.len()).step_by(2).map(byte).collect();
+        let atlas = SkipErrors::from_bytes(&bytes, "a.atlas").unwrap();
+        assert_eq!(
+            (atlas.gate_site(), atlas.axis(), atlas.window()),
+            (GateSite::Trunk, TimeAxis::Sampler, 2)
+        );
+        assert_eq!((atlas.times(), atlas.runs()), (&[1.0, 0.5, 0.25][..], 1));
+        assert_eq!(atlas.topology().sites[1], SiteSpec::single(Site::mlp(0), 1, 4, 10.0));
+        assert_eq!(atlas.provenance().tool, "invardiff 0.1.0");
+        assert_eq!(atlas.importance(), [2.0, 4.0, 1.0]);
+        assert_eq!(atlas.error(ReuseRule::Hold, 1, 0, None), Some(0.5));
+        assert_eq!(atlas.error(ReuseRule::Extrapolate(1), 2, 1, Some(0)), Some(0.5));
+        assert_eq!(atlas.to_bytes().unwrap(), bytes);
     }
 
     #[test]

@@ -44,11 +44,10 @@ fn options<const D: usize, P: Pipeline<D>>(
     options.plan_modules = args.means.plan_modules();
     options.check_front = true;
     options.guard = args.means.guard()?;
-    options.cache_budget = args.means.budget().map(|bytes| CacheBudget {
-        bytes,
-        element_size: full.dtype().size(),
-        storage: args.means.storage(),
-    });
+    options.cache_budget = args
+        .means
+        .budget()
+        .map(|bytes| CacheBudget::new(bytes, full.dtype().size()).with_storage(args.means.storage()));
     options.provenance = like.clone();
     Ok(options)
 }

@@ -59,13 +59,12 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let atlas = SkipErrors::read(&args.atlas)?;
     let rule = if args.hold { ReuseRule::Hold } else { ReuseRule::Extrapolate(1) };
-    let options = PlannerOptions {
-        rule,
-        criterion: if args.squares { Criterion::Squares } else { Criterion::Sum },
-        warm_up: args.warm_up,
-        last: args.last,
-        longest_run: args.longest_run.unwrap_or(usize::MAX),
-    };
+    let options = PlannerOptions::default()
+        .with_rule(rule)
+        .with_criterion(if args.squares { Criterion::Squares } else { Criterion::Sum })
+        .with_warm_up(args.warm_up)
+        .with_last(args.last)
+        .with_longest_run(args.longest_run.unwrap_or(usize::MAX));
     let points = front(&atlas, &options)?;
     if let Some(out) = &args.out {
         let point = chosen(args, &atlas, &points)?;

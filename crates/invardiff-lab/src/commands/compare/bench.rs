@@ -238,7 +238,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             SamplerKind::Ddim | SamplerKind::FlowMatchEuler => ReuseRule::Hold,
             SamplerKind::DpmSolverPlusPlus => ReuseRule::Extrapolate(1),
         };
-        let options = PlannerOptions { rule, warm_up: 1, last: 0, ..PlannerOptions::default() };
+        let options = PlannerOptions::default().with_rule(rule).with_warm_up(1).with_last(0);
         let site = SkipStrategy::DEFAULT.gate_site;
         let atlas = self.prices()?.atlas(site).context("the default strategy was priced")?;
         let point = cheapest(atlas, &options, count)?;
