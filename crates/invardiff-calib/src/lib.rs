@@ -17,11 +17,10 @@
 #[cfg(feature = "autodiff")]
 mod adam_w;
 mod atlas;
-mod block_changes;
+mod block_caching;
+mod block_skip;
 mod calibrate;
-mod changes;
 mod closed_loop;
-mod component_errors;
 mod error;
 mod fitted;
 mod least_error;
@@ -36,14 +35,15 @@ mod run;
 mod scale_shift;
 mod session;
 mod similarity;
+mod smoothcache;
 mod streams;
 mod substitute;
 
 #[cfg(feature = "autodiff")]
 pub use adam_w::{AdamW, Moments};
 pub use atlas::AtlasOptions;
+pub use block_skip::Changes;
 pub use calibrate::{Outcome, RecordOptions};
-pub use changes::Changes;
 pub use closed_loop::ClosedLoop;
 pub use error::CalibError;
 pub use fitted::{ClosedFit, FitOptions, Fitted, FittedOptions, TargetRecord, Tried, solver_rows};

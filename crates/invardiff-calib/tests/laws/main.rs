@@ -1,7 +1,8 @@
 //! The laws of calibration, on a toy model.
 
 mod atlas;
-mod block_changes;
+mod baselines;
+mod block_caching;
 mod calibrate;
 mod closed_loop;
 mod fitted;
@@ -9,7 +10,6 @@ mod least_error;
 mod mix;
 mod modules;
 mod record;
-mod rivals;
 #[cfg(feature = "autodiff")]
 mod router;
 #[cfg(feature = "autodiff")]
