@@ -7,7 +7,7 @@
 /// p = p - lr (wd p + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps))
 /// ```
 ///
-/// burn's own optimiser is a feature of its own; what is trained here are vectors of some hundreds of numbers.
+/// burn's own optimiser needs another cargo feature; here only vectors of some hundred numbers are trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
     /// `lr`.

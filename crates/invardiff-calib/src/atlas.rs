@@ -1,4 +1,4 @@
-//! Measuring the error atlas: one full trajectory a run, and the final layer for every pair of anchors.
+//! Measuring the error atlas: one full trajectory per run, and the final layer for every pair of anchors.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! How much every module changes from step to step, relative to itself: what Block Caching plans from.
+//! The measurement that Block Caching plans from: the relative change of every module from step to step.
 
 use std::collections::HashMap;
 
@@ -14,8 +14,8 @@ use crate::{CalibError, Session, SharedDenoiser};
 impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, M, S> {
     /// Measures the relative L1 change of every module along the uncached trajectories, which Block Caching plans from:
     /// `||O[k] - O[k-1]||_1 / ||O[k]||_1`, over all elements of all streams of a site (and all images of a run). A value that
-    /// is zero and was zero has not changed; one that became zero counts as a change by 1e30. Of guidance in two passes the
-    /// conditional one is measured.
+    /// is zero and was zero has not changed; one that became zero counts as a change by 1e30. Where guidance takes two
+    /// passes, the conditional one is measured.
     ///
     /// # Errors
     /// [`CalibError::Plan`] for fewer than two steps; [`CalibError::Sites`] for a model that does not pass the sites of its

@@ -1,4 +1,4 @@
-//! What `TeaCache` and `MagCache` are calibrated from.
+//! The measurements that `TeaCache` and `MagCache`, rules of `BlockSkip`, are calibrated from.
 
 use burn::tensor::{DType, Tensor};
 use invardiff_plan::methods::magcache::Magnitudes;
@@ -49,7 +49,7 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
     /// and `MagCache` are calibrated from.
     ///
     /// # Errors
-    /// [`CalibError::Sites`] for a model that does not pass its blocks once a step.
+    /// [`CalibError::Sites`] for a model that does not pass its blocks once per step.
     pub fn changes(&self) -> Result<Vec<Changes>, CalibError> {
         let measured = self.each_run("measuring changes (runs)", |run| {
             let mut watch = Watch::new();
@@ -62,7 +62,7 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
     }
 }
 
-/// What a reading is of.
+/// The quantity that a reading measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     Modulated,
@@ -75,7 +75,7 @@ struct Watch {
     modulated: Option<Tensor<3>>,
     output: Option<Tensor<3>>,
     added: Option<Tensor<3>>,
-    /// The picture's hidden state before the first block of this step.
+    /// The image's hidden state before the first block of this step.
     entered: Option<Tensor<3>>,
     pass: Pass,
     readings: Readings<What, 1>,

@@ -6,7 +6,7 @@ use invardiff_runtime::{Denoiser, Sampler, sample};
 
 use crate::{CalibError, Pairs, Record, Run, Session, SharedDenoiser, Similarity, Streams};
 
-/// How to measure.
+/// How features are compared in a calibration.
 ///
 /// A recorded run holds up to `module_window` features of every module stream and `trunk_window` hidden states, in f32; as
 /// many runs are in memory as are recorded in parallel.
@@ -31,7 +31,7 @@ impl Default for RecordOptions {
     }
 }
 
-/// What a calibration found.
+/// The result of a calibration.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The plan, with method, thresholds and warm-up in its provenance; the rest of that is the caller's to add.

@@ -1,4 +1,4 @@
-//! The closed loop: what a plan really does to the samples of the calibration's runs.
+//! The closed loop: the error of a plan, measured by replaying it on the calibration's runs.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a,
 }
 
 impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> ClosedLoop<'a, D, M, S> {
-    /// What is replayed on.
+    /// The session whose runs are replayed.
     pub fn session(&self) -> &Session<'a, D, M, S> {
         &self.session
     }

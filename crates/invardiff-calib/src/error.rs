@@ -1,4 +1,4 @@
-//! Why a calibration cannot run.
+//! The error of this crate.
 
 /// Why a calibration cannot run.
 #[derive(Debug, thiserror::Error)]

@@ -25,15 +25,15 @@ pub struct LeastError {
     pub strategy: SkipStrategy,
     /// The mean PSNR of every strategy that was tried, in dB to the full run; empty where one alone was allowed.
     pub tried: Vec<(SkipStrategy, f64)>,
-    /// What a real replay of the planned gate said, and what was done about it.
+    /// The replay of the planned gate, and its refinement.
     pub replayed: Replayed,
     /// Points of the front that were replayed too; empty unless [`LeastErrorOptions::check_front`] asks for them.
     pub checked: Vec<CheckedPoint>,
     /// The plan of the same compute that also reuses modules; `None` unless [`LeastErrorOptions::plan_modules`] asks for it.
     pub modules: Option<WithModules>,
-    /// What every skip of the strategy costs: other plans can be made from it without the model.
+    /// The errors of all skips of the strategy: other plans can be made from them without the model.
     pub atlas: SkipErrors,
-    /// What a guarded run compares with; `None` unless [`LeastErrorOptions::guard`] asks for it.
+    /// The settings of a guarded run; `None` unless [`LeastErrorOptions::guard`] asks for it.
     pub guard: Option<Guard>,
 }
 
@@ -44,7 +44,7 @@ pub struct Replayed {
     pub predicted: f64,
     /// The PSNR of the replay.
     pub found: f64,
-    /// What moving computed steps came to; `None` where the replay was no more than [`Replayed::MARGIN`] worse than predicted.
+    /// The result of moving computed steps; `None` where the replay was no more than [`Replayed::MARGIN`] worse than predicted.
     pub refined: Option<Refinement>,
 }
 
@@ -53,7 +53,7 @@ impl Replayed {
     pub const MARGIN: f64 = 3.0;
 }
 
-/// What moving computed steps by replays came to.
+/// The result of moving computed steps by replays.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Refinement {
     /// Computed steps that were moved.
@@ -127,7 +127,7 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a,
 }
 
 impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> SkipPrices<'a, D, M, S> {
-    /// What skips cost at a site; `None` where no strategy of the options acts there.
+    /// The errors of skips at a site; `None` where no strategy of the options acts there.
     pub fn atlas(&self, site: GateSite) -> Option<&SkipErrors> {
         self.atlases.iter().find(|atlas| atlas.gate_site() == site)
     }

@@ -31,7 +31,7 @@ impl Mix {
     /// - `betas`: `[pairs, sites]`
     ///
     /// # Errors
-    /// [`CalibError::Plan`] when there is not one weight a site.
+    /// [`CalibError::Plan`] when there is not one weight per site.
     pub fn new(sites: &[Site], betas: Tensor<2>) -> Result<Self, CalibError> {
         let [pairs, columns] = betas.dims();
         if columns != sites.len() {
@@ -86,7 +86,7 @@ impl Policy for Mix {
 #[derive(Debug)]
 pub struct MixStep<'a> {
     columns: &'a HashMap<Site, usize>,
-    /// One weight a site; `None` in the first step of a pair.
+    /// One weight per site; `None` in the first step of a pair.
     betas: Option<Tensor<1>>,
     kept: &'a mut HashMap<(Pass, Site), Vec<Tensor<3>>>,
     pass: Pass,

@@ -35,7 +35,7 @@ impl Pairs {
         }
     }
 
-    /// Whether what `stream` is at `from` will be compared with a step after `now`.
+    /// Whether the value of `stream` at step `from` will be compared with a step after `now`.
     fn await_later(&self, stream: usize, from: usize, now: usize) -> bool {
         let next = StepPair { stream, from, to: now + 1 };
         match self {
@@ -90,7 +90,7 @@ impl<'a> Record<'a> {
     /// Reads everything measured from the device, once, and books the distances.
     ///
     /// # Errors
-    /// [`CalibError::Sites`] when the model did not pass every site of its topology once a step, with as many tensors as it
+    /// [`CalibError::Sites`] when the model did not pass every site of its topology once per step, with as many tensors as it
     /// lists; [`CalibError::Plan`] when the table is for other streams or fewer steps.
     pub fn finish(self, table: &mut DistanceTable) -> Result<Vec<Similarity>, CalibError> {
         self.check(table.steps())?;
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(similar, [vec![0], vec![1], vec![1, 2], vec![1, 3], vec![4], vec![5], vec![6]]);
     }
 
-    /// A change of nothing is 1e-8 an element, so its rate is 1 and not 0/0; the epsilon stands inside the absolute value.
+    /// A change of nothing is 1e-8 per element, so its rate is 1 and not 0/0; the epsilon stands inside the absolute value.
     #[test]
     fn a_distance_has_the_epsilon_of_the_reference() {
         for (from, to) in [(0.5, 0.5), (0.0, 1e-8), (1e-8, 0.0), (0.25, -1.5)] {

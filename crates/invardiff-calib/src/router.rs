@@ -69,7 +69,7 @@ pub struct RouterLoss {
 pub struct RouterState {
     /// The routers as they are.
     pub routers: Routers,
-    /// What the optimiser remembers, one a router: a router that was not drawn is not touched, momentum included.
+    /// The state of the optimiser, one per router. A router that was not drawn is left unchanged, its momentum too.
     pub moments: Vec<Moments>,
     /// One entry an iteration.
     pub history: Vec<RouterLoss>,
@@ -133,7 +133,7 @@ impl RouterTraining {
     /// the pair's router.
     ///
     /// # Errors
-    /// [`CalibError::Diverged`] when the loss is no number; [`CalibError::Plan`] when the sampler has another number of steps
+    /// [`CalibError::Diverged`] when the loss is not finite; [`CalibError::Plan`] when the sampler has another number of steps
     /// than the routers; [`CalibError::Runtime`] for a stochastic sampler.
     pub fn iterate<const D: usize, M, S>(
         &mut self,
@@ -167,7 +167,7 @@ impl RouterTraining {
     /// The loss of a pair and its gradient by the logits of the pair's router.
     ///
     /// # Errors
-    /// [`CalibError::Diverged`] when either is no number; [`CalibError::Plan`] when there is not one logit a site.
+    /// [`CalibError::Diverged`] when either is not finite; [`CalibError::Plan`] when there is not one logit per site.
     pub fn gradient<const D: usize, M, S>(
         &self,
         model: &M,
@@ -204,7 +204,7 @@ impl RouterTraining {
     /// - results: `[1]`
     ///
     /// # Errors
-    /// [`CalibError::Plan`] when there is not one logit a site.
+    /// [`CalibError::Plan`] when there is not one logit per site.
     pub fn loss<const D: usize, M, S>(
         &self,
         model: &M,

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 /// One condition to measure: where the trajectory starts and what it is conditioned on.
 ///
-/// A run may be a batch; what is measured is then measured over all of its images together.
+/// A run may be a batch; measurements are then taken over all of its images together.
 #[derive(Clone, Debug)]
 pub struct Run<const D: usize, C> {
     /// The starting noise, of the shape of the model's sample.

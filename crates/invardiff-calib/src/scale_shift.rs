@@ -24,7 +24,7 @@ pub struct ScaleShiftState {
     /// For every step the scales and shifts of its reused modules: sites in order of execution, of each site its streams, of
     /// each stream the scale and then the shift.
     pub vectors: Vec<Vec<f32>>,
-    /// What the optimiser remembers, one a step.
+    /// The state of the optimiser, one per step.
     pub moments: Vec<Moments>,
     /// One entry an iteration.
     pub history: Vec<ScaleShiftLoss>,
@@ -110,7 +110,7 @@ impl ScaleShiftTraining {
     /// One iteration: one trajectory of the teacher, and one step of AdamW on the vectors of every step that reuses.
     ///
     /// # Errors
-    /// [`CalibError::Diverged`] when a loss is no number; [`CalibError::Runtime`] for a stochastic sampler or one with another
+    /// [`CalibError::Diverged`] when a loss is not finite; [`CalibError::Runtime`] for a stochastic sampler or one with another
     /// number of steps than the schedule.
     pub fn iterate<const D: usize, M, S>(
         &mut self,

@@ -1,4 +1,4 @@
-//! What is measured on: a model, a sampler, the runs, and how the runs share the device.
+//! A calibration session: a model, a sampler, the runs to measure on, and how the runs share the device.
 
 use burn::tensor::Device;
 use invardiff_runtime::{Denoiser, Phase, Progress, Sampler};

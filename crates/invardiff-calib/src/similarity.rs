@@ -1,11 +1,10 @@
-//! How alike the features of consecutive steps are.
+//! The similarity of features at consecutive steps.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
-/// How alike the features of consecutive steps are: what figure 2 of the paper (arXiv 2512.05134) shows. No plan depends
-/// on it.
+/// The similarity of features at consecutive steps, as in figure 2 of the paper (arXiv 2512.05134). No plan depends on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Similarity {
     /// The stream, numbered as in a [`DistanceTable`](invardiff_plan::two_phase::DistanceTable).

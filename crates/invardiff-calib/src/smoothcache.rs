@@ -1,4 +1,4 @@
-//! What `SmoothCache` is calibrated from.
+//! The measurement that `SmoothCache` plans from.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -16,10 +16,10 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, 
     /// kind and over the runs. Where a site has several tensors, their norms are added; where guidance takes two passes, the
     /// conditional one is measured.
     ///
-    /// A run holds the last `lookahead` outputs of every module; sums are in f32 on the device and read once a run.
+    /// A run holds the last `lookahead` outputs of every module; sums are in f32 on the device and read once per run.
     ///
     /// # Errors
-    /// [`CalibError::Sites`] for a model that does not pass every site of its topology once a step.
+    /// [`CalibError::Sites`] for a model that does not pass every site of its topology once per step.
     pub fn component_errors(&self, lookahead: usize) -> Result<ComponentErrors, CalibError> {
         let (topology, steps) = (self.model.topology(), self.steps());
         let sums = self.each_run("measuring errors of modules (runs)", |run| {

@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 use invardiff_plan::Site;
 use invardiff_runtime::{Executor, Feature};
 
-/// Stands in for one site with a given value: what the model would predict if this feature were so. With the trunk
-/// substituted, only the final layer runs.
+/// Replaces the value of one site with a given one and computes everything else: the model then predicts as if the site had this
+/// value. With the trunk replaced, only the final layer runs.
 #[derive(Clone, Debug)]
 pub struct Substitute {
     site: Site,

@@ -38,7 +38,7 @@ pub struct Prediction {
 /// What a classifier makes of images, on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classified {
-    /// `[pictures, FEATURES]`.
+    /// `[images, FEATURES]`.
     pub features: Array2<f32>,
     /// The likeliest class of each image.
     pub classes: Vec<usize>,
@@ -100,19 +100,19 @@ impl Classifier {
     /// Features and classes of images in `-1 ..= 1`.
     ///
     /// # Shapes
-    /// - `pictures`: `[pictures, channels, size, size]`
+    /// - `images`: `[images, channels, size, size]`
     ///
     /// # Errors
     /// [`EvalError::Shape`] for other images, [`EvalError::Device`] when the result cannot be read.
-    pub fn classify(&self, pictures: ArrayView4<'_, f32>) -> Result<Classified, EvalError> {
+    pub fn classify(&self, images: ArrayView4<'_, f32>) -> Result<Classified, EvalError> {
         let ClassifierShape { channels, size, classes } = self.shape;
-        if pictures.shape()[1..] != [channels, size, size] {
+        if images.shape()[1..] != [channels, size, size] {
             let expected = format!("[images, {channels}, {size}, {size}], which it was trained on");
-            let (what, found) = ("the batch that a classifier sees".into(), pictures.shape().to_vec());
+            let (what, found) = ("the batch that a classifier sees".into(), images.shape().to_vec());
             return Err(EvalError::Shape { what, expected, found });
         }
         let (mut features, mut best) = (Vec::new(), Vec::new());
-        for batch in pictures.axis_chunks_iter(Axis(0), BATCH) {
+        for batch in images.axis_chunks_iter(Axis(0), BATCH) {
             let data = TensorData::new(batch.iter().copied().collect::<Vec<f32>>(), batch.shape().to_vec());
             let prediction = self.forward(Tensor::from_data(data, &self.parameters.device()));
             features.extend(values(prediction.features)?);

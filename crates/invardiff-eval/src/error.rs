@@ -26,7 +26,7 @@ pub enum EvalError {
         /// The shape found.
         found: Vec<usize>,
     },
-    /// Values that are no numbers, where a metric needs numbers.
+    /// NaN or infinite values, where a metric needs finite ones.
     #[error("{what} are not all finite; look at what drew the images")]
     NotFinite {
         /// Where they were found.

@@ -21,7 +21,7 @@ impl Gaussian {
     /// - `features`: `[vectors, dim]`, at least two vectors
     ///
     /// # Errors
-    /// [`EvalError::Shape`] for fewer than two vectors, [`EvalError::NotFinite`] where a value is no number.
+    /// [`EvalError::Shape`] for fewer than two vectors, [`EvalError::NotFinite`] where a value is NaN or infinite.
     pub fn of(features: ArrayView2<'_, f32>) -> Result<Self, EvalError> {
         let (count, what) = (features.nrows(), "the feature vectors of a Fréchet distance");
         let Some(mean) = features.mapv(f64::from).mean_axis(Axis(0)).filter(|_| count >= 2) else {
@@ -40,7 +40,7 @@ impl Gaussian {
     /// - `covariance`: `[dim, dim]`, symmetric; of a value and its mirror the mean is taken
     ///
     /// # Errors
-    /// [`EvalError::Shape`] when they do not fit together, [`EvalError::NotFinite`] where a value is no number.
+    /// [`EvalError::Shape`] when they do not fit together, [`EvalError::NotFinite`] where a value is NaN or infinite.
     pub fn new(mean: Array1<f64>, covariance: Array2<f64>) -> Result<Self, EvalError> {
         let (what, dim) = ("the covariance of a Fréchet distance", mean.len());
         if covariance.dim() != (dim, dim) {

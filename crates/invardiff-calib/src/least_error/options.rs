@@ -1,4 +1,4 @@
-//! What is asked of a plan of least error, and what it may use.
+//! Goals and options of plans of least error.
 
 use invardiff_plan::core::Storage;
 use invardiff_plan::{Provenance, Schedule, TimeAxis};

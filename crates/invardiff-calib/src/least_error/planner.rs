@@ -1,4 +1,4 @@
-//! One strategy's front, and what is done with its points.
+//! The front of one strategy: choosing a point for a goal, replaying it and refining it.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What the rivals are calibrated from, against the same computed from the features.
+//! What other methods are calibrated from, against the same computed from the features.
 
 use burn::tensor::Tensor;
 use invardiff_calib::{CalibError, Changes, Session};

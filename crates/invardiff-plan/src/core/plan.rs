@@ -141,11 +141,11 @@ impl CachePlan {
         Ok(self)
     }
 
-    /// The same plan with weights of its own at `site`, one row a step: the gate's site, or a module of the plan. The rule
+    /// The same plan with weights of its own at `site`, one row per step: the gate's site, or a module of the plan. The rule
     /// there becomes [`ReuseRule::Weights`].
     ///
     /// # Errors
-    /// [`PlanError::Sites`] when the plan neither gates nor has the site, [`PlanError::Shape`] when there is not one row a
+    /// [`PlanError::Sites`] when the plan neither gates nor has the site, [`PlanError::Shape`] when there is not one row per
     /// step or a row is too long, [`PlanError::Range`] for weights that are not finite, and for a weight of the sample
     /// elsewhere than at the network's output in a form.
     pub fn with_weights(mut self, site: Site, rows: Vec<WeightRow>) -> Result<Self, PlanError> {

@@ -1,4 +1,4 @@
-//! What stands in for a value that is not computed.
+//! The rules by which a value that is not computed is made from earlier ones.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +15,13 @@ pub enum ReuseRule {
     /// computed.
     Extrapolate(u8),
     /// TaylorSeer's series of this order (1 to [`ReuseRule::MAX_ORDER`]) from the last `order + 1` computed values, by finite
-    /// differences; a lower order while fewer were computed. Order 1 is [`ReuseRule::Extrapolate`] of order 1; above, each
-    /// difference is divided by the distance of its own last two values and the powers are those of a Taylor series, so that
-    /// it is not the polynomial through the values.
+    /// differences; a lower order while fewer were computed. Order 1 equals [`ReuseRule::Extrapolate`] of order 1. From
+    /// order 2 it is not the polynomial through the values: each difference is divided by the distance of its own last two
+    /// values, and the powers are those of a Taylor series.
     Taylor(u8),
-    /// By the weights that the plan lists for the site, a row a step ([`CachePlan::weights`](crate::CachePlan::weights)). A
-    /// computed step may blend too: what the model goes on with is then the row's sum of the fresh value and kept ones.
+    /// A weighted sum of kept values, with the weights that the plan lists for the site, one row per step
+    /// ([`CachePlan::weights`](crate::CachePlan::weights)). A computed step may have weights too: the model then goes on with
+    /// the weighted sum of the fresh value and kept ones.
     Weights,
 }
 
@@ -31,7 +32,7 @@ impl ReuseRule {
     /// The most kept values that [`ReuseRule::Weights`] reads.
     pub const MAX_WEIGHTS: usize = 8;
 
-    /// How many computed values one reuse reads at most.
+    /// The most computed values that one reuse reads.
     pub const fn reach(self) -> usize {
         match self {
             Self::Hold => 1,
@@ -69,7 +70,7 @@ pub enum OutputForm {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GateSite {
-    /// On the hidden state after the last block; the final layer runs fresh (the paper's rule).
+    /// On the hidden state after the last block; the final layer is computed at every step (the paper's rule).
     #[default]
     Trunk,
     /// On the network's output after guidance, in this form.

@@ -1,4 +1,4 @@
-//! A plan lowered into what a runtime does: compute, keep, reuse, take; with exact liveness.
+//! A plan as the actions of a runtime at every step and site, and how long each feature is held.
 
 mod action;
 mod lane;
@@ -19,9 +19,9 @@ use crate::core::topology::{SiteSpec, Topology};
 /// A site that a schedule decides about, with the size of its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slot {
-    /// The place.
+    /// The site.
     pub site: Site,
-    /// Elements of one picture, over all streams.
+    /// Elements of one image, over all streams.
     pub elements: usize,
 }
 
@@ -31,15 +31,15 @@ pub enum Storage {
     /// As they were computed.
     #[default]
     AsComputed,
-    /// IEEE half precision, 2 bytes an element: 11 significant bits, values up to 65504.
+    /// IEEE half precision, 2 bytes per element: 11 significant bits, values up to 65504.
     F16,
-    /// bfloat16, 2 bytes an element: 8 significant bits, the range of f32.
+    /// bfloat16, 2 bytes per element: 8 significant bits, the range of f32.
     Bf16,
 }
 
 impl Storage {
-    /// Bytes of a kept element that is computed with `computed` bytes. Values that are computed in half precision are
-    /// kept as they are.
+    /// Bytes of one kept element whose value is computed with `computed` bytes. Values computed in half precision are kept
+    /// unchanged.
     pub fn element_size(self, computed: usize) -> usize {
         match self {
             Self::AsComputed => computed,
@@ -48,8 +48,8 @@ impl Storage {
     }
 }
 
-/// What a [`CachePlan`] does on a model, step by step: every reuse has its keep, and a feature is held exactly from the
-/// step that computes it to the last step that reads it.
+/// The actions of a [`CachePlan`] on a model, per step and site. Every value that a step reuses is kept by an earlier one, and
+/// a feature is held exactly from the step that computes it to the last step that reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     gate_site: GateSite,
@@ -171,25 +171,25 @@ impl Schedule {
         &self.actions[step][slot]
     }
 
-    /// Elements of one picture in the store after each step.
+    /// Elements of one image in the store after each step.
     pub fn live_elements(&self) -> &[usize] {
         &self.live
     }
 
-    /// The most elements of one picture in the store at any moment of each step.
+    /// The most elements of one image in the store at any moment of each step.
     pub fn step_peak_elements(&self) -> &[usize] {
         &self.peaks
     }
 
-    /// The most bytes in the store at any moment, for `pictures` in a batch whose features are computed with `element_size`
-    /// bytes an element. The network's output has the sample's type, which is f32 whatever the model's is.
-    pub fn peak_bytes(&self, pictures: usize, element_size: usize) -> usize {
+    /// The most bytes in the store at any moment, for `images` in a batch whose features are computed with `element_size`
+    /// bytes per element. The network's output has the sample's type, which is f32 whatever the model's is.
+    pub fn peak_bytes(&self, images: usize, element_size: usize) -> usize {
         let bytes = |slot: &Slot| {
             let size = if slot.site == Site::OUTPUT { size_of::<f32>() } else { element_size };
             Slot { site: slot.site, elements: slot.elements * self.storage.element_size(size) }
         };
         let (_, peaks) = liveness(&self.slots.iter().map(bytes).collect::<Vec<_>>(), &self.actions);
-        peaks.into_iter().max().unwrap_or(0) * pictures
+        peaks.into_iter().max().unwrap_or(0) * images
     }
 }
 

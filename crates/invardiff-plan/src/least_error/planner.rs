@@ -11,9 +11,9 @@ use crate::least_error::skip_errors::SkipErrors;
 pub struct FrontPoint {
     /// How many steps are computed.
     pub computed: usize,
-    /// The criterion's value.
+    /// The plan's error, added up by [`PlannerOptions::criterion`].
     pub error: f64,
-    /// The step gate, `true` = skipped.
+    /// The step gate `[steps]`, `true` = skipped.
     pub gate: Vec<bool>,
 }
 
@@ -31,10 +31,11 @@ impl FrontPoint {
     }
 }
 
-/// For every number of computed steps, the gate of least error that the atlas knows: the whole front at once.
+/// The gate of least error for every number of computed steps, in increasing order of that number. Numbers that need an anchor
+/// beyond the atlas's window are left out.
 ///
-/// Exact: the error of a skipped step depends on the last two computed steps only, so the best continuation of a state
-/// `(last two computed steps)` does not depend on how it was reached.
+/// The planner is exact: the error of a skipped step depends on the last two computed steps only, so the best way to go on from
+/// two such steps does not depend on what was computed before them.
 ///
 /// # Errors
 /// [`PlanError::Range`] for rules of order 2 or more, and for a warm-up of 0 or longer than the run.
@@ -57,18 +58,18 @@ pub fn front(atlas: &SkipErrors, options: &PlannerOptions) -> Result<Vec<FrontPo
     Ok(points)
 }
 
-/// For every state of a level, the gap of the state before it; states from the level's number times the stride on.
+/// Per state of a level, the gap of the state that it was reached from. The first state of level `n` is `n * stride`.
 type Level = Vec<u16>;
 
-/// What every run of skipped steps costs, by the last two computed steps before it: a state. State `step * stride + gap` is the
-/// last computed step, and how far the one before it is back (0: there is none).
+/// The errors of all runs of skipped steps. They depend on a state, which is the last two computed steps before the run: in state
+/// `step * stride + gap`, `step` was computed last and `step - gap` before it (gap 0: no step before it).
 struct Costs<'a> {
     atlas: &'a SkipErrors,
     options: &'a PlannerOptions,
     steps: usize,
-    /// Gaps of a state: 0 to the window and one.
+    /// The number of gaps of a state: 0 to the window + 1.
     stride: usize,
-    /// Per state, the cost of the first, second, .. step skipped after it; infinite where it may not be.
+    /// Per state, the error of the first, second, .. step skipped after it; infinite where that step may not be skipped.
     skips: Vec<f64>,
 }
 

@@ -3,7 +3,8 @@
 use crate::core::rule::ReuseRule;
 
 /// The weight of each of `nodes` (times of the last computed steps, the oldest first, at least one) in the value that `rule`
-/// makes at time `at`. [`ReuseRule::Hold`] has one node; listed weights are not made here.
+/// makes at time `at`. [`ReuseRule::Hold`] has one node; The weights of [`ReuseRule::Weights`] are
+/// listed in the plan and not made here.
 pub(super) fn weights(rule: ReuseRule, nodes: &[f64], at: f64) -> Vec<f64> {
     match rule {
         ReuseRule::Hold | ReuseRule::Extrapolate(_) | ReuseRule::Weights => lagrange(nodes, at),
@@ -11,7 +12,7 @@ pub(super) fn weights(rule: ReuseRule, nodes: &[f64], at: f64) -> Vec<f64> {
     }
 }
 
-/// Of the polynomial through all nodes.
+/// The weights of the polynomial through all nodes.
 fn lagrange(nodes: &[f64], at: f64) -> Vec<f64> {
     let weight = |(own, node): (usize, &f64)| {
         let others = nodes.iter().enumerate().filter(|(other, _)| *other != own);
@@ -20,13 +21,13 @@ fn lagrange(nodes: &[f64], at: f64) -> Vec<f64> {
     nodes.iter().enumerate().map(weight).collect()
 }
 
-/// Of TaylorSeer's series (arXiv 2503.06923): with `D[0]` the value and
+/// The weights of TaylorSeer's series (arXiv 2503.06923): with `D[0]` the value and
 /// `D[i + 1] = (D[i] - D[i] one node before) / (distance of the last two nodes)`, the sum of `D[i] x^i / i!` at the distance
 /// `x` from the last node. The differences are kept as the weights of the nodes in them.
 fn taylor(nodes: &[f64], at: f64) -> Vec<f64> {
     let count = nodes.len();
     let unit = |node: usize| (0..count).map(|other| f64::from(u8::from(other == node))).collect::<Vec<_>>();
-    // The differences of the current order, one a node that has it; the last is that of the last node.
+    // The differences of the current order, one per node that has one; the last one belongs to the last node.
     let mut differences: Vec<Vec<f64>> = (0..count).map(unit).collect();
     let mut sum = vec![0.0; count];
     let mut factor = 1.0;
