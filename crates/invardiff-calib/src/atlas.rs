@@ -7,8 +7,11 @@ use invardiff_plan::least_error::SkipErrors;
 use invardiff_plan::{GateSite, OutputForm, PlanError, Site, TimeAxis};
 use invardiff_runtime::{Denoiser, Event, Executor, Full, Observed, Policy, Sampler};
 
+use crate::error::CalibError;
 use crate::readings::Readings;
-use crate::{CalibError, Run, Session, SharedDenoiser, Substitute};
+use crate::run::Run;
+use crate::session::{Session, SharedDenoiser};
+use crate::substitute::Substitute;
 
 /// Which skips are priced, and how.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,9 @@ use invardiff_plan::methods::block_caching::ChangeTable;
 use invardiff_runtime::{Executor, Feature, Pass, Policy, Sampler, sample};
 use ndarray::Array2;
 
+use crate::error::CalibError;
 use crate::readings::Readings;
-use crate::{CalibError, Session, SharedDenoiser};
+use crate::session::{Session, SharedDenoiser};
 
 impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, M, S> {
     /// Measures the relative L1 change of every module along the uncached trajectories, which Block Caching plans from:

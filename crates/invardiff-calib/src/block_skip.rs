@@ -8,8 +8,9 @@ use invardiff_runtime::{
     Block, BlockAction, Executor, Feature, Pass, Policy, Sampler, relative_change, sample,
 };
 
+use crate::error::CalibError;
 use crate::readings::Readings;
-use crate::{CalibError, Session, SharedDenoiser};
+use crate::session::{Session, SharedDenoiser};
 
 /// How one uncached trajectory changes from step to step: entry `k` compares step `k` with step `k - 1`, the first step
 /// with nothing.

@@ -4,7 +4,12 @@ use invardiff_plan::CachePlan;
 use invardiff_plan::two_phase::{DistanceTable, Settings, StepPair, TwoPhase, missing_pairs, two_phase};
 use invardiff_runtime::{Denoiser, Sampler, sample};
 
-use crate::{CalibError, Pairs, Record, Run, Session, SharedDenoiser, Similarity, Streams};
+use crate::error::CalibError;
+use crate::record::{Pairs, Record};
+use crate::run::Run;
+use crate::session::{Session, SharedDenoiser};
+use crate::similarity::Similarity;
+use crate::streams::Streams;
 
 /// How features are compared in a calibration.
 ///

@@ -6,7 +6,9 @@ use burn::tensor::{DType, Tensor};
 use invardiff_plan::{CachePlan, Schedule};
 use invardiff_runtime::{Full, Policy, Replay, Sampler, ScaleShift, sample};
 
-use crate::{CalibError, Run, Session, SharedDenoiser};
+use crate::error::CalibError;
+use crate::run::Run;
+use crate::session::{Session, SharedDenoiser};
 
 /// A session with the uncached final sample of every run, to hold replays against.
 pub struct ClosedLoop<'a, const D: usize, M: SharedDenoiser<D>, S> {

@@ -16,7 +16,9 @@ use invardiff_plan::fitted::GramAtlas;
 use invardiff_plan::{CachePlan, GateSite, OutputForm, Provenance, ReuseRule, Site};
 use invardiff_runtime::Sampler;
 
-use crate::{CalibError, Goal, Session, SharedDenoiser};
+use crate::error::CalibError;
+use crate::least_error::Goal;
+use crate::session::{Session, SharedDenoiser};
 use search::Search;
 
 /// A fitted plan, and how it was found.

@@ -12,7 +12,10 @@ use invardiff_plan::least_error::{PlannerOptions, SkipErrors, front};
 use invardiff_plan::{CachePlan, GateSite, Provenance};
 use invardiff_runtime::{Guard, Sampler};
 
-use crate::{AtlasOptions, CalibError, ClosedLoop, Session, SharedDenoiser};
+use crate::atlas::AtlasOptions;
+use crate::closed_loop::ClosedLoop;
+use crate::error::CalibError;
+use crate::session::{Session, SharedDenoiser};
 use planner::Planner;
 
 /// The plan of least error for a goal, and how it was found.

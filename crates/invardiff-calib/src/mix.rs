@@ -7,7 +7,7 @@ use invardiff_plan::methods::routers::{PairedStep, Routers};
 use invardiff_plan::{PlanError, Site};
 use invardiff_runtime::{Executor, Feature, Pass, Policy};
 
-use crate::CalibError;
+use crate::error::CalibError;
 
 /// A trajectory of paired steps: the first of a pair computes everything and keeps every module's value, the second goes on
 /// with `beta * fresh + (1 - beta) * kept` at every module site (Learning-to-Cache, arXiv 2406.01733, equation 4). All

@@ -3,7 +3,9 @@
 use invardiff_plan::{CachePlan, Cost, Kind, Topology};
 use invardiff_runtime::Sampler;
 
-use crate::{CalibError, ClosedLoop, SharedDenoiser};
+use crate::closed_loop::ClosedLoop;
+use crate::error::CalibError;
+use crate::session::SharedDenoiser;
 
 /// How to search for modules to reuse.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,9 +7,10 @@ use invardiff_plan::Site;
 use invardiff_plan::two_phase::{DistanceTable, EPSILON, StepPair};
 use invardiff_runtime::{Executor, Feature, Pass, Policy};
 
+use crate::error::CalibError;
 use crate::readings::Readings;
-use crate::similarity::likeness;
-use crate::{CalibError, Similarity, Streams};
+use crate::similarity::{Similarity, likeness};
+use crate::streams::Streams;
 
 /// Which pairs of steps are compared.
 #[derive(Clone, Debug)]

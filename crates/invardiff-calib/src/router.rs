@@ -8,7 +8,9 @@ use invardiff_plan::{PlanError, Provenance, Site, Topology};
 use invardiff_runtime::{Denoiser, Full, GaussianNoise, Policy, RuntimeError, Sampler};
 use ndarray::Array2;
 
-use crate::{AdamW, CalibError, Mix, Moments};
+use crate::adam_w::{AdamW, Moments};
+use crate::error::CalibError;
+use crate::mix::Mix;
 
 /// How routers are trained. The published settings (horseee/learning-to-cache) are the defaults, apart from the learning
 /// rate, which suits some thousand iterations; theirs is 1e-3 for 50,000 iterations of 512 examples.

@@ -9,7 +9,9 @@ use invardiff_runtime::{
     Affine, Denoiser, Executor, Feature, Full, Pass, Policy, Replay, RuntimeError, Sampler, ScaleShift,
 };
 
-use crate::{AdamW, CalibError, Moments, Run};
+use crate::adam_w::{AdamW, Moments};
+use crate::error::CalibError;
+use crate::run::Run;
 
 /// What an iteration found.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,7 +4,8 @@ use burn::tensor::Device;
 use invardiff_runtime::{Denoiser, Phase, Progress, Sampler};
 use rayon::prelude::*;
 
-use crate::{CalibError, Run};
+use crate::error::CalibError;
+use crate::run::Run;
 
 /// A [`Denoiser`] that several threads may run at once. Every denoiser with `Sync` weights and conditions is one.
 pub trait SharedDenoiser<const D: usize>: Denoiser<D, Cond: Sync> + Sync {}

@@ -7,8 +7,9 @@ use invardiff_plan::methods::smoothcache::ComponentErrors;
 use invardiff_plan::{Kind, Site, Topology};
 use invardiff_runtime::{Executor, Feature, Pass, Policy, Sampler, sample};
 
+use crate::error::CalibError;
 use crate::readings::Readings;
-use crate::{CalibError, Session, SharedDenoiser};
+use crate::session::{Session, SharedDenoiser};
 
 impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'_, D, M, S> {
     /// Measures `SmoothCache`'s errors (arXiv 2411.10510) along the uncached trajectories: every module's output against

@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView4, Axis};
 
 pub use shape::ClassifierShape;
 
-use crate::EvalError;
+use crate::error::EvalError;
 
 /// Images seen at once.
 const BATCH: usize = 250;

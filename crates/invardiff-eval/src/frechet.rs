@@ -4,7 +4,7 @@ mod eigen;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use crate::EvalError;
+use crate::error::EvalError;
 use eigen::eigen;
 
 /// The mean and the covariance of feature vectors.

@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage, imageops};
 use ndarray::{Array4, ArrayView3, ArrayView4};
 
-use crate::EvalError;
+use crate::error::EvalError;
 use crate::text::Font;
 
 /// Values in `[-1, 1]` as bytes, rounded to the nearest: for looking at.

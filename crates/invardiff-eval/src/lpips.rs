@@ -11,8 +11,7 @@ use ndarray::{Array2, ArrayView4, Axis};
 pub use backbone::Backbone;
 pub use weights::{Weights, formula_weights};
 
-use crate::EvalError;
-use crate::error::same_shape;
+use crate::error::{EvalError, same_shape};
 use features::Features;
 
 /// Added to the norm of a feature vector, so that an all-zero one stays zero.

@@ -3,8 +3,8 @@
 use ndarray::{ArrayView3, ArrayView4, Axis};
 use rayon::prelude::*;
 
-use crate::error::same_shape;
-use crate::{EvalError, Pixel};
+use crate::error::{EvalError, same_shape};
+use crate::pixel::Pixel;
 
 /// What [`psnr`] returns for images that are equal (mean squared error below 1e-10), in dB. The authors' scripts
 /// return the same, so that means over images stay finite.

@@ -3,7 +3,10 @@
 use ndarray::ArrayView4;
 use serde::Serialize;
 
-use crate::{EvalError, Pixel, psnr_each, ssim_each};
+use crate::error::EvalError;
+use crate::pixel::Pixel;
+use crate::psnr::psnr_each;
+use crate::ssim::ssim_each;
 
 /// PSNR and SSIM of a batch of images, in the mean and at worst.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

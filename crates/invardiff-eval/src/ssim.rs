@@ -3,8 +3,8 @@
 use ndarray::{Array2, ArrayView2, ArrayView3, ArrayView4, Axis, Zip};
 use rayon::prelude::*;
 
-use crate::error::same_shape;
-use crate::{EvalError, Pixel};
+use crate::error::{EvalError, same_shape};
+use crate::pixel::Pixel;
 
 /// Side of the Gaussian window in pixels (Wang et al. 2004).
 const WINDOW: usize = 11;

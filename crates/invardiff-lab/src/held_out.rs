@@ -7,7 +7,9 @@ use invardiff_plan::methods::baseline::uniform_gate;
 use invardiff_report::{Group, Row, Table};
 use invardiff_runtime::{Denoiser, Sampler};
 
-use crate::{Candidate, Evaluation, Pictures, bar, compare};
+use crate::compare;
+use crate::compare::{Candidate, Evaluation, Pictures};
+use crate::progress::bar;
 
 /// How far held-out seeds are from those of a calibration.
 pub const HELD_OUT: u64 = 1_000_000;

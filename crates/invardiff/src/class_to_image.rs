@@ -11,8 +11,11 @@ use invardiff_runtime::{BatchedGuidance, Denoiser, Executor, GaussianNoise, Samp
 use ndarray::Array4;
 
 use crate::decode::decode;
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::{DitSampler, Dtype, NamedDit, Pipeline, SamplerKind, SamplingOptions, to_array};
+use crate::model::NamedDit;
+use crate::pipeline::{Pipeline, SamplingOptions, to_array};
+use crate::sampler::{DitSampler, SamplerKind};
 
 /// A DiT with or without classifier-free guidance.
 #[derive(Clone, Debug)]

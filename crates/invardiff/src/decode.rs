@@ -7,7 +7,7 @@ use invardiff_models::{AutoencoderKl, Tiling};
 use ndarray::{Array4, Axis, concatenate};
 
 use crate::error::{Error, Result};
-use crate::to_array;
+use crate::pipeline::to_array;
 
 /// Pixels along one side of a latent pixel in the autoencoders of DiT and FLUX.
 pub(crate) const FACTOR: usize = 8;

@@ -3,8 +3,10 @@
 use burn::tensor::Device;
 use invardiff_models::{Dit, DitConfig};
 
+use crate::dtype::Dtype;
 use crate::error::{About, Result};
-use crate::{Dtype, NamedDit, ReferenceClassifier};
+use crate::model::NamedDit;
+use crate::reference_classifier::ReferenceClassifier;
 
 /// A small trained model that is part of the library, so that everything can be tried without a file or a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use invardiff_models::{CondError, ConfigError, IdsError, LoadError, TokenizerErr
 use invardiff_plan::PlanError;
 use invardiff_runtime::RuntimeError;
 
-use crate::NoRoom;
 use crate::fault::Fault;
+use crate::memory::NoRoom;
 
 /// Why a model was not loaded, an image not drawn, or a file not read or written.
 ///
@@ -112,7 +112,7 @@ pub enum Error {
     /// A model that could not be fetched.
     #[cfg(feature = "hub")]
     #[error(transparent)]
-    Hub(#[from] crate::HubError),
+    Hub(#[from] crate::hub::HubError),
 }
 
 /// A result of this library.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "embedded")]
-use crate::Embedded;
+use crate::embedded::Embedded;
 use crate::error::{Error, Result};
 
 /// The file or folder of a model. What is no path is taken for an id (`owner/name`, `owner/name@revision`) and fetched, with
@@ -20,11 +20,11 @@ pub fn locate(model: &str) -> Result<PathBuf> {
 fn fetch(model: &str) -> Result<PathBuf> {
     use crate::error::About;
 
-    let Ok(id) = crate::HubId::parse(model) else {
+    let Ok(id) = crate::hub::HubId::parse(model) else {
         let problem = "there is no such file or folder, it is no id of a hub (owner/name)";
         return Err(Error::Model(format!("{problem}{}", embedded())));
     };
-    let hub = crate::Hub::from_env()?;
+    let hub = crate::hub::Hub::from_env()?;
     let about = format_args!("there is no path {model}, so it is taken for the id of a model on a hub");
     hub.fetch(&id).about(about)
 }

@@ -3,10 +3,12 @@
 use burn::tensor::Device;
 use invardiff_models::{Architecture, AutoencoderKl, Dit, DitConfig, LoadOptions, Loaded};
 
+use crate::decode;
+use crate::dtype::Dtype;
 #[cfg(feature = "embedded")]
-use crate::Embedded;
+use crate::embedded::Embedded;
 use crate::error::{About, Error, Result};
-use crate::{Dtype, Pretrained, SchedulerConfig, decode};
+use crate::pretrained::{Pretrained, SchedulerConfig};
 
 /// A loaded DiT with the name that plans and reports use.
 #[derive(Clone, Debug)]

@@ -10,8 +10,9 @@ use invardiff_plan::{CachePlan, PlanError, RunSpec, Schedule};
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 use ndarray::Array4;
 
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::{Dtype, SamplerKind};
+use crate::sampler::SamplerKind;
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, PartialEq)]

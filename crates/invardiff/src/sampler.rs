@@ -222,7 +222,7 @@ impl Sampler<4> for DitSampler {
 #[cfg(all(test, feature = "embedded"))]
 mod tests {
     use super::*;
-    use crate::Embedded;
+    use crate::embedded::Embedded;
 
     #[test]
     fn a_thinned_sampler_visits_the_steps_that_are_kept() {

@@ -16,11 +16,13 @@ use invardiff_plan::{RunSpec, Schedule};
 use invardiff_runtime::{Denoiser, FlowMatchEuler, Sampler, TwoPassCond, TwoPassGuidance};
 use ndarray::Array4;
 
+use crate::available;
 use crate::decode::decode;
+use crate::dtype::Dtype;
 use crate::error::{About, Error, Result};
-use crate::pretrained::FlowShift;
-use crate::sampler::chosen;
-use crate::{Dtype, Pipeline, Pretrained, SamplerKind, available, to_array};
+use crate::pipeline::{Pipeline, to_array};
+use crate::pretrained::{FlowShift, Pretrained};
+use crate::sampler::{SamplerKind, chosen};
 
 pub use guided::{GuidedFlux, PromptCond};
 pub use options::TextToImageOptions;

@@ -7,9 +7,9 @@ use invardiff_models::DitConfig;
 use invardiff_plan::Topology;
 
 #[cfg(feature = "embedded")]
-use crate::Embedded;
-use crate::NamedDit;
+use crate::embedded::Embedded;
 use crate::error::{Error, Result};
+use crate::model::NamedDit;
 
 /// The topology of an embedded model, a published one, or the weights or configuration at a path.
 ///

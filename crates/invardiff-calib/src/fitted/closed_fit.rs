@@ -7,7 +7,8 @@ use invardiff_plan::fitted::ridge_weights;
 use invardiff_runtime::{FirstOrder, Full, Policy, Sampler};
 
 use super::target::{TargetRecord, Trajectory, host};
-use crate::{Run, SharedDenoiser};
+use crate::run::Run;
+use crate::session::SharedDenoiser;
 
 /// How weights are fitted.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use invardiff_plan::Provenance;
 use invardiff_plan::fitted::Pricing;
 
-use super::FitOptions;
+use super::closed_fit::FitOptions;
 
 /// How times and weights are found.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,8 +5,11 @@ use std::time::Instant;
 use invardiff_plan::fitted::{Pricing, TimeChoice, time_front};
 use invardiff_runtime::{Full, Policy, Sampler};
 
-use super::{ClosedFit, FitOptions, TargetRecord};
-use crate::{CalibError, Goal, SharedDenoiser};
+use super::closed_fit::{ClosedFit, FitOptions};
+use super::target::TargetRecord;
+use crate::error::CalibError;
+use crate::least_error::Goal;
+use crate::session::SharedDenoiser;
 
 /// One closed-loop fit that was tried. PSNR is of the finished samples to the target's, in dB relative to the session's span.
 #[derive(Clone, Debug, PartialEq)]

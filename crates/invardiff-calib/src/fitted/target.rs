@@ -6,8 +6,10 @@ use invardiff_plan::core::{Target, TimeGrid, TimePoint};
 use invardiff_plan::fitted::{ConditionGram, GramAtlas};
 use invardiff_runtime::{Denoiser, Full, Policy, Sampler};
 
-use super::FittedOptions;
-use crate::{CalibError, Run, Session, SharedDenoiser};
+use super::options::FittedOptions;
+use crate::error::CalibError;
+use crate::run::Run;
+use crate::session::{Session, SharedDenoiser};
 
 /// One target trajectory at the candidate points, on the host: the values of all images of the run, one after the other.
 #[derive(Clone, Debug)]

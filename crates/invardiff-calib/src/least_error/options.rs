@@ -3,8 +3,8 @@
 use invardiff_plan::core::Storage;
 use invardiff_plan::{Provenance, Schedule, TimeAxis};
 
-use super::SkipStrategy;
-use crate::CalibError;
+use super::strategy::SkipStrategy;
+use crate::error::CalibError;
 
 /// What a plan is asked to reach, at the least error.
 #[derive(Clone, Copy, Debug, PartialEq)]

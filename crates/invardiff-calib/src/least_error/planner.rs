@@ -6,9 +6,13 @@ use invardiff_plan::least_error::{FrontPoint, PlannerOptions, SkipErrors};
 use invardiff_plan::{CachePlan, Cost, TimeAxis};
 use invardiff_runtime::{Guard, GuardStep, OutputForm, Replay, Sampler, sample_with};
 
+use super::options::Goal;
 use super::refine::{Refined, refine};
-use super::{CheckedPoint, Goal, Refinement, Replayed, WithModules, nothing_to_skip};
-use crate::{CalibError, ClosedLoop, ModuleSearch, SharedDenoiser};
+use super::{CheckedPoint, Refinement, Replayed, WithModules, nothing_to_skip};
+use crate::closed_loop::ClosedLoop;
+use crate::error::CalibError;
+use crate::modules::ModuleSearch;
+use crate::session::SharedDenoiser;
 
 /// Runs that a gate is refined and modules are planned on, at most.
 const SEARCH_RUNS: usize = 2;

@@ -7,8 +7,8 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::backbone::{Convolution, Layer, POOL};
-use super::{Backbone, Weights};
+use super::backbone::{Backbone, Convolution, Layer, POOL};
+use super::weights::Weights;
 
 /// A backbone, cut where activations are compared.
 #[derive(Module, Debug)]

@@ -7,8 +7,8 @@ use burn::tensor::TensorData;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::Backbone;
-use crate::EvalError;
+use super::backbone::Backbone;
+use crate::error::EvalError;
 
 /// Named tensors in f32, in PyTorch's layout.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use invardiff_eval::alternate;
 use invardiff_plan::two_phase::Settings;
 use invardiff_runtime::{Denoiser, Full, Sampler, sample};
 
-use super::{Trial, Trials};
+use super::trial::{Trial, Trials};
 
 /// A model with one run to calibrate on.
 pub(crate) struct CalibrationSubject<'a, const D: usize, M: Denoiser<D>, S> {

@@ -23,8 +23,8 @@ use serde::Serialize;
 
 use super::source::Source;
 use crate::args::DeviceArg;
-use crate::bar;
 use crate::bench_model::{Subject, attention_path};
+use crate::progress::bar;
 use crate::stdout::say;
 use model::Size;
 use outcome::Outcome;

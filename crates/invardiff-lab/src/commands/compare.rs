@@ -19,9 +19,10 @@ use ndarray::Array4;
 
 use super::request::{ModelSource, PromptFlags, RunRequest, Work};
 use crate::args::DeviceArg;
+use crate::compare::{Pictures, draw};
 use crate::held_out::HELD_OUT;
+use crate::progress::bar;
 use crate::stdout::say;
-use crate::{Pictures, bar, draw};
 use method::Method;
 
 const HELP: &str = "\

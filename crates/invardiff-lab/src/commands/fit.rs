@@ -16,8 +16,8 @@ use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 
 use super::request::{PromptFlags, RunRequest, Work};
-use crate::Bars;
 use crate::args::DeviceArg;
+use crate::progress::Bars;
 use crate::stdout::say;
 
 const HELP: &str = "\

@@ -15,7 +15,7 @@ use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde_json::json;
 
 use crate::args::DeviceArg;
-use crate::bar;
+use crate::progress::bar;
 use crate::stdout::say;
 use idx::Labelled;
 use training::{Epoch, Recipe, train};

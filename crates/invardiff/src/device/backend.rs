@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Found;
+use super::found::Found;
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
 use super::found::list;
 

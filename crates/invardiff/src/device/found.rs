@@ -3,7 +3,8 @@
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{DeviceChoice, GpuBackend};
+use super::DeviceChoice;
+use super::backend::GpuBackend;
 
 /// What a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -71,8 +72,7 @@ impl Found {
 pub(super) mod list {
     use burn::tensor::{Device, DeviceType};
 
-    use super::{DeviceKind, Found};
-    use crate::GpuBackend;
+    use super::{DeviceKind, Found, GpuBackend};
 
     /// More cards of one kind than a machine has.
     #[cfg(feature = "wgpu")]

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{DeviceKind, Found, GpuBackend};
+use super::backend::GpuBackend;
+use super::found::{DeviceKind, Found};
 
 /// Bytes of memory of the machine, where the system says (Linux).
 pub fn of_machine() -> Option<u64> {

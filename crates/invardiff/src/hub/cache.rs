@@ -6,7 +6,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::content::{Content, is_commit};
-use super::{HubError, HubId};
+use super::error::HubError;
+use super::id::HubId;
 
 /// What a cache has of one repository.
 #[derive(Clone, Debug)]

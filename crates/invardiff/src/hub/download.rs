@@ -6,10 +6,12 @@ mod transfer;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use super::Hub;
 use super::cache::{Lock, RepoCache, io_error, remove};
 use super::client::Client;
+use super::error::HubError;
+use super::id::HubId;
 use super::listing::Wanted;
-use super::{Hub, HubError, HubId};
 use crate::units::bytes;
 use part::{Part, Unlike};
 use transfer::{Broken, Transfer};

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 
-use super::HubError;
+use super::error::HubError;
 
 /// Scheme, host and port of a server: secrets meant for one never go to another.
 #[derive(Clone, Debug, PartialEq, Eq)]

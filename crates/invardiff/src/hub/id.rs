@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::HubError;
+use super::error::HubError;
 
 /// `owner/name`, perhaps with a revision: `owner/name@branch-tag-or-commit`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

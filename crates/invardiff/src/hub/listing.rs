@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::client::{Client, NoAnswer, encoded, reading};
 use super::content::{Content, is_commit};
-use super::{Hub, HubError, HubId, name};
+use super::error::HubError;
+use super::id::HubId;
+use super::{Hub, name};
 
 /// The files of one commit.
 #[derive(Clone, Debug)]

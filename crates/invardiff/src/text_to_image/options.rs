@@ -2,7 +2,7 @@
 
 use invardiff_models::{Canvas, FluxConfig};
 
-use crate::Dtype;
+use crate::dtype::Dtype;
 use crate::error::{About, Error, Result};
 
 /// How to draw from prompts. `None` is what was published with the model: FLUX.1-dev takes 28 steps, guidance 3.5 and 512

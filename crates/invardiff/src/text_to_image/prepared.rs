@@ -5,13 +5,14 @@ use invardiff_models::{Architecture, Flux, FluxConfig, LoadOptions, Outline, Til
 use invardiff_plan::{Kind, Schedule, SiteSpec, Topology};
 use invardiff_runtime::FlowMatchEuler;
 
-use super::options::Settled;
+use super::TextToImage;
+use super::options::{Settled, TextToImageOptions};
 use super::packing::PATCH;
-use super::{PromptEncoder, TextToImage, TextToImageOptions};
+use super::prompt::PromptEncoder;
 use crate::decode::{self, FACTOR};
 use crate::error::{Error, Result};
+use crate::memory::{MemoryNeed, Phase};
 use crate::pretrained::{FlowShift, Pretrained, SchedulerConfig};
-use crate::{MemoryNeed, Phase};
 
 /// A FLUX model and options that fit it. Nothing of the weights is read yet.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use invardiff_models::{
     ClipText, ClipTokenizer, Encoded, FluxConfig, LoadOptions, Lora, T5Encoder, T5Tokenizer,
 };
 
-use crate::Dtype;
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::pretrained::{Pretrained, TextParts};
 

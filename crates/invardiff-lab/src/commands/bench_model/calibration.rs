@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::Args;
 use super::outcome::{line, middle, milliseconds};
-use crate::bar;
 use crate::bench_model::{CalibrationMeasured, CalibrationSubject, Trials};
+use crate::progress::bar;
 
 /// Everything that is printed.
 #[derive(Clone, Debug, Serialize)]

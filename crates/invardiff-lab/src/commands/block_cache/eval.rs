@@ -13,8 +13,9 @@ use serde_json::json;
 use super::{fitting, made_for};
 use crate::args::DeviceArg;
 use crate::commands::request::{PromptFlags, Work};
+use crate::compare::Candidate;
+use crate::held_out;
 use crate::stdout::say;
-use crate::{Candidate, held_out};
 
 const HELP: &str = "\
 Examples:

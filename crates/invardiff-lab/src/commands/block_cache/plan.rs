@@ -11,9 +11,9 @@ use invardiff_plan::{CachePlan, Cost, Kind, Topology};
 use invardiff_runtime::Denoiser;
 use serde_json::json;
 
-use crate::Bars;
 use crate::args::DeviceArg;
 use crate::commands::request::{PromptFlags, RunRequest, Work};
+use crate::progress::Bars;
 use crate::stdout::say;
 
 const HELP: &str = "\

@@ -15,13 +15,12 @@ use invardiff_runtime::Denoiser;
 use serde_json::{Map, Value, json};
 
 use super::eval::judge;
-use super::state;
 use super::train::Args;
-use super::{fitting, made_for};
-use crate::bar;
+use super::{fitting, made_for, state};
 use crate::commands::request::Work;
 use crate::commands::training::{between, flags, of_model};
 use crate::held_out::TRAJECTORIES;
+use crate::progress::bar;
 use crate::stdout::say;
 
 /// Classes or prompts are drawn from the first so many, in turn: all classes of any published model.

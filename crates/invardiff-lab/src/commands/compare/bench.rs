@@ -23,8 +23,8 @@ use invardiff_plan::{CachePlan, GateSite, Kind, OutputForm, ReuseRule};
 use invardiff_runtime::{Denoiser, Sampler, ScaleShift};
 
 use super::family::{Check, Family, Part};
-use crate::Bars;
 use crate::commands::fit;
+use crate::progress::Bars;
 
 /// Measurements that the user brings along.
 #[derive(Clone, Debug, Default, clap::Args)]

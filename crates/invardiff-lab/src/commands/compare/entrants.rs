@@ -9,7 +9,8 @@ use super::Args;
 use super::bench::{Bench, Ready};
 use super::family::{Family, sampler_name};
 use super::method::{Base, Method};
-use crate::{Bars, Candidate, Decider};
+use crate::compare::{Candidate, Decider};
+use crate::progress::Bars;
 
 /// Lines of one panel.
 pub(super) struct Group {

@@ -12,7 +12,7 @@ use super::Args;
 use super::entrants::Entrants;
 use super::knee::knee;
 use super::method::Method;
-use crate::Evaluation;
+use crate::compare::Evaluation;
 use crate::held_out::HELD_OUT;
 
 /// Images of a strip.

@@ -7,7 +7,8 @@ use burn::tensor::Device;
 use invardiff::Pipeline;
 use invardiff_plan::CachePlan;
 
-use super::{ModelSource, ResolvedModel, RunRequest, Use};
+use super::prompts::Use;
+use super::{ModelSource, ResolvedModel, RunRequest};
 use crate::args::DeviceArg;
 
 /// What a command does with a pipeline, whatever that draws.

@@ -8,7 +8,8 @@ use invardiff_plan::CachePlan;
 use invardiff_plan::methods::routers::{Routers, random_pairs, uniform_pairs};
 use invardiff_report::{Group, Table};
 
-use crate::{Candidate, held_out};
+use crate::compare::Candidate;
+use crate::held_out;
 
 /// What to judge on.
 #[derive(Clone, Copy, Debug)]

@@ -18,9 +18,10 @@ use super::state;
 use super::train::Args;
 use crate::commands::request::{ModelSource, RunRequest, Use};
 use crate::commands::training::{flags, of_model};
+use crate::examples::ExampleSet;
 use crate::held_out::EXAMPLES;
+use crate::progress::bar;
 use crate::stdout::say;
-use crate::{ExampleSet, bar};
 
 /// Iterations between two states on disk.
 const EVERY: usize = 50;

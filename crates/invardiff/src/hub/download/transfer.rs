@@ -7,9 +7,10 @@ use ureq::Body;
 use ureq::http::Response;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
-use super::{Download, LEAST_RATE, Part};
-use crate::hub::HubError;
+use super::part::Part;
+use super::{Download, LEAST_RATE};
 use crate::hub::client::{NoAnswer, encoded, reading};
+use crate::hub::error::HubError;
 use crate::hub::listing::Wanted;
 use crate::hub::progress::bytes_bar;
 
