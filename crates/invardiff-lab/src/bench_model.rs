@@ -19,6 +19,8 @@ pub(crate) use attention_path::{AttentionPath, attention_path};
 pub(crate) use calibration::{CalibrationMeasured, CalibrationSubject};
 pub(crate) use trial::{Trial, Trials};
 
+use trial::counted;
+
 /// Traced trajectories of each kind where steps are not timed in the rounds; the first is not counted.
 const TRACES: usize = 3;
 
@@ -189,9 +191,4 @@ fn lap(last: &mut Instant) -> f64 {
     let now = Instant::now();
     let passed = now.duration_since(std::mem::replace(last, now));
     passed.as_secs_f64() * 1e3
-}
-
-/// The trials after those that do not count.
-fn counted(warm_up: usize, trials: Vec<Trial>) -> Result<Trials> {
-    Trials::after(warm_up, trials).context("no round was measured")
 }

@@ -5,6 +5,8 @@ pub mod block_cache;
 pub mod compare;
 pub mod e2e;
 pub mod fit;
+#[cfg(not(feature = "autodiff"))]
+mod gradients;
 pub mod labels;
 pub mod parity;
 pub mod request;
@@ -15,12 +17,3 @@ pub mod train_classifier;
 #[cfg(feature = "autodiff")]
 mod training;
 pub mod verify;
-
-/// What commands that train say in a program that cannot.
-#[cfg(not(feature = "autodiff"))]
-fn without_gradients() -> anyhow::Error {
-    anyhow::anyhow!(
-        "training needs gradients, and this program was built without them; build it with \
-         cargo build --release --package invardiff-cli --features autodiff"
-    )
-}

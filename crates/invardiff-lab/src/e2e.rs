@@ -7,45 +7,21 @@ mod attention;
 mod books;
 mod calibration;
 mod check;
+mod pair;
 mod pictures;
 
 use std::io;
-use std::path::PathBuf;
 
 use anyhow::Result;
-use invardiff_runtime::Sampler;
 
 pub(crate) use check::{Check, Outcome};
+pub(crate) use pair::Amounts;
 
 use crate::parity::{Checked, check_all};
 use check::Checks;
-use invardiff::fault::caught;
-use invardiff::{ClassToImage, Embedded, OpenDevice, Pipeline, SamplingOptions};
+use invardiff::OpenDevice;
+use pair::Pair;
 use pictures::Draw;
-
-/// How much is computed.
-#[derive(Clone, Debug)]
-pub(crate) struct Amounts {
-    /// Trajectories of the calibration.
-    pub(crate) runs: usize,
-    /// Steps of all trajectories.
-    pub(crate) num_inference_steps: usize,
-    /// Images that are compared.
-    pub(crate) pictures: usize,
-    /// The seed of the first run.
-    pub(crate) seed: u64,
-    /// Batch, heads, tokens and channels of a head of the attention that is compared.
-    pub(crate) attention: [usize; 4],
-    /// Folders of arrays to compare networks with.
-    pub(crate) fixtures: Vec<PathBuf>,
-}
-
-/// The embedded model on the processor and on the device.
-struct Pair<'a> {
-    amounts: &'a Amounts,
-    processor: ClassToImage,
-    device: ClassToImage,
-}
 
 /// Makes every check in turn, showing each as soon as it is done.
 ///
@@ -88,25 +64,4 @@ fn parity(device: &OpenDevice, amounts: &Amounts, checks: &mut Checks<'_>) -> Re
         })?;
     }
     Ok(())
-}
-
-impl<'a> Pair<'a> {
-    fn open(device: &OpenDevice, amounts: &'a Amounts) -> Result<Self> {
-        let options = SamplingOptions {
-            num_inference_steps: amounts.num_inference_steps,
-            ..SamplingOptions::default()
-        };
-        let on = |device: &OpenDevice| ClassToImage::new(Embedded::Fashion.load(device)?, options, device);
-        let loaded = caught(|| on(device))??;
-        Ok(Self { amounts, processor: on(&OpenDevice::processor())?, device: loaded })
-    }
-
-    /// The classes of `count` trajectories, in turns.
-    fn classes(&self, count: usize) -> Vec<usize> {
-        (0..count).map(|index| index % self.processor.model().config().num_classes).collect()
-    }
-
-    fn steps(&self) -> usize {
-        self.processor.sampler().steps()
-    }
 }

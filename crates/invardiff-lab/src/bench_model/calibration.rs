@@ -7,7 +7,7 @@ use invardiff_eval::alternate;
 use invardiff_plan::two_phase::Settings;
 use invardiff_runtime::{Denoiser, Full, Sampler, sample};
 
-use super::trial::{Trial, Trials};
+use super::trial::{Trial, Trials, counted};
 
 /// A model with one run to calibrate on.
 pub(crate) struct CalibrationSubject<'a, const D: usize, M: Denoiser<D>, S> {
@@ -69,11 +69,11 @@ where
             Ok(())
         };
         alternate(rounds, warm_up, &mut [&mut run_plain, &mut run_calibration, &mut run_with_similarity])?;
-        let counted = |trials| super::counted(warm_up, trials);
+        let after_warm_up = |trials| counted(warm_up, trials);
         Ok(CalibrationMeasured {
-            plain: counted(plain)?,
-            calibration: counted(calibration)?,
-            with_similarity: counted(with_similarity)?,
+            plain: after_warm_up(plain)?,
+            calibration: after_warm_up(calibration)?,
+            with_similarity: after_warm_up(with_similarity)?,
             passes,
         })
     }

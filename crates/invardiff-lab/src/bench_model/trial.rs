@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cpu_time::ProcessTime;
 use invardiff::{DeviceKind, OpenDevice};
 use invardiff_eval::{Timings, peak_rss, reset_peak_rss};
@@ -79,6 +79,11 @@ impl Trials {
         let (wall, cpu) = self.0.iter().map(|trial| (trial.wall, trial.cpu.unwrap_or(f64::NAN))).unzip();
         Timings::new(wall, cpu)
     }
+}
+
+/// The trials after those that do not count.
+pub(super) fn counted(warm_up: usize, trials: Vec<Trial>) -> Result<Trials> {
+    Trials::after(warm_up, trials).context("no round was measured")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `invardiff block-cache`: Block Caching.
 
 mod eval;
+mod made_for;
 mod plan;
 #[cfg(feature = "autodiff")]
 mod state;
@@ -8,14 +9,9 @@ mod train;
 #[cfg(feature = "autodiff")]
 mod training;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use invardiff::Pipeline;
-use invardiff_plan::CachePlan;
-
-use crate::commands::request::{PromptFlags, RunRequest};
+use anyhow::Result;
 
 /// Block Caching: plan by how much modules change, and train what corrects their reuse
 ///
@@ -41,26 +37,17 @@ enum Command {
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Plan(args) => plan::run(args),
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train(args),
         Command::Eval(args) => eval::run(args),
     }
 }
 
-/// The run that a plan was made for.
-fn made_for<'a>(model: Option<&'a str>, plan: &'a Path, prompts: &'a PromptFlags) -> RunRequest<'a> {
-    RunRequest { model, plan: Some(plan), ..RunRequest::of(prompts) }
+#[cfg(feature = "autodiff")]
+fn train(args: &train::Args) -> Result<ExitCode> {
+    training::run(args)
 }
 
-/// The plan that was read, for this pipeline and no other.
-///
-/// # Errors
-/// When the plan was made for another run.
-fn fitting<const D: usize, P: Pipeline<D>>(
-    full: &P,
-    found: Option<CachePlan>,
-    path: &Path,
-) -> Result<CachePlan> {
-    let plan = found.context("PLAN is missing")?;
-    full.clone().enable_cache(&plan).with_context(|| path.display().to_string())?;
-    Ok(plan)
+#[cfg(not(feature = "autodiff"))]
+fn train(_: &train::Args) -> Result<ExitCode> {
+    Err(super::gradients::missing())
 }

@@ -39,8 +39,18 @@ enum Command {
 /// When a file cannot be read or written, or routers do not fit the model.
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train(args),
         Command::Eval(args) => eval::run(args),
         Command::Plan(args) => plan::run(args),
     }
+}
+
+#[cfg(feature = "autodiff")]
+fn train(args: &train::Args) -> Result<ExitCode> {
+    training::run(args)
+}
+
+#[cfg(not(feature = "autodiff"))]
+fn train(_: &train::Args) -> Result<ExitCode> {
+    Err(super::gradients::missing())
 }

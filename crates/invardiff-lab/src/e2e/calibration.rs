@@ -10,9 +10,9 @@ use invardiff_plan::two_phase::{
 };
 use invardiff_runtime::Denoiser;
 
-use super::Pair;
 use super::books::{Differences, differences};
 use super::check::{Check, Checks};
+use super::pair::Pair;
 
 /// The largest relative difference of rates and thresholds, and how near to a threshold a decision may differ.
 const TOLERANCE: f64 = 1e-3;

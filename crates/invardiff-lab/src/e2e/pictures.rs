@@ -8,9 +8,9 @@ use invardiff_plan::methods::baseline::uniform_gate;
 use invardiff_runtime::Denoiser;
 use ndarray::Array4;
 
-use super::Pair;
 use super::calibration::Plans;
 use super::check::{Check, Checks};
+use super::pair::Pair;
 use crate::held_out::HELD_OUT;
 
 /// The least PSNR of an image to the processor's, in dB.

@@ -11,7 +11,7 @@ use invardiff_plan::two_phase::Variant;
 use invardiff_runtime::{Denoiser, GaussianNoise, Sampler};
 use serde::Serialize;
 
-use super::Args;
+use super::args::Args;
 use super::outcome::{line, middle, milliseconds};
 use crate::bench_model::{CalibrationMeasured, CalibrationSubject, Trials};
 use crate::progress::bar;

@@ -7,7 +7,7 @@ use invardiff::OpenDevice;
 use invardiff::units::bytes;
 use serde::Serialize;
 
-use super::{Args, Prepared};
+use super::args::{Args, Prepared};
 use invardiff_eval::median;
 
 use crate::bench_model::{AttentionPath, Measured};

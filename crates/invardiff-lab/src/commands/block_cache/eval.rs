@@ -10,7 +10,7 @@ use invardiff_report::{Group, Table};
 use invardiff_runtime::{Denoiser, ScaleShift};
 use serde_json::json;
 
-use super::{fitting, made_for};
+use super::made_for::{fitting, made_for};
 use crate::args::DeviceArg;
 use crate::commands::request::{PromptFlags, Work};
 use crate::compare::Candidate;

@@ -15,8 +15,9 @@ use invardiff_runtime::Denoiser;
 use serde_json::{Map, Value, json};
 
 use super::eval::judge;
+use super::made_for::{fitting, made_for};
+use super::state;
 use super::train::Args;
-use super::{fitting, made_for, state};
 use crate::commands::request::Work;
 use crate::commands::training::{between, flags, of_model};
 use crate::held_out::TRAJECTORIES;

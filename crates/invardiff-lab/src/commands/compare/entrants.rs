@@ -5,7 +5,7 @@ use invardiff::Pipeline;
 use invardiff_report::Study;
 use invardiff_runtime::{Denoiser, Sampler};
 
-use super::Args;
+use super::args::Args;
 use super::bench::{Bench, Ready};
 use super::family::{Family, sampler_name};
 use super::method::{Base, Method};

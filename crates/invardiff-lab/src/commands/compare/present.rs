@@ -8,7 +8,7 @@ use invardiff_runtime::Sampler;
 use ndarray::{Array4, Axis, Slice};
 use serde_json::json;
 
-use super::Args;
+use super::args::Args;
 use super::entrants::Entrants;
 use super::knee::knee;
 use super::method::Method;

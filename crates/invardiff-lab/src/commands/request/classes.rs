@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use invardiff::{ClassToImage, NamedDit, SamplingOptions};
 use invardiff_plan::{CachePlan, RunSpec};
 
-use super::{ModelSource, ResolvedModel, RunRequest};
+use super::resolve::{ModelSource, ResolvedModel, RunRequest};
 use crate::commands::source::Source;
 
 impl ResolvedModel {

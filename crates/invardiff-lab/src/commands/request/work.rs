@@ -8,7 +8,7 @@ use invardiff::Pipeline;
 use invardiff_plan::CachePlan;
 
 use super::prompts::Use;
-use super::{ModelSource, ResolvedModel, RunRequest};
+use super::resolve::{ModelSource, ResolvedModel, RunRequest};
 use crate::args::DeviceArg;
 
 /// What a command does with a pipeline, whatever that draws.

@@ -1,9 +1,6 @@
-//! `invardiff route train`.
+//! The flags of `invardiff route train`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
-
-use anyhow::Result;
 
 use crate::args::DeviceArg;
 use crate::commands::request::PromptFlags;
@@ -90,14 +87,4 @@ pub(super) struct Args {
     /// Print one JSON object instead of the table
     #[arg(long)]
     pub(super) json: bool,
-}
-
-#[cfg(feature = "autodiff")]
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    super::training::run(args)
-}
-
-#[cfg(not(feature = "autodiff"))]
-pub(super) fn run(_: &Args) -> Result<ExitCode> {
-    Err(crate::commands::without_gradients())
 }

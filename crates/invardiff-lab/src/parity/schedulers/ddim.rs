@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use invardiff_runtime::{Ddim, NoiseSchedule, Sampler, Spacing};
 use ndarray::{ArrayD, Axis};
 
-use super::{STEP, compare_row, item, keep_larger, noise_schedule, prediction, row};
+use super::entry::{STEP, compare_row, item, keep_larger, noise_schedule, prediction, row};
 use crate::parity::arrays::Arrays;
 use crate::parity::check::{Checks, Measured};
 use crate::parity::compare;

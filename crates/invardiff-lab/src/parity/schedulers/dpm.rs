@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use invardiff_runtime::{DpmSolverPlusPlus, Sampler, Spacing};
 use ndarray::ArrayD;
 
-use super::{STEP, compare_row, expect, item, keep_larger, noise_schedule, prediction, row};
+use super::entry::{STEP, compare_row, expect, item, keep_larger, noise_schedule, prediction, row};
 use crate::parity::arrays::Arrays;
 use crate::parity::check::{Checks, Measured};
 use crate::parity::compare::{equal, list, relative};

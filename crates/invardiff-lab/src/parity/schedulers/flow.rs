@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use invardiff_runtime::{FlowMatchEuler, Sampler, Shift};
 
-use super::{STEP, compare_row, item, keep_larger, row, train_timesteps};
+use super::entry::{STEP, compare_row, item, keep_larger, row, train_timesteps};
 use crate::parity::arrays::Arrays;
 use crate::parity::check::{Checks, Measured};
 use crate::parity::compare::{list, relative, tables};

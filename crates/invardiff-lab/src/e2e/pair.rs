@@ -1,0 +1,58 @@
+//! The embedded model twice: on the processor and on the device.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use invardiff::fault::caught;
+use invardiff::{ClassToImage, Embedded, OpenDevice, Pipeline, SamplingOptions};
+use invardiff_runtime::Sampler;
+
+/// How much is computed.
+#[derive(Clone, Debug)]
+pub(crate) struct Amounts {
+    /// Trajectories of the calibration.
+    pub(crate) runs: usize,
+    /// Steps of all trajectories.
+    pub(crate) num_inference_steps: usize,
+    /// Images that are compared.
+    pub(crate) pictures: usize,
+    /// The seed of the first run.
+    pub(crate) seed: u64,
+    /// Batch, heads, tokens and channels of a head of the attention that is compared.
+    pub(crate) attention: [usize; 4],
+    /// Folders of arrays to compare networks with.
+    pub(crate) fixtures: Vec<PathBuf>,
+}
+
+/// The embedded model on the processor and on the device.
+pub(super) struct Pair<'a> {
+    pub(super) amounts: &'a Amounts,
+    pub(super) processor: ClassToImage,
+    pub(super) device: ClassToImage,
+}
+
+impl<'a> Pair<'a> {
+    /// Loads the model on both.
+    ///
+    /// # Errors
+    /// When it does not load.
+    pub(super) fn open(device: &OpenDevice, amounts: &'a Amounts) -> Result<Self> {
+        let options = SamplingOptions {
+            num_inference_steps: amounts.num_inference_steps,
+            ..SamplingOptions::default()
+        };
+        let on = |device: &OpenDevice| ClassToImage::new(Embedded::Fashion.load(device)?, options, device);
+        let loaded = caught(|| on(device))??;
+        Ok(Self { amounts, processor: on(&OpenDevice::processor())?, device: loaded })
+    }
+
+    /// The classes of `count` trajectories, in turns.
+    pub(super) fn classes(&self, count: usize) -> Vec<usize> {
+        (0..count).map(|index| index % self.processor.model().config().num_classes).collect()
+    }
+
+    /// The steps of a trajectory.
+    pub(super) fn steps(&self) -> usize {
+        self.processor.sampler().steps()
+    }
+}
