@@ -1,11 +1,9 @@
 //! The small trained models that are part of the library.
 
 use burn::tensor::Device;
-use invardiff_models::{Dit, DitConfig};
+use invardiff_models::DitConfig;
 
-use crate::dtype::Dtype;
 use crate::error::{About, Result};
-use crate::model::NamedDit;
 use crate::reference_classifier::ReferenceClassifier;
 
 /// A small trained model that is part of the library, so that everything can be tried without a file or a network.
@@ -34,7 +32,8 @@ impl Embedded {
         }
     }
 
-    const fn weights(self) -> &'static [u8] {
+    /// The weights, as safetensors.
+    pub(crate) const fn weights(self) -> &'static [u8] {
         match self {
             Self::Fashion => include_bytes!("../assets/fashion/model.safetensors"),
             Self::Emoji => include_bytes!("../assets/emoji/model.safetensors"),
@@ -68,24 +67,5 @@ impl Embedded {
             }
             Self::Emoji => Ok(None),
         }
-    }
-
-    /// Loads the model in f32.
-    ///
-    /// # Errors
-    /// When the weights do not fit the configuration, which a test rules out.
-    pub fn load(self, device: &Device) -> Result<NamedDit> {
-        self.load_as(Dtype::F32, device)
-    }
-
-    /// Loads the model in any type of the device.
-    ///
-    /// # Errors
-    /// As [`Embedded::load`].
-    pub fn load_as(self, dtype: Dtype, device: &Device) -> Result<NamedDit> {
-        let config = self.dit_config()?;
-        let loaded = Dit::from_bytes_as(self.weights(), &config, dtype.burn(), device);
-        let loaded = loaded.about("embedded weights")?;
-        Ok(NamedDit { name: self.name().to_owned(), loaded, autoencoder: None })
     }
 }

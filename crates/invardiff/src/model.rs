@@ -76,3 +76,25 @@ impl NamedDit {
         self.config().class_names.get(label).cloned().unwrap_or_else(|| label.to_string())
     }
 }
+
+#[cfg(feature = "embedded")]
+impl Embedded {
+    /// Loads the model in f32.
+    ///
+    /// # Errors
+    /// When the weights do not fit the configuration, which a test rules out.
+    pub fn load(self, device: &Device) -> Result<NamedDit> {
+        self.load_as(Dtype::F32, device)
+    }
+
+    /// Loads the model in any type of the device.
+    ///
+    /// # Errors
+    /// As [`Embedded::load`].
+    pub fn load_as(self, dtype: Dtype, device: &Device) -> Result<NamedDit> {
+        let config = self.dit_config()?;
+        let loaded = Dit::from_bytes_as(self.weights(), &config, dtype.burn(), device);
+        let loaded = loaded.about("embedded weights")?;
+        Ok(NamedDit { name: self.name().to_owned(), loaded, autoencoder: None })
+    }
+}

@@ -1,13 +1,17 @@
 //! The names that most programs use: `use invardiff::prelude::*;`.
 
+pub use crate::class_to_image::ClassToImage;
+pub use crate::device::{DeviceChoice, OpenDevice};
+pub use crate::dtype::Dtype;
 #[cfg(feature = "embedded")]
-pub use crate::Embedded;
-pub use crate::{
-    ClassToImage, DeviceChoice, Dtype, NamedDit, OpenDevice, Pipeline, Pretrained, SamplerKind,
-    SamplingOptions, TextToImage, TextToImageOptions,
-};
+pub use crate::embedded::Embedded;
 #[cfg(feature = "hub")]
-pub use crate::{Hub, HubId};
+pub use crate::hub::{Hub, HubId};
+pub use crate::model::NamedDit;
+pub use crate::pipeline::{Pipeline, SamplingOptions};
+pub use crate::pretrained::Pretrained;
+pub use crate::sampler::SamplerKind;
+pub use crate::text_to_image::{TextToImage, TextToImageOptions};
 pub use invardiff_calib::{Goal, LeastErrorOptions, Run, Session, SharedDenoiser};
 pub use invardiff_plan::two_phase::Settings;
 pub use invardiff_plan::{CachePlan, Kind, Schedule, Site, Topology};

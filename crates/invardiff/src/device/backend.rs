@@ -2,10 +2,6 @@
 
 use std::fmt;
 
-use super::found::Found;
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
-use super::found::list;
-
 /// How a graphics card is reached. Each is a cargo feature of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GpuBackend {
@@ -39,25 +35,6 @@ impl GpuBackend {
             Self::Cuda => cfg!(feature = "cuda"),
             Self::Vulkan => cfg!(feature = "vulkan"),
             Self::Wgpu => cfg!(feature = "wgpu"),
-        }
-    }
-
-    /// The devices of this machine, real cards first, software renderers last; none where the backend is not built in or
-    /// its driver is missing. Opens none of them.
-    pub fn found(self) -> Vec<Found> {
-        match self {
-            #[cfg(feature = "cuda")]
-            Self::Cuda => list::cuda(),
-            #[cfg(feature = "vulkan")]
-            Self::Vulkan => list::vulkan(),
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu => list::wgpu(),
-            #[cfg(not(feature = "cuda"))]
-            Self::Cuda => Vec::new(),
-            #[cfg(not(feature = "vulkan"))]
-            Self::Vulkan => Vec::new(),
-            #[cfg(not(feature = "wgpu"))]
-            Self::Wgpu => Vec::new(),
         }
     }
 

@@ -3,8 +3,8 @@
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::DeviceChoice;
 use super::backend::GpuBackend;
+use super::choice::DeviceChoice;
 
 /// What a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -64,63 +64,5 @@ impl Found {
     /// The choice that opens it.
     pub fn choice(&self) -> DeviceChoice {
         DeviceChoice::Gpu { backend: self.backend, index: Some(self.index) }
-    }
-}
-
-/// Listing, where a backend is built in.
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
-pub(super) mod list {
-    use burn::tensor::{Device, DeviceType};
-
-    use super::{DeviceKind, Found, GpuBackend};
-
-    /// More cards of one kind than a machine has.
-    #[cfg(feature = "wgpu")]
-    const MOST: usize = 64;
-
-    #[cfg(feature = "cuda")]
-    pub(in crate::device) fn cuda() -> Vec<Found> {
-        let devices = Device::enumerate(DeviceType::Cuda).into_iter();
-        numbered(GpuBackend::Cuda, devices.map(|device| (DeviceKind::Discrete, device)).collect())
-    }
-
-    #[cfg(feature = "vulkan")]
-    pub(in crate::device) fn vulkan() -> Vec<Found> {
-        graphics(GpuBackend::Vulkan, DeviceType::Vulkan, Device::vulkan)
-    }
-
-    #[cfg(feature = "wgpu")]
-    pub(in crate::device) fn wgpu() -> Vec<Found> {
-        graphics(GpuBackend::Wgpu, DeviceType::Wgpu, Device::wgpu)
-    }
-
-    /// Devices by graphics interface. A handle does not say what it is, but it equals the one made for its kind and number.
-    #[cfg(feature = "wgpu")]
-    fn graphics(
-        backend: GpuBackend,
-        interface: DeviceType,
-        make: fn(burn::tensor::DeviceKind) -> Device,
-    ) -> Vec<Found> {
-        use burn::tensor::DeviceKind as Selector;
-        let kind = |device: &Device| {
-            let is =
-                |selector: fn(usize) -> Selector| (0..MOST).any(|index| *device == make(selector(index)));
-            match device {
-                device if *device == make(Selector::Cpu) => DeviceKind::Software,
-                _ if is(Selector::DiscreteGpu) => DeviceKind::Discrete,
-                _ if is(Selector::IntegratedGpu) => DeviceKind::Integrated,
-                _ if is(Selector::VirtualGpu) => DeviceKind::Virtual,
-                _ => DeviceKind::Other,
-            }
-        };
-        let devices = Device::enumerate(interface).into_iter();
-        numbered(backend, devices.map(|device| (kind(&device), device)).collect())
-    }
-
-    /// In order of their kinds, and as listed within one.
-    fn numbered(backend: GpuBackend, mut devices: Vec<(DeviceKind, Device)>) -> Vec<Found> {
-        devices.sort_by_key(|(kind, _)| *kind);
-        let found = |(index, (kind, device))| Found { backend, index, kind, device };
-        devices.into_iter().enumerate().map(found).collect()
     }
 }

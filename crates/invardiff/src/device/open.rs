@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use burn::tensor::{DType, Device, Tensor};
 
-use super::DeviceChoice;
+use super::choice::DeviceChoice;
 use super::found::{DeviceKind, Found};
 use crate::error::{Error, Result};
 use crate::fault::caught;

@@ -2,12 +2,12 @@
 
 use burn::tensor::Device;
 use invardiff_models::{Architecture, Flux, FluxConfig, LoadOptions, Outline, Tiling};
-use invardiff_plan::{Kind, Schedule, SiteSpec, Topology};
+use invardiff_plan::{Schedule, Topology};
 use invardiff_runtime::FlowMatchEuler;
 
-use super::TextToImage;
 use super::options::{Settled, TextToImageOptions};
 use super::packing::PATCH;
+use super::pipeline::{TextToImage, recorded_bytes};
 use super::prompt::PromptEncoder;
 use crate::decode::{self, FACTOR};
 use crate::error::{Error, Result};
@@ -146,7 +146,14 @@ impl<'a> PreparedFlux<'a> {
         let channels = self.outline.config.in_channels / PATCH.pow(2);
         let autoencoder = self.parts.autoencoder.as_deref();
         let autoencoder = autoencoder.map(|path| decode::load(path, channels, device)).transpose()?;
-        Ok(TextToImage::assemble(self, loaded, autoencoder, encoded, device))
+        Ok(TextToImage::assemble(
+            self.settled,
+            (self.sampler.clone(), self.shift),
+            loaded,
+            autoencoder,
+            encoded,
+            device,
+        ))
     }
 }
 
@@ -173,12 +180,4 @@ pub enum Keeps<'a> {
     Schedule(&'a Schedule),
     /// What a calibration compares, one run at a time.
     Calibration,
-}
-
-/// Bytes of the features of one step that a calibration compares: in f32, and those of a single block's feed-forward four
-/// times as wide as they are cached.
-pub(super) fn recorded_bytes(topology: &Topology) -> u64 {
-    let wide = |spec: &SiteSpec| if spec.site.kind == Kind::SINGLE_MLP { 4 } else { 1 };
-    let elements: usize = topology.sites.iter().map(|spec| wide(spec) * spec.elements()).sum();
-    (elements * size_of::<f32>()) as u64
 }
