@@ -6,8 +6,8 @@ mod options;
 mod search;
 mod target;
 
-pub use closed_fit::{ClosedFit, FitOptions, solver_rows};
-pub use options::FittedOptions;
+pub use closed_fit::{ClosedFit, solver_rows};
+pub use options::{FitOptions, FittedOptions};
 pub use search::Tried;
 pub use target::TargetRecord;
 

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use invardiff_runtime::Progress;
 
+use crate::stdout::note;
+
 /// A [`Progress`] that draws one bar per open phase.
 #[derive(Debug, Default)]
 pub struct Bars {
@@ -35,6 +37,10 @@ impl Progress for Bars {
         if let Some(bar) = self.open().pop() {
             bar.finish_and_clear();
         }
+    }
+
+    fn note(&self, line: &str) {
+        self.all.suspend(|| note(line));
     }
 }
 

@@ -12,6 +12,9 @@ pub trait Progress: Sync {
 
     /// The innermost phase is over, whether or not all of its units were done.
     fn finish(&self);
+
+    /// Something that whoever waits should know, in one line.
+    fn note(&self, _line: &str) {}
 }
 
 impl Progress for () {

@@ -55,7 +55,7 @@ pub use embedded::Embedded;
 pub use error::{Error, Result};
 #[cfg(feature = "hub")]
 pub use hub::{Hub, HubError, HubId};
-pub use locate::locate;
+pub use locate::{locate, locate_with};
 pub use lora::{check_loras, parse_lora};
 pub use memory::{MemoryNeed, NoRoom, Phase, available};
 pub use model::NamedDit;

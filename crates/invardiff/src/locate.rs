@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use invardiff_runtime::Progress;
+
 #[cfg(feature = "embedded")]
 use crate::embedded::Embedded;
 use crate::error::{Error, Result};
@@ -12,12 +14,20 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When it is neither, or cannot be fetched.
 pub fn locate(model: &str) -> Result<PathBuf> {
+    locate_with(model, &())
+}
+
+/// [`locate`], telling `progress` of what is fetched.
+///
+/// # Errors
+/// As [`locate`].
+pub fn locate_with(model: &str, progress: &dyn Progress) -> Result<PathBuf> {
     let path = Path::new(model);
-    if path.exists() { Ok(path.to_owned()) } else { fetch(model) }
+    if path.exists() { Ok(path.to_owned()) } else { fetch(model, progress) }
 }
 
 #[cfg(feature = "hub")]
-fn fetch(model: &str) -> Result<PathBuf> {
+fn fetch(model: &str, progress: &dyn Progress) -> Result<PathBuf> {
     use crate::error::About;
 
     let Ok(id) = crate::hub::HubId::parse(model) else {
@@ -26,11 +36,11 @@ fn fetch(model: &str) -> Result<PathBuf> {
     };
     let hub = crate::hub::Hub::from_env()?;
     let about = format_args!("there is no path {model}, so it is taken for the id of a model on a hub");
-    hub.fetch(&id).about(about)
+    hub.fetch_with(&id, progress).about(about)
 }
 
 #[cfg(not(feature = "hub"))]
-fn fetch(_: &str) -> Result<PathBuf> {
+fn fetch(_: &str, _: &dyn Progress) -> Result<PathBuf> {
     let problem = "there is no such file or folder, hubs are not built in (cargo feature hub)";
     Err(Error::Model(format!("{problem}{}", embedded())))
 }

@@ -5,10 +5,11 @@ mod scheduler;
 use std::path::{Path, PathBuf};
 
 use invardiff_models::{Architecture, Lora};
+use invardiff_runtime::Progress;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::locate::locate;
+use crate::locate::locate_with;
 
 pub use scheduler::{FlowShift, SchedulerConfig};
 
@@ -64,7 +65,15 @@ impl Pretrained {
     /// # Errors
     /// When there is no such model, it cannot be fetched, or a part is missing or unknown; names the file or folder.
     pub fn open(model: &str) -> Result<Self> {
-        Self::find(&locate(model)?, model)
+        Self::open_with(model, &())
+    }
+
+    /// [`Pretrained::open`], telling `progress` of what is fetched from a hub.
+    ///
+    /// # Errors
+    /// As [`Pretrained::open`].
+    pub fn open_with(model: &str, progress: &dyn Progress) -> Result<Self> {
+        Self::find(&locate_with(model, progress)?, model)
     }
 
     /// The parts at a path; `name` is what it was asked for by.

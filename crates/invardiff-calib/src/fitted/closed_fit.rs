@@ -6,27 +6,10 @@ use invardiff_plan::core::{TimeGrid, TimePoint, WeightRow};
 use invardiff_plan::fitted::ridge_weights;
 use invardiff_runtime::{FirstOrder, Full, Policy, Sampler};
 
+use super::options::FitOptions;
 use super::target::{TargetRecord, Trajectory, host};
 use crate::run::Run;
 use crate::session::SharedDenoiser;
-
-/// How weights are fitted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FitOptions {
-    /// How many outputs are weighted at most: the fresh one and those before; 1 to 8.
-    pub outputs: usize,
-    /// Whether the current sample is weighted too.
-    pub sample: bool,
-    /// How strongly weights are drawn towards those of DPM-Solver++ 2M, relative to the mean square of the values.
-    pub ridge: f64,
-}
-
-impl Default for FitOptions {
-    /// Three outputs, a ridge of 1e-4.
-    fn default() -> Self {
-        Self { outputs: 3, sample: false, ridge: 1e-4 }
-    }
-}
 
 /// What a fit found.
 #[derive(Clone, Debug)]

@@ -3,8 +3,6 @@
 use invardiff_plan::Provenance;
 use invardiff_plan::fitted::Pricing;
 
-use super::closed_fit::FitOptions;
-
 /// How times and weights are found.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -43,5 +41,23 @@ impl Default for FittedOptions {
             tries: 12,
             provenance: Provenance::default(),
         }
+    }
+}
+
+/// How weights are fitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FitOptions {
+    /// How many outputs are weighted at most: the fresh one and those before; 1 to 8.
+    pub outputs: usize,
+    /// Whether the current sample is weighted too.
+    pub sample: bool,
+    /// How strongly weights are drawn towards those of DPM-Solver++ 2M, relative to the mean square of the values.
+    pub ridge: f64,
+}
+
+impl Default for FitOptions {
+    /// Three outputs, a ridge of 1e-4.
+    fn default() -> Self {
+        Self { outputs: 3, sample: false, ridge: 1e-4 }
     }
 }

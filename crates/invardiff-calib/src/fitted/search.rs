@@ -5,7 +5,8 @@ use std::time::Instant;
 use invardiff_plan::fitted::{Pricing, TimeChoice, time_front};
 use invardiff_runtime::{Full, Policy, Sampler};
 
-use super::closed_fit::{ClosedFit, FitOptions};
+use super::closed_fit::ClosedFit;
+use super::options::FitOptions;
 use super::target::TargetRecord;
 use crate::error::CalibError;
 use crate::least_error::Goal;

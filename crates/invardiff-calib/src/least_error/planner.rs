@@ -6,9 +6,9 @@ use invardiff_plan::least_error::{FrontPoint, PlannerOptions, SkipErrors};
 use invardiff_plan::{CachePlan, Cost, TimeAxis};
 use invardiff_runtime::{Guard, GuardStep, OutputForm, Replay, Sampler, sample_with};
 
+use super::found::{CheckedPoint, Refinement, Replayed, WithModules, nothing_to_skip};
 use super::options::Goal;
 use super::refine::{Refined, refine};
-use super::{CheckedPoint, Refinement, Replayed, WithModules, nothing_to_skip};
 use crate::closed_loop::ClosedLoop;
 use crate::error::CalibError;
 use crate::modules::ModuleSearch;

@@ -8,9 +8,9 @@ use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, LOCATION, RANGE};
 use ureq::http::{HeaderValue, Response, Uri};
 use ureq::{Agent, Body, Error};
 
-use super::Hub;
 use super::endpoint::{Endpoint, Origin};
 use super::error::HubError;
+use super::settings::Hub;
 
 /// What asks one hub. The user's token goes to the scheme, host and port of the hub's own address and to no other: neither
 /// to another server that the hub sends one to, nor to the same one without encryption.

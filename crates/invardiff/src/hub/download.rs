@@ -1,34 +1,22 @@
 //! Downloading what is missing, under the bounds that the listing sets.
 
+pub(super) mod job;
 mod part;
 mod transfer;
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::Hub;
-use super::cache::{Lock, RepoCache, io_error, remove};
-use super::client::Client;
+use super::cache::{Lock, io_error, remove};
 use super::error::HubError;
-use super::id::HubId;
 use super::listing::Wanted;
 use crate::units::bytes;
+use job::{Download, LEAST_RATE};
 use part::{Part, Unlike};
 use transfer::{Broken, Transfer};
 
-/// A download of one commit.
-pub(super) struct Download<'a> {
-    pub(super) hub: &'a Hub,
-    pub(super) client: &'a Client,
-    pub(super) id: &'a HubId,
-    pub(super) cache: &'a RepoCache,
-    pub(super) commit: &'a str,
-}
-
 /// Attempts that bring next to nothing before giving up.
 const ATTEMPTS: usize = 3;
-/// What an attempt must bring on average, in bytes a second: far below any line in use, far above a drip.
-const LEAST_RATE: u64 = 1024;
 /// How often to look whether another program has done with a file.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -46,7 +34,11 @@ impl Download<'_> {
         }
         let size = missing.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size));
         let (cache, size) = (self.hub.cache.display(), bytes(size as usize));
-        eprintln!("{}: downloading {} files, {size}, into {cache}", self.id, missing.len());
+        self.progress.note(&format!(
+            "{}: downloading {} files, {size}, into {cache}",
+            self.id,
+            missing.len()
+        ));
         missing.into_iter().try_for_each(|file| self.one(file))
     }
 
@@ -131,9 +123,5 @@ impl Download<'_> {
                 return Err(HubError::Busy { repo: self.id.to_string(), file: file.name.clone(), lock });
             }
         }
-    }
-
-    fn damaged(&self, file: &Wanted, what: &'static str, found: String, expected: String) -> HubError {
-        HubError::Damaged { repo: self.id.to_string(), file: file.name.clone(), what, found, expected }
     }
 }

@@ -10,7 +10,8 @@ use super::client::{Client, NoAnswer, encoded, reading};
 use super::content::{Content, is_commit};
 use super::error::HubError;
 use super::id::HubId;
-use super::{Hub, name};
+use super::name;
+use super::settings::Hub;
 
 /// The files of one commit.
 #[derive(Clone, Debug)]

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use invardiff::{Dtype, Embedded, Pretrained, SamplerKind, SamplingOptions, check_loras, locate};
+use invardiff::{Dtype, Embedded, Pretrained, SamplerKind, SamplingOptions, check_loras, locate_with};
 use invardiff_models::Architecture;
 use invardiff_plan::{CachePlan, RunSpec};
 
 use super::flags::PromptFlags;
 use crate::commands::source::Source;
+use crate::progress::Bars;
 
 /// The flags of a run; `None` leaves it to the plan, then to the model or the default.
 #[derive(Clone, Copy, Debug)]
@@ -104,9 +105,10 @@ impl<'a> RunRequest<'a> {
             return Ok(ModelSource::Embedded(embedded));
         }
         check_loras(&self.prompts.lora)?;
-        let mut parts = Pretrained::open(name).with_context(|| format!("--model {name}"))?;
+        let progress = Bars::default();
+        let mut parts = Pretrained::open_with(name, &progress).with_context(|| format!("--model {name}"))?;
         if let Some(vae) = &self.prompts.vae {
-            parts.autoencoder = Some(locate(vae).with_context(|| format!("--vae {vae}"))?);
+            parts.autoencoder = Some(locate_with(vae, &progress).with_context(|| format!("--vae {vae}"))?);
         }
         parts.loras.clone_from(&self.prompts.lora);
         Ok(match parts.architecture {

@@ -3,16 +3,16 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use invardiff_runtime::Phase;
 use ureq::Body;
 use ureq::http::Response;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
+use super::job::{Download, LEAST_RATE};
 use super::part::Part;
-use super::{Download, LEAST_RATE};
 use crate::hub::client::{NoAnswer, encoded, reading};
 use crate::hub::error::HubError;
 use crate::hub::listing::Wanted;
-use crate::hub::progress::bytes_bar;
 
 /// An attempt at a file.
 pub(super) struct Transfer<'a> {
@@ -76,29 +76,28 @@ impl Transfer<'_> {
         let mut reader = response.into_body().into_reader();
         let mut pace = Pace::new(patience);
         let mut buffer = vec![0; 1 << 18];
-        let bar = bytes_bar(self.file.size, &self.file.name);
-        bar.set_position(part.length());
-        let result = loop {
+        let what = format!("{} (bytes)", self.file.name);
+        let phase = Phase::begin(self.download.progress, &what, self.file.size as usize);
+        phase.advance(part.length() as usize);
+        loop {
             let count = match reader.read(&mut buffer) {
-                Ok(0) if part.missing() > 0 => break Err(Broken::Cut("the connection was cut".to_owned())),
-                Ok(0) => break Ok(()),
+                Ok(0) if part.missing() > 0 => return Err(Broken::Cut("the connection was cut".to_owned())),
+                Ok(0) => return Ok(()),
                 Ok(count) => count,
-                Err(error) => break Err(Broken::Cut(reading(&error, patience))),
+                Err(error) => return Err(Broken::Cut(reading(&error, patience))),
             };
             if count as u64 > part.missing() {
                 let more = format!("more than {}", self.file.size);
-                break Err(self.of_another_length(part, more));
+                return Err(self.of_another_length(part, more));
             }
             if let Err(source) = part.append(&buffer[..count]) {
-                break Err(self.io(source));
+                return Err(self.io(source));
             }
-            bar.inc(count as u64);
+            phase.advance(count);
             if part.missing() > 0 && !pace.holds(count as u64) {
-                break Err(Broken::Cut(format!("less than {LEAST_RATE} bytes a second arrive")));
+                return Err(Broken::Cut(format!("less than {LEAST_RATE} bytes a second arrive")));
             }
-        };
-        bar.finish_and_clear();
-        result
+        }
     }
 
     /// A part that the server does not go on with is dropped.

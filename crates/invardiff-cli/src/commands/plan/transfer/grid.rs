@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use invardiff::{DitSampler, Dtype, Embedded, PreparedFlux, Pretrained, SamplerKind, TextToImageOptions};
+use invardiff_lab::Bars;
 use invardiff_models::{Architecture, Dit, DitConfig};
 use invardiff_plan::{RunSpec, Topology};
 use invardiff_runtime::Sampler;
@@ -33,7 +34,7 @@ impl Grid {
             bail!("--model is missing: the plan was made for {}; name the file of its weights", run.model)
         };
         let named = || format!("--model {model}");
-        let parts = Pretrained::open(model).with_context(named)?;
+        let parts = Pretrained::open_with(model, &Bars::default()).with_context(named)?;
         match parts.architecture {
             Architecture::Dit => {
                 let config = Dit::outline(&parts.transformer).with_context(named)?.config;

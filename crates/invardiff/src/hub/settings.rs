@@ -1,0 +1,117 @@
+//! A hub's address, its cache, and how it is asked.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::endpoint::shown;
+use super::error::HubError;
+
+/// A hub and its cache on this machine.
+///
+/// ```no_run
+/// use invardiff::{Hub, HubId};
+///
+/// let folder = Hub::from_env()?.fetch(&HubId::parse("facebook/DiT-XL-2-256")?)?;
+/// # Ok::<(), invardiff::HubError>(())
+/// ```
+#[derive(Clone)]
+pub struct Hub {
+    pub(super) endpoint: String,
+    pub(super) cache: PathBuf,
+    pub(super) token: Option<String>,
+    pub(super) offline: bool,
+    pub(super) patience: Duration,
+    pub(super) pause: Duration,
+}
+
+/// Where models are published.
+const ENDPOINT: &str = "https://huggingface.co";
+/// How long a server may be silent.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How long to wait before another attempt.
+const PAUSE: Duration = Duration::from_secs(2);
+
+impl Hub {
+    /// The public hub, without a token, with its cache in a folder.
+    pub fn new(cache: impl Into<PathBuf>) -> Self {
+        Self {
+            endpoint: ENDPOINT.to_owned(),
+            cache: cache.into(),
+            token: None,
+            offline: false,
+            patience: PATIENCE,
+            pause: PAUSE,
+        }
+    }
+
+    /// What the hub's own tools would use: the cache `hub` in `HF_HOME` (by default `.cache/huggingface` at home), the token
+    /// in `HF_TOKEN` or in the file `token` in `HF_HOME`, the hub at `HF_ENDPOINT`, and no request at all where
+    /// `HF_HUB_OFFLINE` is 1.
+    ///
+    /// # Errors
+    /// [`HubError::NoHome`] when there is neither `HF_HOME` nor a home folder.
+    pub fn from_env() -> Result<Self, HubError> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let home = match set("HF_HOME") {
+            Some(home) => PathBuf::from(home),
+            None => std::env::home_dir().ok_or(HubError::NoHome)?.join(".cache").join("huggingface"),
+        };
+        let noted = || std::fs::read_to_string(home.join("token")).ok();
+        let token = set("HF_TOKEN").or_else(noted).map(|token| token.trim().to_owned());
+        let hub = Self::new(home.join("hub")).with_token(token.filter(|token| !token.is_empty()));
+        let hub = set("HF_ENDPOINT").into_iter().fold(hub, |hub, endpoint| hub.with_endpoint(&endpoint));
+        let offline = set("HF_HUB_OFFLINE");
+        let yes = ["1", "true", "yes", "on"];
+        Ok(hub.with_offline(offline.is_some_and(|value| yes.contains(&value.to_ascii_lowercase().as_str()))))
+    }
+
+    /// Another hub.
+    pub fn with_endpoint(mut self, endpoint: &str) -> Self {
+        endpoint.trim_end_matches('/').clone_into(&mut self.endpoint);
+        self
+    }
+
+    /// With an access token, or without one.
+    pub fn with_token(mut self, token: Option<String>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// With the cache alone, or with the network.
+    pub fn with_offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// With another bound on a server's silence (60 seconds), and another pause between attempts (2 seconds). Over the first,
+    /// a transfer that brings less than a KiB a second is given up as well.
+    pub fn with_patience(mut self, silence: Duration, pause: Duration) -> Self {
+        (self.patience, self.pause) = (silence, pause);
+        self
+    }
+
+    /// The cache's folder.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// The hub's address to print: without user and password.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.endpoint)
+    }
+}
+
+/// Without the token, and without a user or password in the address.
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("endpoint", &self.shown())
+            .field("cache", &self.cache)
+            .field("token", &self.token.as_ref().map(|_| ".."))
+            .field("offline", &self.offline)
+            .field("patience", &self.patience)
+            .field("pause", &self.pause)
+            .finish()
+    }
+}
