@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// What is wrong with a configuration.
+/// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -16,10 +16,10 @@ pub enum ConfigError {
         /// The allowed values in words.
         expected: String,
     },
-    /// Text that is not a configuration: of which model, and why.
+    /// JSON that is not a configuration; holds the model's name and the reason.
     #[error("no {0}")]
     Json(String),
-    /// A name that is none of the published sizes.
+    /// A name that is not the name of a published size.
     #[error("'{name}' is no published size; there are {known}")]
     Name {
         /// The name as given.

@@ -1,4 +1,4 @@
-//! The diffusion transformer of Peebles and Xie (2022), with the seam in its one forward.
+//! The diffusion transformer of Peebles and Xie (2022); its one forward calls an executor at every cacheable value.
 
 mod block;
 mod build;
@@ -48,7 +48,7 @@ pub struct Dit {
 }
 
 impl Dit {
-    /// The raw output: the prediction, followed by as many channels for the variance if the model has learned sigma.
+    /// Returns the raw output: the prediction, followed by as many channels for the variance if the model has learned sigma.
     ///
     /// The trunk (patch embedding and blocks) is itself a site that contains the sites of the blocks. When it is recalled,
     /// `x` is ignored and only the final layer runs, with the conditioning of the current step.
@@ -82,7 +82,7 @@ impl Dit {
         self.final_layer.forward(x, c)
     }
 
-    /// Looks up class embeddings.
+    /// Looks up the embeddings of class indices.
     ///
     /// # Shapes
     /// - `y`: `[batch]`
@@ -110,7 +110,7 @@ impl Denoiser<4> for Dit {
         self.config.topology()
     }
 
-    /// The prediction without the variance.
+    /// Returns the prediction without the variance channels.
     ///
     /// # Shapes
     /// - `x`, result: `[batch, in_channels, input_size, input_size]`

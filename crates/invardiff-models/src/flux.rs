@@ -1,4 +1,4 @@
-//! The transformer of FLUX.1 (Black Forest Labs 2024), with the seam in its one forward.
+//! The transformer of FLUX.1 (Black Forest Labs 2024); its one forward calls an executor at every cacheable value.
 
 mod attention;
 mod build;
@@ -32,7 +32,7 @@ use invardiff_runtime::{Block, BlockAction, Denoiser, Executor, Site, Topology};
 
 use crate::nn::{TimestepEmbedder, project};
 
-/// The factor that times and guidance scales are multiplied with before they are embedded.
+/// Times and guidance scales are multiplied by this factor before they are embedded.
 const TIME_FACTOR: f32 = 1000.0;
 
 /// A FLUX transformer over packed latents.
@@ -53,7 +53,7 @@ pub struct Flux {
     pub vector_in: MlpEmbedder,
     /// The double-stream blocks: image and prompt have their own weights.
     pub double_blocks: Vec<DoubleBlock>,
-    /// The single-stream blocks, which follow.
+    /// The single-stream blocks, after the double-stream ones.
     pub single_blocks: Vec<SingleBlock>,
     /// From tokens to packed latents, outside the trunk.
     pub output: OutputLayer,
@@ -64,7 +64,7 @@ pub struct Flux {
 }
 
 impl Flux {
-    /// The predicted velocity.
+    /// Returns the predicted velocity.
     ///
     /// The trunk (both input layers and all blocks) is itself a site that contains the sites of the blocks; its value is
     /// the tokens of the image. When it is recalled, `x` is ignored and only the output layer runs, with the conditioning of

@@ -1,4 +1,4 @@
-//! Comparing every module with stored values.
+//! An executor that compares every module with stored values.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ pub struct Difference {
 }
 
 /// The executor of one step that compares every site with stored values and continues **with the stored values**: errors do
-/// not spread, so every module is judged alone. Sites without stored values are computed normally.
+/// not accumulate, so every module is tested separately. Sites without stored values are computed normally.
 ///
 /// Reads values back to the host at every site: for tests, not for sampling.
 #[derive(Debug, Default)]
@@ -30,12 +30,12 @@ pub struct Golden {
 }
 
 impl Golden {
-    /// Without expected values.
+    /// An executor without expected values.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the tensors that are expected at `site`.
+    /// Adds the expected tensors of `site`.
     pub fn expect(mut self, site: Site, tensors: Vec<Tensor<3>>) -> Self {
         self.expected.insert(site, tensors);
         self

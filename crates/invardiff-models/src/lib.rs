@@ -1,7 +1,7 @@
 //! Diffusion transformers with one forward each, their text encoders and autoencoders, and loaders for published weights.
 //!
 //! A transformer here is a burn module whose forward takes an [`Executor`](invardiff_runtime::Executor) and names each
-//! cacheable value where it computes it. There is no second forward for caching, no hook and no state. The parts that run once
+//! cacheable value where it computes it. There is no second forward for caching, and there are no hooks and no state. The parts that run once
 //! per image take no executor: text encoders with their tokenizers ([`text`]), and autoencoders ([`vae`]).
 //!
 //! ```no_run

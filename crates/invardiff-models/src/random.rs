@@ -35,7 +35,7 @@ pub(crate) fn on_device<M: Build>(
     Ok(model)
 }
 
-/// Weights that depend on the seed and their names alone.
+/// Random weights that depend only on the seed and their names.
 struct Seeded<'a> {
     seed: u64,
     dtype: DType,
@@ -58,7 +58,7 @@ impl Weights for Seeded<'_> {
     }
 }
 
-/// Weights of the device's own generator.
+/// Random weights from the device's own generator.
 struct OnDevice<'a> {
     dtype: DType,
     device: &'a Device,

@@ -10,7 +10,7 @@ use crate::nn::Numerics;
 /// The most values of a position table, tokens times channels: 256 MiB, fifty times that of the largest published DiT.
 const LARGEST_TABLE: usize = 1 << 26;
 
-/// The names that model files use for the kind of output.
+/// Names of the prediction type in model files.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "OutputForm", rename_all = "snake_case")]
 enum PredictionType {
@@ -21,7 +21,7 @@ enum PredictionType {
     Velocity,
 }
 
-/// The noise schedule of the training, by the name that model files use.
+/// The training's noise schedule, by its name in model files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseName {
@@ -69,10 +69,10 @@ pub struct DitConfig {
     /// Whether the second half of the output channels predicts the variance.
     #[serde(default = "yes")]
     pub learn_sigma: bool,
-    /// Which implementation the numbers follow; by default the one that the names of the weights belong to.
+    /// Which implementation is reproduced exactly (original or diffusers); by default the one whose naming the weights have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numerics: Option<Numerics>,
-    /// The kind of output: `epsilon` (the default), `v_prediction` or `sample` in a file.
+    /// What the model predicts: `epsilon` (the default), `v_prediction` or `sample` in a file.
     #[serde(default = "epsilon", with = "PredictionType")]
     pub prediction_type: OutputForm,
     /// The noise schedule of the training.
@@ -113,7 +113,7 @@ fn yes() -> bool {
 }
 
 impl Default for DitConfig {
-    /// DiT-XL/2 at 256 x 256 pixels: the usual start of a struct literal that names the sizes that differ.
+    /// DiT-XL/2 at 256 x 256 pixels. Use it in a struct literal that sets the sizes that differ.
     fn default() -> Self {
         Self {
             input_size: 32,
@@ -137,7 +137,7 @@ impl Default for DitConfig {
 }
 
 impl DitConfig {
-    /// The configuration in a JSON text, checked.
+    /// Parses and checks a configuration in JSON.
     ///
     /// # Errors
     /// [`ConfigError::Json`] names what is missing or mistyped, [`ConfigError::Field`] the field out of range.

@@ -1,4 +1,4 @@
-//! The published sizes by name.
+//! The published DiT sizes by name.
 
 use super::config::DitConfig;
 use crate::ConfigError;

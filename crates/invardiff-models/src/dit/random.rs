@@ -1,4 +1,4 @@
-//! Random models, for benches and tests.
+//! DiTs with random weights, for benches and tests.
 
 use burn::tensor::{DType, Device};
 

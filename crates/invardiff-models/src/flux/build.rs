@@ -64,7 +64,7 @@ impl Build for Flux {
     }
 }
 
-/// What all parts of a model are built with.
+/// The configuration and weights from which all parts of a model are built.
 struct Parts<'a> {
     config: &'a FluxConfig,
     device: &'a Device,

@@ -1,4 +1,4 @@
-//! The conditions of a prediction.
+//! The condition of a FLUX prediction: prompt, guidance scale and positions.
 
 use burn::tensor::{DType, Tensor, TensorData};
 

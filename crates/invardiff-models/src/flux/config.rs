@@ -46,7 +46,7 @@ pub struct FluxConfig {
 }
 
 impl FluxConfig {
-    /// The configuration in a JSON text, checked.
+    /// Parses and checks a configuration in JSON.
     ///
     /// # Errors
     /// [`ConfigError::Json`] names what is mistyped, [`ConfigError::Field`] the field out of range.
@@ -54,7 +54,7 @@ impl FluxConfig {
         serde_json::from_str::<Document>(text).map_err(ConfigError::no_flux)?.convert()
     }
 
-    /// [`FluxConfig::from_json`] on a parsed text.
+    /// [`FluxConfig::from_json`] on a parsed JSON value.
     pub(crate) fn from_value(value: serde_json::Value) -> Result<Self, ConfigError> {
         serde_json::from_value::<Document>(value).map_err(ConfigError::no_flux)?.convert()
     }

@@ -1,4 +1,4 @@
-//! The published models by name.
+//! The published FLUX models by name.
 
 use super::config::FluxConfig;
 use crate::ConfigError;

@@ -1,4 +1,4 @@
-//! Random models, for benches and tests.
+//! FLUX transformers with random weights, for benches and tests.
 
 use burn::tensor::{DType, Device};
 

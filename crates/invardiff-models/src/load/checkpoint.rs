@@ -18,13 +18,13 @@ pub(crate) struct Checkpoint {
     pub(super) settings: Settings,
     content: Content,
     entries: Entries,
-    /// Tensors of raw weights, for those that averaged weights lack.
+    /// Tensors of the raw weights, used where the averaged weights lack one.
     raw: Entries,
     /// The scales of quantised weights.
     scales: BTreeMap<String, Entry>,
 }
 
-/// The bytes that are hashed.
+/// The bytes to hash.
 enum Content {
     File(PathBuf),
     /// Shards in the order of their names.
@@ -72,7 +72,7 @@ impl Checkpoint {
         }
     }
 
-    /// The sections with one of these keys.
+    /// The sections that contain one of these keys.
     pub(super) fn sections(&self, signatures: &[(super::KeyLayout, &str)]) -> Vec<Section> {
         sections::all(&self.entries, signatures)
     }
@@ -144,7 +144,7 @@ impl Checkpoint {
         }
     }
 
-    /// [`Checkpoint::read`] that takes any value.
+    /// [`Checkpoint::read`] without the check for NaN and infinities.
     pub(super) fn read_any(&self, key: &str) -> Result<TensorData, LoadError> {
         let refuse = |detail| LoadError::Format { file: self.file.clone(), detail };
         let entry = self.entry(key).ok_or_else(|| refuse(format!("'{key}' is missing")))?;

@@ -22,7 +22,7 @@ pub(super) fn beside<C>(file: &Path, parse: Parse<C>) -> Result<Option<C>, LoadE
     }
 }
 
-/// Converts a document to a configuration. Text that is not JSON arrives as the error.
+/// Converts a parsed document to a configuration; gets the parser's error if the text is not JSON.
 pub(super) type Parse<C> = fn(Result<Value, serde_json::Error>) -> Result<C, ConfigError>;
 
 /// The configuration in the part of a file's document that `pick` returns; `None` without such a file or part.

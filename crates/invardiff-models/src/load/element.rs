@@ -10,7 +10,7 @@ use burn::tensor::{DType, TensorData};
 /// The element type of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
-    /// A type that tensors have in memory.
+    /// A type that tensors can have in memory.
     Plain(DType),
     /// 8 bits with 4 bits of exponent, without infinities (`float8_e4m3fn`).
     F8E4M3,
@@ -18,7 +18,7 @@ pub(super) enum Element {
     F8E5M2,
     /// Blocks of GGUF files that share a scale.
     Block(BlockType),
-    /// A type that is not read here.
+    /// A type that cannot be read.
     Unknown(&'static str),
 }
 
@@ -34,7 +34,7 @@ impl Element {
         }
     }
 
-    /// Whether the elements are floats, perhaps quantised ones, that are read here.
+    /// Whether the elements are floats, plain or quantised, that can be read.
     pub(super) fn is_float(self) -> bool {
         match self {
             Self::Plain(dtype) => dtype.is_float(),

@@ -13,7 +13,7 @@ pub enum LoadError {
     Io {
         /// The file.
         file: String,
-        /// The system's error.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// There are no weights at this path.
@@ -40,12 +40,12 @@ pub enum LoadError {
         /// What is wrong.
         source: ConfigError,
     },
-    /// The weights have no configuration, and their shapes do not tell all sizes.
+    /// The weights have no configuration, and their shapes do not determine all sizes.
     #[error("{file}: {detail}; put a config.json beside the weights")]
     NotInferred {
         /// The weights' file.
         file: String,
-        /// What the shapes do not tell.
+        /// Which sizes the shapes do not determine.
         detail: String,
     },
     /// Keys do not fit the model; lists every one.
@@ -55,7 +55,7 @@ pub enum LoadError {
         file: String,
         /// The model's name.
         model: String,
-        /// All that does not fit.
+        /// The keys that do not fit.
         problems: Box<KeyProblems>,
     },
     /// A value is NaN, infinite, or beyond the range of the element type.
@@ -68,7 +68,7 @@ pub enum LoadError {
         /// What is wrong and what to do.
         detail: String,
     },
-    /// Copies of one weight differ that must be equal.
+    /// Copies of one weight that must be equal differ.
     #[error(
         "{file}: '{key}' differs from '{first}': the layout stores one copy per block, and they must be equal"
     )]
@@ -82,7 +82,7 @@ pub enum LoadError {
     },
 }
 
-/// Every key that does not fit, in the names of the file.
+/// Every key that does not fit, as named in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyProblems {
     /// Keys that the model needs and the file lacks, with the expected shape.
@@ -152,7 +152,7 @@ impl fmt::Display for KeyProblems {
     }
 }
 
-/// The first lines of one kind, and the number of all if there are more.
+/// The first lines of one kind, and the total number if there are more.
 fn shortened(kind: &str, lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
     let count = lines.len();
     let mut lines: Vec<String> = lines.take(SHOWN).collect();

@@ -1,4 +1,4 @@
-//! What differs between the kinds of models when they are loaded.
+//! What differs between models when they are loaded: names, places and configurations.
 
 use std::path::Path;
 
@@ -12,16 +12,16 @@ use crate::nn::Build;
 
 /// A kind of model, and how its files are found and read.
 pub(super) trait Family: Build {
-    /// The model in errors, such as `DiT`.
+    /// The model's name in errors, such as `DiT`.
     const NAME: &'static str;
 
     /// Where weights are looked for in a folder.
     const PLACES: Places;
 
-    /// A key of each naming that every such model has.
+    /// For each naming, a key that every such model has.
     const SIGNATURES: &'static [(KeyLayout, &'static str)];
 
-    /// The part that LoRA files call this model; `None` if none changes it.
+    /// The part of a pipeline that this model is in LoRA files; `None` if they never change it.
     const OWNER: Option<Owner>;
 
     /// The configuration beside the weights' file.
@@ -30,7 +30,7 @@ pub(super) trait Family: Build {
     /// The configuration of weights that come without one, from their shapes or the header of their file.
     fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<Self::Config, LoadError>;
 
-    /// Fills in what a configuration leaves to the naming of the weights.
+    /// Fills in configuration fields that depend on the naming of the weights.
     fn complete(config: Self::Config, layout: KeyLayout) -> Self::Config {
         let _ = layout;
         config
@@ -39,7 +39,7 @@ pub(super) trait Family: Build {
     /// Where `layout` stores the weight that the model calls `key`.
     fn source(layout: KeyLayout, key: &str, config: &Self::Config, checkpoint: &Checkpoint) -> Source;
 
-    /// Whether a key of the section belongs to another part, which the model leaves out.
+    /// Whether a key of the section belongs to another part, which this model ignores.
     fn is_other(key: &str) -> bool {
         let _ = key;
         false

@@ -1,4 +1,4 @@
-//! One file of tensors, in any format that is read.
+//! One file of tensors, in any supported format.
 
 mod entry;
 mod gguf;
@@ -16,8 +16,8 @@ use burn_store::{ModuleStore, PytorchStore};
 use super::error::LoadError;
 use kind::Kind;
 
-/// The tensors of a file, unread, and the settings in its header if it is a GGUF file. The first bytes tell the format, whatever
-/// the file's ending is.
+/// The tensors of a file, unread, and the settings in its header if it is a GGUF file. The format is recognised by the first bytes,
+/// not by the file's extension.
 pub(super) fn open(path: &Path) -> Result<(Entries, Settings), LoadError> {
     let opened = match Kind::of(path)? {
         Kind::Safetensors => safe::open(path)

@@ -1,11 +1,11 @@
-//! What a file holds in place of the weights of a model.
+//! Says what a file holds, where it is not the weights of the expected model.
 
 use super::checkpoint::Checkpoint;
 use super::family::Family;
 use super::layout::KeyLayout;
 use super::{names, quantised};
 
-/// Keys of models and files that are not what is looked for, with what to say of them.
+/// Keys that identify other models and files, with the message for each.
 const KNOWN: [(&str, &str); 15] = [
     (".lora_A.weight", "a LoRA: give it with the model that it changes"),
     (".lora_down.weight", "a LoRA: give it with the model that it changes"),
@@ -54,7 +54,7 @@ pub(super) fn refusal<M: Family>(checkpoint: &Checkpoint) -> String {
     }
 }
 
-/// The first keys that are there.
+/// The first keys of the file, for the message.
 pub(super) fn shown(checkpoint: &Checkpoint) -> String {
     let keys: Vec<String> = checkpoint.keys().take(SHOWN).map(|key| format!("'{key}'")).collect();
     match checkpoint.keys().count() {
@@ -63,7 +63,7 @@ pub(super) fn shown(checkpoint: &Checkpoint) -> String {
     }
 }
 
-/// The other model of this crate that the weights are of.
+/// The model of this crate that the weights belong to, if it is another one.
 fn other_family<M: Family>(checkpoint: &Checkpoint) -> Option<&'static str> {
     let families = [
         ("a FLUX transformer", "FLUX", &names::flux::SIGNATURES[..]),
@@ -78,7 +78,7 @@ fn other_family<M: Family>(checkpoint: &Checkpoint) -> Option<&'static str> {
     found.map(|(what, ..)| *what)
 }
 
-/// Why a checkpoint that is neither transformer is refused.
+/// Why a checkpoint that is neither DiT nor FLUX is refused.
 pub(super) fn no_transformer(checkpoint: &Checkpoint) -> String {
     let known = KNOWN.iter().find(|(end, _)| checkpoint.keys().any(|key| key.ends_with(end)));
     if let Some(quantised) = quantised::refusal(checkpoint.keys()) {

@@ -1,4 +1,4 @@
-//! LoRA files: changes of a model's weights, merged while these are loaded.
+//! LoRA files: changes of a model's weights, merged while the weights are loaded.
 //!
 //! Most files have a pair of matrices for each linear layer that they change (Hu et al. 2021):
 //! `W + scale * alpha / rank * (up down)`. A layer may have its name in the authors' layout or in diffusers', whichever the
@@ -104,7 +104,7 @@ fn find(path: &Path) -> Result<PathBuf, LoadError> {
     if path.is_file() { Ok(path.to_owned()) } else { Err(refuse("there is no such file".into())) }
 }
 
-/// The hash of weights with LoRA files merged: without any, that of the weights; otherwise SHA-256 of the lines
+/// The hash of weights with LoRA files merged. Without LoRA files it is the hash of the weights; otherwise SHA-256 of the lines
 /// `<SHA-256 of the weights>`, `<SHA-256 of a LoRA file> <its strength>`.
 pub(super) fn merged_sha256(weights: String, loras: &[Opened]) -> Result<String, LoadError> {
     if loras.is_empty() {

@@ -31,7 +31,7 @@ pub struct Loaded<M> {
     pub layout: KeyLayout,
     /// The section of a larger checkpoint that was read, such as `ema` or `model.diffusion_model`.
     pub section: Option<String>,
-    /// What was taken where a file leaves a choice, one sentence each: the section, the quantisation, the strength of a LoRA.
+    /// What was chosen where a file allows several readings, one sentence each: the section, the quantisation, the strength of a LoRA.
     pub notes: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Open<M: Family> {
     notes: Vec<String>,
 }
 
-/// Opens the model at `path`, a file or folder; its configuration is the one beside the file, or told by the shapes.
+/// Opens the model at `path`, a file or folder; its configuration is the one beside the file, or read off the shapes.
 pub(super) fn open<M: Family>(path: &Path, section: Option<&str>) -> Result<(PathBuf, Open<M>), LoadError> {
     let file = M::PLACES.at(path)?;
     let open = Open::new(Checkpoint::open(&file)?, section, || M::beside(&file))?;
@@ -101,7 +101,7 @@ impl<M: Family> Open<M> {
         Ok(Self { checkpoint, config: M::complete(config, layout), layout, section: name, notes })
     }
 
-    /// Checks every key, then reads.
+    /// Checks every key, then reads the weights.
     fn load(self, options: &LoadOptions, device: &Device) -> Result<Loaded<M>, LoadError> {
         let Self { checkpoint, config, layout, section, mut notes } = self;
         let layouts = |layout: KeyLayout, key: &str| M::source(layout, key, &config, &checkpoint);

@@ -1,4 +1,4 @@
-//! What weights are, told without reading them.
+//! Kind and sizes of a model on disk, without reading its weights.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ impl Architecture {
     }
 }
 
-/// What weights are, told without reading them.
+/// Kind and sizes of a model on disk, without reading its weights.
 #[derive(Clone, Debug)]
 pub struct Outline<C> {
     /// The weights' file, or the index of their shards.

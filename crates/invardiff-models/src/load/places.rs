@@ -13,16 +13,16 @@ use super::shards;
 pub(super) struct Places {
     /// The folder of the part in that of a pipeline.
     pub(super) folder: &'static str,
-    /// The stems of file names, the first one first.
+    /// The stems of file names, in order of preference.
     pub(super) stems: &'static [&'static str],
-    /// Beginnings of names of other parts' files, which are not taken.
+    /// Prefixes of other parts' file names, which are ignored.
     pub(super) others: &'static [&'static str],
 }
 
-/// Endings of files that are read, the first one first.
+/// File extensions that are read, in order of preference.
 const ENDINGS: [&str; 6] = ["safetensors", "bin", "pt", "pth", "ckpt", "gguf"];
 
-/// Variants that are taken, the first one first; the plain name comes before them.
+/// Variants in order of preference, after the name without a variant.
 const VARIANTS: [&str; 8] = ["bf16", "fp16", "fp32", "f16", "f32", "non_ema", "ema", "fp8"];
 
 /// How many names of a folder an error lists.
@@ -69,7 +69,7 @@ impl Places {
         }
     }
 
-    /// How early a name is taken; `None` for one that is not in the table.
+    /// The preference of a name, smaller first; `None` for one that is not in the table.
     fn rank(&self, name: &str, place: usize) -> Option<Rank> {
         let is_index = shards::is_index(Path::new(name));
         let (stem, ending, variant) = if is_index {
@@ -101,7 +101,7 @@ impl Places {
         Some([ending, variant, place, at, form])
     }
 
-    /// Whether a name is one of weights that no table has, and of no other part.
+    /// Whether a name looks like weights but is neither in the table nor another part's.
     fn is_free(&self, name: &str) -> bool {
         let is_first = shards::parts(name).is_none_or(|(_, _, number, _)| number == 1);
         let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
@@ -125,7 +125,7 @@ impl Places {
     }
 }
 
-/// Ending, variant, place, stem, form: smaller ones are taken first.
+/// Extension, variant, place, stem, form; smaller values are preferred.
 type Rank = [usize; 5];
 
 /// The names of a folder's files, in order.

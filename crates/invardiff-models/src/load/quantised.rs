@@ -1,6 +1,6 @@
-//! Quantised weights that are not read, told by what stands beside them.
+//! Recognises quantised weights that cannot be read, by the keys beside them.
 
-/// Endings of keys that only a quantised file has, and what quantised it.
+/// Suffixes of keys that only a quantised file has, and the quantisation each stands for.
 const MARKS: [(&str, &str); 14] = [
     (".quant_state.bitsandbytes__nf4", "bitsandbytes (NF4)"),
     (".quant_state.bitsandbytes__fp4", "bitsandbytes (FP4)"),
@@ -18,7 +18,7 @@ const MARKS: [(&str, &str); 14] = [
     (".comfy_quant", "ComfyUI, in a type that is not fp8"),
 ];
 
-/// Says how a file is quantised, with what to do; `None` where nothing tells.
+/// The message for a quantised file: its quantisation, and what to do. `None` if no key tells.
 pub(super) fn refusal<'a>(keys: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
     let what = MARKS.iter().find(|(end, _)| keys.clone().any(|key| key.ends_with(end)))?.1;
     Some(format!(

@@ -1,4 +1,4 @@
-//! Scales that stand beside weights of 8 bits.
+//! Scales stored beside 8-bit weights.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use super::file::{Entries, Entry};
 /// The names of a weight's scale, in place of `weight`: those of ComfyUI, of most other programs, and of scales per block.
 const SCALES: [&str; 3] = ["scale_weight", "weight_scale", "weight_scale_inv"];
 
-/// What else stands beside such weights and is not needed to read them: scales of activations, and marks.
+/// Other keys beside such weights, not needed to read them: activation scales and markers.
 const BESIDE: [&str; 3] = ["scale_input", "input_scale", "comfy_quant"];
 
-/// A tensor that says that the others are of 8 bits.
+/// A marker tensor of files with 8-bit weights.
 const MARK: &str = "scaled_fp8";
 
-/// Rows and columns of the blocks that have a scale each, where scales are a matrix.
+/// Rows and columns of a block with one scale, where scales are a matrix.
 const BLOCK: usize = 128;
 
-/// Takes the scales of quantised weights out of `entries`; by the key of their weight.
+/// Removes the scales of quantised weights from `entries`; returns them by the key of their weight.
 pub(super) fn take(entries: &mut Entries) -> BTreeMap<String, Entry> {
     let quantised: Vec<String> = entries
         .iter()
@@ -40,7 +40,7 @@ pub(super) fn take(entries: &mut Entries) -> BTreeMap<String, Entry> {
     scales
 }
 
-/// The values times their scale: one number, one a row, or one a block of 128 x 128.
+/// The values times their scale: a single one, one per row, or one per block of 128 x 128.
 pub(super) fn apply(data: TensorData, scale: &TensorData) -> Result<TensorData, String> {
     let shape = data.shape().to_vec();
     let rows = shape.first().copied().unwrap_or(1);

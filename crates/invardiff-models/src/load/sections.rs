@@ -6,13 +6,13 @@
 use super::file::Entries;
 use super::layout::KeyLayout;
 
-/// Modules that PyTorch puts around others anywhere in a model.
+/// Names of PyTorch's wrapper modules, which can occur anywhere in a key.
 const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
 /// Words in the name of a section that holds averaged weights.
 const AVERAGED: [&str; 8] = ["ema", "averaged", "average", "avg", "swa", "shadow", "polyak", "moving"];
 
-/// Names of sections that are no model: the state of an optimizer, gradients, and parts with the same keys.
+/// Names of sections that are not the model: optimizer state, gradients, and other parts with the same keys.
 const OTHER: [&str; 14] = [
     "opt",
     "optim",
@@ -67,9 +67,9 @@ const RAW: [&str; 28] = [
 pub(super) struct Section {
     /// The naming of its weights.
     pub(super) layout: KeyLayout,
-    /// What all its keys begin with, without the last dot; empty for a whole file.
+    /// The prefix of all its keys, without the last dot; empty for a whole file.
     pub(super) prefix: String,
-    /// Whether the rest of its keys has lost its dots, as in the averages of latent diffusion's training code.
+    /// Whether the rest of its keys is without dots, as in the averages of latent diffusion's training code.
     dotless: bool,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn unwrapped(entries: Entries) -> Entries {
     plain
 }
 
-/// All sections with one of the keys that tell a layout.
+/// All sections that contain a key that identifies a layout.
 pub(super) fn all(entries: &Entries, signatures: &[(KeyLayout, &str)]) -> Vec<Section> {
     let mut found = Vec::<Section>::new();
     for (layout, signature) in signatures {
@@ -130,7 +130,7 @@ pub(super) fn all(entries: &Entries, signatures: &[(KeyLayout, &str)]) -> Vec<Se
     found
 }
 
-/// Whether a prefix is of averaged weights that have lost their dots: `model_ema.` and the name of the model in it.
+/// Whether a prefix is that of averaged weights without dots: `model_ema.` and the model's name.
 fn is_flat(prefix: &str) -> bool {
     prefix.split_once('.').is_some_and(|(first, rest)| first.ends_with("ema") && !rest.contains('.'))
 }

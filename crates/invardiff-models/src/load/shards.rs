@@ -52,7 +52,7 @@ pub(super) fn open(path: &Path) -> Result<(Entries, Vec<PathBuf>), LoadError> {
     Ok((entries, names.iter().map(|name| folder.join(name)).collect()))
 }
 
-/// Two names of the same table, of which an index may name one that the shards leave out.
+/// Two names of the same table; an index may list one that the shards lack.
 const TIED: [[&str; 2]; 2] =
     [["shared.weight", "encoder.embed_tokens.weight"], ["shared.weight", "decoder.embed_tokens.weight"]];
 
@@ -82,7 +82,7 @@ fn agree(file: &str, index: &Index, shards: Vec<(&str, Entries)>) -> Result<Entr
     Err(LoadError::Format { file: file.to_owned(), detail })
 }
 
-/// A shard's name: what is before and behind the numbers, its number, and how many there are.
+/// A shard's name: the text before and after the numbers, its number, and the number of shards.
 pub(super) fn parts(name: &str) -> Option<(&str, &str, usize, usize)> {
     let of = name.find("-of-")?;
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();

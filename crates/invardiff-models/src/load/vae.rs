@@ -54,7 +54,7 @@ impl Family for AutoencoderKl {
     }
 }
 
-/// The document, unless it says that it is of another model.
+/// The document, unless it says that it belongs to another model.
 fn of_an_autoencoder(value: Value) -> Option<Value> {
     let class = value.get("_class_name").and_then(Value::as_str);
     class.is_none_or(|class| class == "AutoencoderKL").then_some(value)

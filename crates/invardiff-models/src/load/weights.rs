@@ -12,7 +12,7 @@ use super::source::Source;
 use crate::dit::position_table;
 use crate::nn::Weights;
 
-/// Compares the keys of a file with those that a model asks for. Returns zeros that take no memory.
+/// Compares the keys of a file with those that a model asks for. Gives the model zeros that take no memory.
 pub(crate) struct Survey<'a> {
     checkpoint: &'a Checkpoint,
     source: &'a dyn Fn(&str) -> Source,
@@ -117,7 +117,7 @@ impl Reader<'_> {
         self.give(key, self.checkpoint.read(key)?)
     }
 
-    /// A weight that was changed in f32, cast.
+    /// Casts a weight that was changed in f32.
     pub(crate) fn finish<const D: usize>(
         &self,
         key: &str,

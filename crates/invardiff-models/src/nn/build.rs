@@ -1,4 +1,4 @@
-//! Models from named weights, whatever the source.
+//! Builds models from named weights of any source.
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -15,11 +15,11 @@ pub(crate) trait Build: Sized {
     /// Builds the model of a valid configuration.
     fn build<W: Weights>(config: &Self::Config, weights: &mut W, device: &Device) -> Result<Self, W::Error>;
 
-    /// How a random model draws the weight of this name and shape.
+    /// How the weight of this name and shape is drawn in a random model.
     fn init(config: &Self::Config, key: &str, shape: &[usize]) -> Init;
 }
 
-/// What a random weight is drawn from.
+/// The distribution of a random weight.
 pub(crate) enum Init {
     /// Uniform values with this mean and standard deviation.
     Uniform {

@@ -1,4 +1,4 @@
-//! The range of half precision.
+//! Keeping hidden states within the range of f16.
 
 use burn::tensor::{DType, Tensor};
 

@@ -8,13 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Weights;
 
-/// Sines and cosines of a timestep.
+/// Number of sines and cosines of a timestep.
 pub(crate) const FREQUENCY_CHANNELS: usize = 256;
-/// The longest period of the sines, in units of the embedded number.
+/// The longest period of the sines, in the unit of the embedded value.
 pub(crate) const MAX_PERIOD: f64 = 10_000.0;
 
-/// Which of the two published implementations the numbers follow. They differ in two places and agree in everything
-/// else.
+/// Which of the two published implementations is reproduced. They differ in two constants only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Numerics {

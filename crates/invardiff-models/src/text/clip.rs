@@ -49,8 +49,8 @@ impl ClipText {
         self.forward_with(ids, |_, _| {})
     }
 
-    /// [`ClipText::forward`] that also calls `see` with the hidden state before every block and after the last, and the
-    /// number of blocks that ran.
+    /// [`ClipText::forward`] that also calls `see` before every block and after the last one, with the hidden state and the
+    /// number of blocks that ran before it.
     ///
     /// # Shapes
     /// - the hidden state: `[batch, tokens, hidden_size]`
@@ -69,7 +69,7 @@ impl ClipText {
     }
 
     /// The hidden state of the token that ends each prompt, found as in the reference: the first token with the id of the end
-    /// token; if that id is 2 (a mistake of older configurations), the first token with the highest id. Without an end token,
+    /// token; if that id is 2 (a mistake of older configurations), the first token with the highest id. Without an end token it is
     /// the first token of the row.
     ///
     /// # Shapes

@@ -44,7 +44,7 @@ impl T5Encoder {
         self.forward_with(ids, |_, _| {})
     }
 
-    /// [`T5Encoder::forward`] that also calls `see` with the hidden state before every block and the number of blocks that ran.
+    /// [`T5Encoder::forward`] that also calls `see` before every block, with the hidden state and the number of blocks that ran before it.
     ///
     /// # Shapes
     /// - the hidden state: `[batch, tokens, d_model]`

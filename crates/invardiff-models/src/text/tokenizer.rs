@@ -1,4 +1,4 @@
-//! Tokenizers.
+//! Tokenizers: prompts to token ids.
 
 mod clip;
 mod fit;
@@ -16,7 +16,7 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// How many of the ids are not padding.
     pub tokens: usize,
-    /// The end of the prompt that did not fit, decoded from its tokens; `None` if all of it fits.
+    /// The part of the prompt that was cut off, decoded from its tokens; `None` if the whole prompt fits.
     pub cut: Option<String>,
 }
 

@@ -53,7 +53,7 @@ impl Build for AutoencoderKl {
     }
 }
 
-/// The weights and sizes of one model.
+/// The weights and sizes from which one model is built.
 struct Parts<'a, W> {
     config: &'a VaeConfig,
     weights: &'a mut W,

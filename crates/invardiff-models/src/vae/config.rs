@@ -64,7 +64,7 @@ impl VaeConfig {
         }
     }
 
-    /// The configuration in a JSON text, checked.
+    /// Parses and checks a configuration in JSON.
     ///
     /// # Errors
     /// [`ConfigError::Json`] names the key that is missing or mistyped, [`ConfigError::Field`] the one out of range.
@@ -72,7 +72,7 @@ impl VaeConfig {
         Self::from_value(serde_json::from_str(text))
     }
 
-    /// [`VaeConfig::from_json`] on a parsed text.
+    /// [`VaeConfig::from_json`] on a parsed JSON value.
     pub(crate) fn from_value(value: Result<Value, serde_json::Error>) -> Result<Self, ConfigError> {
         ConfigError::parse::<Document>("AutoencoderKL", value)?.convert()
     }

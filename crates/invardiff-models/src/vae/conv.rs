@@ -19,7 +19,7 @@ pub struct Conv {
 /// How a convolution changes height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampling {
-    /// Not at all: the image is padded with zeros on all sides.
+    /// Height and width stay: zero padding on all sides.
     Same,
     /// Halves both: stride 2, padded with zeros below and to the right.
     Down,

@@ -1,4 +1,4 @@
-//! Quantised blocks of GGUF files: a few numbers share one or two scales.
+//! Quantised blocks of GGUF files: a block of numbers shares one or two scales.
 //!
 //! Written here because the readers of this format on crates.io either stop at the header or bring a second tensor library. The
 //! order of operations is that of the `gguf` package on PyPI, so the values are the same bit for bit.
@@ -107,7 +107,7 @@ fn q4_1(block: &[u8], values: &mut Vec<f32>) {
     values.extend(nibbles(&block[4..]).map(|q| d * f32::from(q) + m));
 }
 
-/// The five-bit numbers of a block whose fifth bits are in four bytes.
+/// The five-bit numbers of a block; their highest bits are stored in four bytes.
 fn fives<'a>(high: &[u8], low: &'a [u8]) -> impl Iterator<Item = f32> + use<'a> {
     let high = u32::from_le_bytes([high[0], high[1], high[2], high[3]]);
     nibbles(low).enumerate().map(move |(i, q)| f32::from(q | (((high >> i) & 1) as u8) << 4))

@@ -28,9 +28,9 @@ pub(crate) enum Setting {
 
 /// The longest list that is kept.
 const LONGEST_LIST: u64 = 8;
-/// More axes than any tensor has.
+/// More axes than this are refused.
 const MOST_AXES: u32 = 8;
-/// Where tensors begin unless a setting says otherwise: at multiples of this.
+/// Tensors begin at multiples of this number of bytes unless a setting says otherwise.
 const ALIGNMENT: u64 = 32;
 
 /// The tensors of a file, unread, and its settings.
@@ -72,7 +72,7 @@ pub(super) fn open(path: &Path) -> Result<(Entries, Settings), String> {
     Ok((entries, settings))
 }
 
-/// What the header says of one tensor.
+/// The header's entry for one tensor.
 struct Info {
     name: String,
     shape: Vec<usize>,
@@ -180,8 +180,8 @@ impl Header {
     }
 }
 
-/// The element type of a number in the header, with elements per block and bytes per block. Those of unknown types count as
-/// empty, so that they matter only where they are read.
+/// The element type of a number in the header, with elements per block and bytes per block. Unknown types count as
+/// empty, so that they are an error only when they are read.
 fn element(kind: u32) -> (Element, (u64, u64)) {
     let plain = |dtype: DType| (Element::Plain(dtype), (1, dtype.size() as u64));
     let block = |block: BlockType| {

@@ -1,4 +1,4 @@
-//! What a file is, told by its first bytes.
+//! The format of a file, recognised by its first bytes.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,14 +17,14 @@ pub(super) enum Kind {
     PyTorch,
 }
 
-/// As many bytes as tell a file.
+/// How many bytes are needed to recognise a format.
 const BEGINNING: u64 = 512;
 
 impl Kind {
     /// The format of the file at `path`.
     ///
     /// # Errors
-    /// [`LoadError::Format`] for a file that is no weights: what it is, and what to do.
+    /// [`LoadError::Format`] for a file that holds no weights; says what the file is, and what to do.
     pub(super) fn of(path: &Path) -> Result<Self, LoadError> {
         let name = path.display().to_string();
         let io = |source| LoadError::Io { file: name.clone(), source };
@@ -82,7 +82,7 @@ fn is_safetensors(bytes: &[u8]) -> bool {
     rest.first() == Some(&b'{') && u64::from_le_bytes(*header) <= LARGEST_HEADER
 }
 
-/// A zip archive: one that PyTorch wrote, or another one.
+/// Tells a zip archive that PyTorch wrote from any other.
 fn archive(bytes: &[u8]) -> Result<Kind, String> {
     // The name of the first entry: PyTorch's are in a folder, and the pickle is the first.
     let name = bytes.get(26..28).map(|length| usize::from(u16::from_le_bytes([length[0], length[1]])));
@@ -98,7 +98,7 @@ fn archive(bytes: &[u8]) -> Result<Kind, String> {
     Err(format!("a zip archive that begins with '{name}', not weights: unpack it and name the file inside"))
 }
 
-/// Text in place of weights.
+/// Recognises text files given in place of weights.
 fn text(bytes: &[u8]) -> Option<String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes);
@@ -130,7 +130,7 @@ fn text(bytes: &[u8]) -> Option<String> {
     None
 }
 
-/// Other formats in place of weights.
+/// Recognises other formats given in place of weights.
 fn other(bytes: &[u8]) -> Option<String> {
     let archive =
         |name: &str| Some(format!("a {name} archive, not weights: unpack it and name the file inside"));

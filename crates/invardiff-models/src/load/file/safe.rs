@@ -1,6 +1,6 @@
 //! Safetensors files, a tensor at a time.
 //!
-//! burn-store maps the whole file into memory, so that its pages count beside the weights. Here the bytes of a tensor are read
+//! burn-store maps the whole file into memory, so that its pages count as memory in addition to the weights. Here the bytes of a tensor are read
 //! on demand, so loading takes little more memory than the model itself.
 
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ use safetensors::tensor::Metadata;
 use super::entry::{Entries, Entry};
 use crate::load::element::Element;
 
-/// The largest header that is read (8 MiB): some 80 000 tensors. The format's own library takes 100 MB, which lists of nothing
-/// but dimensions blow up to gigabytes.
+/// The largest header that is read (8 MiB): some 80 000 tensors. The format's own library allows 100 MB, from which
+/// long lists of dimensions would take gigabytes of memory.
 const LARGEST_HEADER: u64 = 8 << 20;
 /// The most dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 16;
@@ -87,7 +87,7 @@ fn header(file: &mut impl Read, length: u64) -> Result<(Metadata, u64), String> 
     Ok((metadata, start))
 }
 
-/// Types without an equivalent here matter only for tensors that are read.
+/// Types without an equivalent here are an error only for tensors that are read.
 fn element(dtype: Dtype) -> Element {
     Element::Plain(match dtype {
         Dtype::F64 => DType::F64,

@@ -8,7 +8,7 @@ use crate::load::layout::KeyLayout;
 
 use super::Shapes;
 
-/// The configuration of weights that come without one. The shapes tell everything but the number of heads, which is that of
+/// The configuration of weights that come without one. The shapes determine everything but the number of heads, which is that of
 /// the published size with this width.
 pub(crate) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<DitConfig, LoadError> {
     let shapes = Shapes { checkpoint };

@@ -43,7 +43,7 @@ const DIFFUSERS: Names = Names {
     norms: ["transformer_blocks.0.attn.norm_q.weight", "single_transformer_blocks.0.attn.norm_q.weight"],
 };
 
-/// The configuration of weights that come without one. The shapes tell everything but how positions rotate the channels of a
+/// The configuration of weights that come without one. The shapes determine everything but how positions rotate the channels of a
 /// head, which is known for the published models only.
 pub(crate) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<FluxConfig, LoadError> {
     let names = match layout {

@@ -41,7 +41,7 @@ fn header(checkpoint: &Checkpoint) -> Result<T5Config, LoadError> {
         relative_attention_num_buckets: number("attention.relative_buckets_count")?,
         layer_norm_epsilon: setting("attention.layer_norm_rms_epsilon")
             .or_else(|| setting("attention.layer_norm_epsilon"))
-            // The header has it in f32.
+            // The header stores it as f32.
             .map_or(xxl.layer_norm_epsilon, |epsilon| (epsilon * 1e12).round() / 1e12),
         ..xxl
     };

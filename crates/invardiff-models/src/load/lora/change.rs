@@ -1,4 +1,4 @@
-//! The change of one layer, as its file has it.
+//! The change of one layer, as stored in a LoRA file.
 
 use std::ops::Range;
 
@@ -42,7 +42,7 @@ impl Change {
         Ok((Self { parts: parts.clone(), factor }, strength))
     }
 
-    /// Whether the direction and the magnitude of the weight are changed apart (DoRA, Liu et al. 2024).
+    /// Whether direction and magnitude of the weight are changed separately (DoRA, Liu et al. 2024).
     pub(super) fn is_dora(&self) -> bool {
         self.parts.keys.contains_key(&Role::Magnitude)
     }
@@ -142,7 +142,7 @@ impl Change {
         })
     }
 
-    /// A tensor as a matrix in f32; all axes after the first are one.
+    /// A tensor as an f32 matrix; all axes after the first are merged into one.
     fn read(&self, file: &Checkpoint, role: Role, device: &Device) -> Result<Option<Tensor<2>>, LoadError> {
         let Some(key) = self.parts.keys.get(&role) else { return Ok(None) };
         let data = file.read(key)?;

@@ -10,7 +10,7 @@ use crate::load::error::{FoundTensor, KeyProblems, Misshapen};
 /// How many lines of one kind are shown.
 pub(super) const SHOWN: usize = 4;
 
-/// Words in keys of kinds of files that are not merged, with what to say of them.
+/// Words in the keys of LoRA kinds that cannot be merged, with the message for each.
 const FAMILIES: [(&str, &str); 14] = [
     (".oft_", "OFT, which is not merged here"),
     (".boft_", "BOFT, which is not merged here"),
@@ -140,7 +140,7 @@ fn fits(
     missing(checkpoint, parts, matrix, problems);
 }
 
-/// Pairs of which one half is not there.
+/// Pairs of matrices of which one is missing.
 fn missing(checkpoint: &Checkpoint, parts: &Parts, matrix: Option<[usize; 2]>, problems: &mut KeyProblems) {
     let [rows, columns] = matrix.unwrap_or([0, 0]);
     let lacks = |has: Role, lacks: Role| parts.keys.contains_key(&has) && !parts.keys.contains_key(&lacks);

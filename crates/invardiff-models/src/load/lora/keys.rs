@@ -16,7 +16,7 @@ pub(in crate::load) enum Owner {
 }
 
 impl Owner {
-    /// The part's name, and what settings for it begin with.
+    /// The part's name, which is also the prefix of its settings.
     pub(in crate::load) const fn name(self) -> &'static str {
         match self {
             Self::Transformer => "the transformer",
@@ -57,7 +57,7 @@ pub(in crate::load) enum Role {
     Kron2B,
 }
 
-/// The ends of names, longer ones before those that they end with.
+/// Suffixes of keys; a suffix comes after the longer ones that end with it.
 const ENDS: [(&str, Role); 33] = [
     (".lora_A.weight", Role::Down),
     (".lora_B.weight", Role::Up),
@@ -94,7 +94,7 @@ const ENDS: [(&str, Role); 33] = [
     ("_lora2.down.weight", Role::Down),
 ];
 
-/// Prefixes of layers, which differ between the programs that write LoRA files, and what they are prefixes of.
+/// Prefixes of layer names, which differ between the programs that write LoRA files, with the part of the pipeline each stands for.
 const PREFIXES: [(&str, Option<Owner>); 26] = [
     ("base_model.model.", None),
     ("base_model.", None),
@@ -160,7 +160,7 @@ pub(super) fn gather(checkpoint: &Checkpoint) -> (Layers, Vec<String>) {
     (layers, strange)
 }
 
-/// A key without the name of its adapter, which PEFT puts before the last word: `lora_A.default.weight`.
+/// A key with its adapter's name removed, which PEFT puts before the last word: `lora_A.default.weight`.
 fn without_adapter(key: &str) -> String {
     const BEFORE: [&str; 5] = ["lora_A", "lora_B", "lora_down", "lora_up", "lora_magnitude_vector"];
     let parts: Vec<&str> = key.split('.').collect();

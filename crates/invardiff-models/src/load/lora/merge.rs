@@ -146,8 +146,8 @@ impl Merged<'_> {
         }
     }
 
-    /// Some rows and columns of a layer's change. `weight` are those rows and columns of the weight; `wide` is the model's name of
-    /// the weight and the number of columns of the stored one, if they are some of its columns.
+    /// Some rows and columns of a layer's change. `weight` holds the same rows and columns of the weight. If they are only some of the stored
+    /// matrix's columns, `wide` is the model's name of the weight and the number of columns of that matrix.
     fn piece(
         &self,
         lora: &Opened,

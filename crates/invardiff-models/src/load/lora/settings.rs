@@ -1,4 +1,4 @@
-//! The strength of a LoRA where it stands beside the tensors: in the header of the file, or in `adapter_config.json`.
+//! The scaling settings of a LoRA outside of its tensors: in the file's header, or in `adapter_config.json`.
 
 use std::path::Path;
 
@@ -7,21 +7,21 @@ use serde_json::Value;
 use super::keys::{Layers, Owner};
 use crate::load::file::remarks;
 
-/// Names of the number that all pairs are scaled with.
+/// Names of the alpha of all pairs.
 const ALPHA: [&str; 3] = ["lora_alpha", "alpha", "network_alpha"];
 /// Names of the rank.
 const RANK: [&str; 3] = ["r", "rank", "lora_rank"];
 
-/// The training settings that scale a file's pairs, of every source that has some.
+/// The training settings that scale a file's pairs, one entry per source that has any.
 #[derive(Debug, Default)]
 pub(super) struct Settings(Vec<Source>);
 
 /// The settings of one source.
 #[derive(Debug)]
 struct Source {
-    /// Where they are, for errors.
+    /// Where they were found, for errors.
     place: String,
-    /// The part that they are for; all parts where nothing is said.
+    /// The part of the pipeline that they are for; `None` for all parts.
     owner: Option<Owner>,
     /// The alpha of all pairs.
     alpha: Option<f32>,
@@ -68,9 +68,9 @@ impl Settings {
         Ok(Self(sources))
     }
 
-    /// The number that a layer's change is multiplied with, and where it is from. `own` is the alpha among the tensors.
+    /// The factor of a layer's change, and where it was found. `own` is the alpha among the tensors.
     ///
-    /// Two sources that differ are an error: neither can be known to be right.
+    /// Two sources that differ are an error, because neither is known to be right.
     pub(super) fn factor(
         &self,
         owner: Owner,
@@ -124,7 +124,7 @@ impl Source {
     }
 }
 
-/// What the names of settings begin with, and whose they are.
+/// Prefixes of setting names, and the part each stands for.
 const OWNERS: [(&str, Option<Owner>); 5] = [
     ("", None),
     ("transformer.", Some(Owner::Transformer)),
@@ -176,7 +176,7 @@ fn of_document(place: &str, document: &serde_json::Map<String, Value>) -> Result
     Ok(sources)
 }
 
-/// An object and where it is.
+/// A JSON object and where it was found.
 type Document = (String, serde_json::Map<String, Value>);
 
 /// The settings that PEFT writes beside a file. They are those of `adapter_model`, or of any file where there is none.

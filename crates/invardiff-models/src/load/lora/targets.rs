@@ -10,7 +10,7 @@ use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 use crate::nn::Weights;
 
-/// The layers of a model under the names of every layout and its own; building the model lists them.
+/// The layers of a model, under its own names and those of every layout. Building the model collects them.
 pub(in crate::load) struct Targets<'a> {
     source: &'a dyn Fn(KeyLayout, &str) -> Source,
     device: &'a Device,
@@ -58,7 +58,7 @@ impl<'a> Targets<'a> {
             }
             Source::Part { key, axis: 0, whole, .. } => self.add(&key, [whole, columns]),
             Source::Part { key, whole, .. } => self.add(&key, [rows, whole]),
-            // Copies would have to change alike, and the rest are no linear layers of these models.
+            // Copies would all have to change in the same way; the other sources are not linear layers of these models.
             Source::Copies(_) | Source::Pointwise(_) | Source::Positions(_) => {}
         }
     }

@@ -6,7 +6,7 @@ use crate::load::layout::KeyLayout;
 pub(crate) const SIGNATURES: [(KeyLayout, &str); 1] =
     [(KeyLayout::Diffusers, "encoder.layers.0.self_attn.q_proj.weight")];
 
-/// Not weights of the model: a list of numbers from 0 on in older files, and what a whole CLIP model has beside its text model.
+/// Keys that are not weights of the text model: the position ids of older files, and the other parts of a whole CLIP model.
 pub(crate) fn is_other(key: &str) -> bool {
     ["embeddings.position_ids", "text_projection.weight", "logit_scale", "visual_projection.weight"]
         .contains(&key)

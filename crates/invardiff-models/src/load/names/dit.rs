@@ -4,7 +4,7 @@ use crate::dit::DitConfig;
 use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 
-/// A key of each naming that every model has.
+/// For each naming, a key that every model has.
 pub(crate) const SIGNATURES: [(KeyLayout, &str); 2] =
     [(KeyLayout::Original, "x_embedder.proj.weight"), (KeyLayout::Diffusers, "pos_embed.proj.weight")];
 

@@ -4,13 +4,13 @@ use crate::FluxConfig;
 use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 
-/// A key of each naming that every model has.
+/// For each naming, a key that every model has.
 pub(crate) const SIGNATURES: [(KeyLayout, &str); 2] = [
     (KeyLayout::Original, "img_in.weight"),
     (KeyLayout::Diffusers, "time_text_embed.timestep_embedder.linear_1.weight"),
 ];
 
-/// Where `layout` stores the weight with this name in the building of [`Flux`](crate::Flux).
+/// Where `layout` stores the weight that [`Flux`](crate::Flux) asks for by this name when it is built.
 pub(crate) fn source(layout: KeyLayout, key: &str, config: &FluxConfig) -> Source {
     let single = key.strip_prefix("single_blocks.").and_then(|rest| rest.split_once('.'));
     let double = key.strip_prefix("double_blocks.").and_then(|rest| rest.split_once('.'));

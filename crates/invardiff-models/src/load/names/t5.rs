@@ -4,7 +4,7 @@ use crate::load::checkpoint::Checkpoint;
 use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 
-/// A key of each naming that every model has.
+/// For each naming, a key that every model has.
 pub(crate) const SIGNATURES: [(KeyLayout, &str); 2] = [
     (KeyLayout::Diffusers, "encoder.block.0.layer.0.SelfAttention.q.weight"),
     (KeyLayout::LlamaCpp, "enc.blk.0.attn_q.weight"),
@@ -13,7 +13,7 @@ pub(crate) const SIGNATURES: [(KeyLayout, &str); 2] = [
 /// The names under which files keep the token table: one of them, or both with the same values.
 const TABLES: [&str; 2] = ["shared.weight", "encoder.embed_tokens.weight"];
 
-/// What a whole T5 model has beside its encoder, and what some files keep of the tokenizer.
+/// Keys that are not weights of the encoder: the decoder of a whole T5 model, and tokenizer data in some files.
 pub(crate) fn is_other(key: &str) -> bool {
     ["decoder.", "dec.", "lm_head."].iter().any(|prefix| key.starts_with(prefix))
         || ["spiece_model", "output.weight"].contains(&key)

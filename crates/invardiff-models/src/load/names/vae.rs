@@ -5,13 +5,13 @@ use crate::load::checkpoint::Checkpoint;
 use crate::load::layout::KeyLayout;
 use crate::load::source::Source;
 
-/// A key of each naming that every model has.
+/// For each naming, a key that every model has.
 pub(crate) const SIGNATURES: [(KeyLayout, &str); 2] = [
     (KeyLayout::Original, "decoder.mid.block_1.norm1.weight"),
     (KeyLayout::Diffusers, "decoder.mid_block.resnets.0.norm1.weight"),
 ];
 
-/// What training files keep beside the model.
+/// Keys of training files that are not weights of the model.
 pub(crate) fn is_other(key: &str) -> bool {
     key.starts_with("loss.") || key.starts_with("model_ema.")
 }
@@ -43,7 +43,7 @@ fn older_attention(key: &str) -> Option<String> {
     Some(format!("{stem}.attentions.0.{part}.{field}"))
 }
 
-/// The original numbers the resolutions of the decoder like those of the encoder, the image's first.
+/// The original numbers the decoder's resolutions like the encoder's, starting at the image's.
 fn original(key: &str, resolutions: usize) -> String {
     let parts: Vec<&str> = key.split('.').collect();
     match parts[..] {

@@ -66,7 +66,7 @@ impl ClipConfig {
         }
     }
 
-    /// The configuration in a JSON text, checked.
+    /// Parses and checks a configuration in JSON.
     ///
     /// # Errors
     /// [`ConfigError::Json`] names the key that is missing or mistyped, [`ConfigError::Field`] the one out of range.
@@ -74,7 +74,7 @@ impl ClipConfig {
         Self::from_value(serde_json::from_str(text))
     }
 
-    /// [`ClipConfig::from_json`] on a parsed text.
+    /// [`ClipConfig::from_json`] on a parsed JSON value.
     pub(crate) fn from_value(value: Result<Value, serde_json::Error>) -> Result<Self, ConfigError> {
         let config: Self = ConfigError::parse("CLIP text", value)?;
         config.validate()?;

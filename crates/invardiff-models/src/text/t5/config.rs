@@ -70,7 +70,7 @@ impl T5Config {
         }
     }
 
-    /// The configuration in a JSON text, checked.
+    /// Parses and checks a configuration in JSON.
     ///
     /// # Errors
     /// [`ConfigError::Json`] names the key that is missing or mistyped, [`ConfigError::Field`] the one out of range.
@@ -78,7 +78,7 @@ impl T5Config {
         Self::from_value(serde_json::from_str(text))
     }
 
-    /// [`T5Config::from_json`] on a parsed text.
+    /// [`T5Config::from_json`] on a parsed JSON value.
     pub(crate) fn from_value(value: Result<Value, serde_json::Error>) -> Result<Self, ConfigError> {
         let config: Self = ConfigError::parse("T5", value)?;
         config.validate()?;

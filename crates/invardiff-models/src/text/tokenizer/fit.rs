@@ -28,7 +28,7 @@ pub(super) fn open(path: &Path) -> Result<Tokenizer, TokenizerError> {
     opened.map_err(|error| TokenizerError::Format { file, detail: format!("no tokenizer: {error}") })
 }
 
-/// Runs the library, which panics at some files that it could refuse: a panic is an error.
+/// Runs the library, which panics on some invalid files; a panic becomes an error.
 fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| error.to_string()),

@@ -1,15 +1,15 @@
-//! What a `tokenizer.json` may ask for: what those of CLIP and T5 do. The format can say far more, such as replacements that make
-//! a gigabyte of a word, and maps that the library panics at.
+//! Which parts of the format a `tokenizer.json` may use: those that CLIP's and T5's use. The format allows more, such as replacements
+//! that turn a word into a gigabyte, and maps on which the library panics.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// The most bytes of a file that is read (those of FLUX.1 have 2.5 MB), and the most objects in it.
+/// The most bytes of a file (those of FLUX.1 have 2.5 MB), and the most JSON objects in it.
 pub(super) const LARGEST: usize = 8 << 20;
 const MOST_OBJECTS: usize = 20_000;
-/// The most steps one after another.
+/// The most processing steps in a sequence.
 const MOST_STEPS: usize = 4;
 /// The longest text, in bytes, that a map may put in place of a character. Unicode's own longest has 33.
 const LONGEST: usize = 128;
@@ -95,7 +95,7 @@ enum Model {
     Unigram(IgnoredAny),
 }
 
-/// Refuses a `tokenizer.json` that asks for more than those of CLIP and T5 do; says what it asks for.
+/// Refuses a `tokenizer.json` that uses more of the format than CLIP's and T5's do; the error says what.
 pub(super) fn check(text: &[u8]) -> Result<(), String> {
     let objects = text.split(|byte| *byte == b'{').count() - 1;
     if objects > MOST_OBJECTS {
@@ -165,7 +165,7 @@ fn few(steps: usize) -> Result<(), String> {
 }
 
 impl Pattern {
-    /// Patterns that are searched for in one pass: nothing that looks around or back.
+    /// Patterns that are matched in one pass: without look-around and back-references.
     fn check(&self) -> Result<(), String> {
         let Self::Regex(regex) = self else { return Ok(()) };
         let back = regex
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    /// The parts of a file of T5, with some replaced.
+    /// The parts of a T5 tokenizer file, with some replaced.
     fn file(parts: Value) -> Vec<u8> {
         let mut document = json!({
             "normalizer": {"type": "Sequence", "normalizers": [

@@ -14,7 +14,7 @@ pub(super) struct Settings {
     eos_token: Option<Special>,
     unk_token: Option<Special>,
     pad_token: Option<Special>,
-    /// 1e30 in tokenizers without a limit.
+    /// Tokenizers without a limit have 1e30.
     model_max_length: Option<f64>,
 }
 
@@ -26,7 +26,7 @@ enum Special {
     Object { content: String },
 }
 
-/// Larger limits mean no limit.
+/// Limits above this number mean no limit.
 const LONGEST: f64 = 1e6;
 
 impl Settings {
