@@ -1,4 +1,4 @@
-//! One module a command: its arguments and what it does.
+//! One module per command: its arguments and what it does.
 
 pub(crate) mod calibrate;
 pub(crate) mod devices;

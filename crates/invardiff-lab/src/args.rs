@@ -3,11 +3,11 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use invardiff::{DeviceChoice, Dtype, Error, OpenDevice, SamplerKind};
 
-/// The flag that says where to compute.
+/// The flag `--device`.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct DeviceArg {
-    /// Where to compute: auto, cpu, cuda, vulkan, wgpu, or the n-th of these as cuda:1; `invardiff devices` lists them.
-    /// auto takes a graphics card where there is one, and never a software renderer
+    /// The device: auto, cpu, cuda, vulkan, wgpu, or the n-th of a kind as in cuda:1; `invardiff devices` lists them.
+    /// auto takes a GPU where there is one, and never a software renderer
     #[arg(long = "device", env = "INVARDIFF_DEVICE", default_value = "auto", value_name = "DEVICE")]
     choice: DeviceChoice,
 }

@@ -1,4 +1,4 @@
-//! What a plan gains at the size of a real model: full and cached trajectories in turns, on any device.
+//! Measures the speed-up of a plan on a model of published size: full and cached trajectories in turns, on any device.
 
 mod attention_path;
 mod calibration;
@@ -24,7 +24,7 @@ use trial::counted;
 /// Traced trajectories of each kind where steps are not timed in the rounds; the first is not counted.
 const TRACES: usize = 3;
 
-/// A model with everything that one trajectory takes.
+/// A model with everything that one trajectory needs.
 pub(crate) struct Subject<'a, const D: usize, M: Denoiser<D>, S> {
     pub(crate) model: &'a M,
     pub(crate) sampler: &'a S,
@@ -41,22 +41,22 @@ pub(crate) struct Measured {
     pub(crate) full: Trials,
     /// Whole trajectories under the plan.
     pub(crate) cached: Trials,
-    /// Milliseconds of every step, everything computed; each waited for.
+    /// Milliseconds of every step, everything computed; the device is waited for after each.
     pub(crate) full_steps: Vec<f64>,
     /// Milliseconds of every step under the plan.
     pub(crate) cached_steps: Vec<f64>,
-    /// The most bytes that the cache held.
+    /// Peak bytes of the cache.
     pub(crate) peak_cache_bytes: usize,
-    /// The memory of a device that says; empty on the processor.
+    /// Memory of the device, where it reports that; empty on the CPU.
     pub(crate) memory: Memory,
 }
 
-/// Memory in bytes, at its most.
+/// Peak memory in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// In use after a step: weights, samples, kept features.
+    /// In use after a step: weights, samples, cached features.
     pub(crate) in_use: Option<u64>,
-    /// Taken from the device, what is used within a step included.
+    /// Allocated on the device, including memory used within a step.
     pub(crate) reserved: Option<u64>,
 }
 
@@ -164,7 +164,7 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
         Ok(times)
     }
 
-    /// The device's memory over one trajectory of each kind, looked at between steps.
+    /// The device's memory over one trajectory of each kind, read between steps.
     fn watch_memory(&self, progress: &dyn Fn()) -> Result<Memory> {
         let mut memory = Memory::default();
         self.run(&mut Full, |_| memory.look(self.device))?;
@@ -186,7 +186,7 @@ impl Memory {
     }
 }
 
-/// Milliseconds since `last`, which becomes now.
+/// Milliseconds since `last`; sets `last` to now.
 fn lap(last: &mut Instant) -> f64 {
     let now = Instant::now();
     let passed = now.duration_since(std::mem::replace(last, now));

@@ -1,4 +1,4 @@
-//! One module a command: its arguments and what it does.
+//! One module per command: its arguments and what it does.
 
 pub mod bench_model;
 pub mod block_cache;

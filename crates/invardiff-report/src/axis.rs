@@ -1,4 +1,4 @@
-//! How values become places: linear and logarithmic axes.
+//! Maps values to positions: linear and logarithmic axes.
 
 use serde::Serialize;
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
-    /// Evenly. An axis of a chart starts at 0.
+    /// Linear. An axis of a chart starts at 0.
     #[default]
     Linear,
-    /// By logarithm. Values that are not positive stand at the low end.
+    /// Logarithmic. Values that are not positive are placed at the low end.
     Log,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Axis {
     pub(super) high: f64,
 }
 
-/// Decades that a logarithmic axis shows at most.
+/// The most decades that a logarithmic axis shows.
 const DECADES: i32 = 6;
 
 impl Axis {
@@ -58,7 +58,7 @@ impl Axis {
         Self { scale: Scale::Linear, low: (low / step).floor() * step, high: (high / step).ceil() * step }
     }
 
-    /// Where a value stands, 0 at the low end and 1 at the high end; outside values are moved to the nearer end.
+    /// The position of a value, 0 at the low end and 1 at the high end; values outside are clamped.
     pub(super) fn fraction(&self, value: f64) -> f64 {
         let place = match self.scale {
             Scale::Linear => (value - self.low) / (self.high - self.low),
@@ -98,7 +98,7 @@ fn decimal(digit: f64, exponent: i32) -> f64 {
     if exponent < 0 { digit / 10_f64.powi(-exponent) } else { digit * 10_f64.powi(exponent) }
 }
 
-/// The step of 1, 2 or 5 times a power of ten that cuts `span` into four to eight.
+/// The tick distance, 1, 2 or 5 times a power of ten, that divides `span` into four to eight parts.
 fn nice_step(span: f64) -> f64 {
     let raw = span / 5.0;
     let power = 10_f64.powf(raw.log10().floor());

@@ -10,7 +10,7 @@ const HUE: (f64, f64) = (300.0, 103.0);
 const CHROMA: f64 = 0.145;
 
 /// The colour at `fraction` of the way from low (dark violet) to high (light yellow). Lightness rises evenly, so the map
-/// reads the same in grey and for the colour-blind.
+/// stays readable in grey and with colour blindness.
 pub(super) fn at(fraction: f64) -> Rgb<u8> {
     let t = fraction.clamp(0.0, 1.0);
     let lightness = LIGHTNESS.0 + t * (LIGHTNESS.1 - LIGHTNESS.0);

@@ -1,4 +1,4 @@
-//! Files of a report; images as PNG.
+//! Writes the files of a report, and encodes images as PNG.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, ImageFormat};
 use invardiff_eval::EvalError;
 
-/// Writes `name` in `folder` whole or not at all.
+/// Writes the file `name` in `folder`, whole or not at all.
 pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, EvalError> {
     let path = folder.join(name);
     match invardiff_plan::files::write(&path, bytes) {
@@ -17,7 +17,7 @@ pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, 
     }
 }
 
-/// An image as PNG.
+/// Encodes an image as PNG.
 pub(super) fn png(picture: &DynamicImage, what: &str) -> Result<Vec<u8>, EvalError> {
     let mut bytes = Cursor::new(Vec::new());
     picture
@@ -26,12 +26,12 @@ pub(super) fn png(picture: &DynamicImage, what: &str) -> Result<Vec<u8>, EvalErr
     Ok(bytes.into_inner())
 }
 
-/// An image as an address that holds it, for a page that needs no other file.
+/// Encodes an image as a PNG in a `data:` URL, for a page that needs no other file.
 pub(super) fn data_address(picture: &DynamicImage, what: &str) -> Result<String, EvalError> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png(picture, what)?)))
 }
 
-/// A name as part of a file name: letters, digits, `-` and `_`.
+/// Makes a name usable in a file name: letters, digits, `-` and `_`.
 pub(super) fn slug(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
 }

@@ -1,4 +1,4 @@
-//! Step by layer: how much features change.
+//! Heat maps over steps and layers: how much features change.
 
 use image::RgbaImage;
 use invardiff_eval::EvalError;
@@ -12,7 +12,7 @@ use super::number::{compact, coordinate as at};
 use super::svg::{Anchor, Figure, Plot, line, rect, text};
 use super::{colour, files};
 
-/// What was measured between the features of steps.
+/// A measure of the change between features of consecutive steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
@@ -46,7 +46,7 @@ impl Measure {
         }
     }
 
-    /// What the number is.
+    /// A sentence that explains the number.
     pub(super) fn explanation(self) -> &'static str {
         match self {
             Self::ChangeRate => {
@@ -64,9 +64,9 @@ impl Measure {
 pub struct HeatMap {
     /// The module kind; [`Kind::TRUNK`] for the step gate's own rate.
     pub kind: Kind,
-    /// What `values` are.
+    /// The measure of `values`.
     pub measure: Measure,
-    /// How values become colours.
+    /// The scale of the colours.
     pub scale: Scale,
     /// `[steps, layers]` in sampling order; NaN where nothing was measured.
     pub values: Array2<f32>,
@@ -79,7 +79,7 @@ const WIDTH: f64 = 480.0;
 const LEFT: f64 = 44.0;
 const TOP: f64 = 36.0;
 const BAR: f64 = 10.0;
-/// Pixels of the embedded image a cell, so that viewers that smooth still show cells.
+/// Pixels per cell in the embedded image, so that cells stay visible in viewers that smooth images.
 const CELL: usize = 8;
 
 impl HeatMap {
@@ -127,7 +127,7 @@ impl HeatMap {
         Ok(Figure { file, width: WIDTH, height: bar.bottom() + 24.0, alt: self.alt(), body })
     }
 
-    /// The cells as a PNG in a `data:` address, layer 0 on top, enlarged by whole factors.
+    /// The cells as a PNG in a `data:` URL, layer 0 on top, enlarged by whole factors.
     fn picture(&self, axis: &Axis) -> Result<String, EvalError> {
         let (steps, layers) = self.values.dim();
         let picture = RgbaImage::from_fn((steps * CELL) as u32, (layers * CELL) as u32, |x, y| {
@@ -161,7 +161,7 @@ impl HeatMap {
         })
     }
 
-    /// The image in words.
+    /// The drawing in words, as its text alternative.
     fn alt(&self) -> String {
         let (steps, layers) = self.values.dim();
         let mut values: Vec<f32> = self.values.iter().copied().filter(|value| value.is_finite()).collect();
@@ -182,7 +182,7 @@ impl HeatMap {
     }
 }
 
-/// A kind as the reader knows it.
+/// The name of a kind in the report.
 pub(super) fn display_name(kind: Kind) -> String {
     match kind {
         Kind::TRUNK => "step gate (trunk)".to_owned(),

@@ -1,4 +1,4 @@
-//! Names of what a chart shows, with a sample of each.
+//! Legends: the names of what a chart shows, with a sample of each.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ const ROW: f64 = 20.0;
 /// Width of a sample and the space after it.
 const SAMPLE: f64 = 26.0;
 
-/// Names in as many rows as they need.
+/// A legend, in as many rows as its names need.
 pub(super) struct Legend<'a> {
     places: Vec<(&'a str, f64, f64)>,
     rows: usize,

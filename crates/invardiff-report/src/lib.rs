@@ -47,7 +47,7 @@ pub struct Highlight {
     pub label: String,
     /// The number with its unit, e.g. `2.41x`.
     pub value: String,
-    /// How it came about, e.g. `predicted 2.50x`; may be empty.
+    /// What to compare it with, e.g. `predicted 2.50x`; may be empty.
     pub detail: String,
 }
 
@@ -64,9 +64,9 @@ pub struct Report {
     pub facts: Vec<(String, String)>,
     /// What the reader must know to trust the numbers, e.g. that a plan was forced onto another run.
     pub notes: Vec<String>,
-    /// Thresholds as they came out.
+    /// The thresholds of the calibration.
     pub thresholds: Vec<Threshold>,
-    /// The comparison.
+    /// The table that compares the plan with other ways to sample.
     pub table: Table,
     /// The plan.
     pub plan: Option<PlanPicture>,
@@ -78,32 +78,32 @@ pub struct Report {
     pub latency: Option<StepChart>,
     /// Bytes in the feature store over steps.
     pub cache_bytes: Option<StepChart>,
-    /// What trainings did.
+    /// Loss curves of trainings.
     pub training: Vec<TrainingChart>,
-    /// Lines in the chart of compute against quality.
+    /// Further lines in the chart of compute against quality.
     pub curves: Vec<Curve>,
-    /// Anything else for `report.json`, as it is: the plan's provenance, the machine.
+    /// Further data that is copied into `report.json`, such as the plan's provenance and the machine.
     pub provenance: serde_json::Value,
 }
 
-/// Every figure of a report, drawn; files are named.
+/// Every figure of a report, drawn and with its file name.
 struct Drawings {
     tradeoff: Option<Figure>,
     plan: Option<Figure>,
-    /// One a heat map.
+    /// One per heat map.
     heat_maps: Vec<Figure>,
     latency: Option<Figure>,
     cache_bytes: Option<Figure>,
-    /// One a chart.
+    /// One per chart.
     training: Vec<Figure>,
-    /// File names, one a grid.
+    /// File names, one per grid.
     grids: Vec<String>,
 }
 
 impl Report {
     /// Writes the report into `folder`, which is made if it is not there: `report.html`, `report.json`, `table.md`,
     /// `table.csv`, `tradeoff.svg`, `plan.svg`, `heatmap-<kind>-<measure>.svg`, `latency.svg`, `cache-bytes.svg`, `training-<n>.svg`,
-    /// `grid-<n>.png`, as far as there is something to show. Every file is written beside and renamed, the page last.
+    /// `grid-<n>.png`, as far as there is something to show. Every file is written under a temporary name and renamed; the page is the last one.
     ///
     /// Returns the page's path.
     ///

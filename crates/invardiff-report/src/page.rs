@@ -13,7 +13,7 @@ use super::{Drawings, Highlight, Report};
 /// Layout and type of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// The browser itself refuses whatever would come from outside.
+/// The content security policy: the browser loads nothing from outside of the page.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 /// A part of the page: the anchor, the heading and what is below it.
@@ -45,7 +45,7 @@ pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalE
     Ok(shell(title, &head(title, subtitle, highlights, notes, &sections), &sections))
 }
 
-/// The page around its head and sections.
+/// The whole page: head, title and sections.
 pub(super) fn shell(title: &str, head: &Markup, sections: &[Section]) -> Markup {
     html! {
         (DOCTYPE)
@@ -73,7 +73,7 @@ pub(super) fn shell(title: &str, head: &Markup, sections: &[Section]) -> Markup 
     }
 }
 
-/// The title, what to read first, what to know, and the way to the sections.
+/// The page's beginning: title, headline numbers, notes, and links to the sections.
 pub(super) fn head(
     title: &str,
     subtitle: &str,

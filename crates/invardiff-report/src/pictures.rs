@@ -1,4 +1,4 @@
-//! Images side by side: full, cached, and what differs.
+//! Grids of images: full, cached, and their difference.
 
 use image::{DynamicImage, RgbImage, imageops};
 use invardiff_eval::{EvalError, GridLayout, picture_grid, rgb_image, rgb_images};
@@ -9,9 +9,9 @@ use crate::files;
 /// How much brighter a difference is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amplify {
-    /// The largest power of two, at most 64, at which nothing is cut off.
+    /// The largest power of two, at most 64, at which no value is clipped.
     Fit,
-    /// This factor; what exceeds white is cut off.
+    /// This factor; brighter values are clipped to white.
     By(f32),
 }
 
@@ -20,7 +20,7 @@ pub enum Amplify {
 pub struct PictureRow {
     /// What the row shows, e.g. `full` or `difference x8`.
     pub label: String,
-    /// One image a column.
+    /// One image per column.
     pub pictures: Vec<RgbImage>,
 }
 
@@ -31,7 +31,7 @@ pub struct PictureGrid {
     pub title: String,
     /// A sentence below it; may be empty.
     pub caption: String,
-    /// Texts above the columns, e.g. class names; empty or one a column.
+    /// Texts above the columns, e.g. class names; empty, or one per column.
     pub columns: Vec<String>,
     /// The rows from top to bottom.
     pub rows: Vec<PictureRow>,
@@ -73,7 +73,7 @@ impl PictureGrid {
         Ok(self)
     }
 
-    /// This grid with one more row: `|a - b|` a channel, black where equal, brightened; the label states the factor.
+    /// This grid with one more row: `|a - b|` per channel, black where equal, brightened; the label states the factor.
     ///
     /// # Shapes
     /// - `a`, `b`: `[batch, channels, height, width]` in `[-1, 1]`, 1 or 3 channels
@@ -145,7 +145,7 @@ impl PictureGrid {
         pictures.map(|picture| f64::from(picture.width()) * f64::from(picture.height())).sum()
     }
 
-    /// All images and labels in one.
+    /// All images and labels as one image.
     pub(super) fn labelled(&self) -> Result<RgbImage, EvalError> {
         let pictures: Vec<RgbImage> = self.rows.iter().flat_map(|row| row.pictures.clone()).collect();
         let layout = GridLayout {
@@ -157,7 +157,7 @@ impl PictureGrid {
         picture_grid(&pictures, &layout)
     }
 
-    /// Every image as an address that holds it, shrunk by `shrink` (1 = as it is).
+    /// Every image as a `data:` URL, shrunk by `shrink` (1 keeps its size).
     pub(super) fn addresses(&self, shrink: f64) -> Result<Vec<Vec<String>>, EvalError> {
         let address = |picture: &RgbImage| {
             files::data_address(&DynamicImage::ImageRgb8(shrunk(picture, shrink)), &self.title)

@@ -1,4 +1,4 @@
-//! The plan as an image: the step gate on top, one panel a module kind.
+//! The drawing of a plan: the step gate on top, one panel per module kind.
 
 use invardiff_eval::EvalError;
 use invardiff_plan::Kind;
@@ -10,9 +10,9 @@ use super::svg::{Anchor, Figure, Path, Plot, rect, text};
 /// What a plan does at every step and site.
 #[derive(Clone, Debug)]
 pub struct PlanPicture {
-    /// One entry a step in sampling order, `true` = the step is skipped.
+    /// One entry per step in sampling order, `true` = the step is skipped.
     pub gate: Vec<bool>,
-    /// A matrix `[steps, layers]` a module kind, `true` = reuse. Entries of skipped steps are not looked at.
+    /// One matrix `[steps, layers]` per module kind, `true` = reuse. Entries of skipped steps are ignored.
     pub kinds: Vec<(Kind, Array2<bool>)>,
 }
 
@@ -136,7 +136,7 @@ impl PlanPicture {
     }
 }
 
-/// One path a kind of cell: neighbours in a row are joined, then the columns are cut apart.
+/// One SVG path per kind of cell: neighbours in a row are joined, then columns are separated.
 fn draw(cells: &[(usize, usize, Cell)], steps: usize, layers: usize, plot: &Plot) -> Markup {
     let (column, row) = (plot.width / steps as f64, plot.height / layers as f64);
     let gap = if row >= 6.0 { 1.0 } else { 0.0 };

@@ -9,13 +9,13 @@ use super::legend::{Legend, line_sample};
 use super::number::{byte_unit, compact};
 use super::svg::{Anchor, Figure, Path, Plot, line, text};
 
-/// What a series counts.
+/// The unit of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Milliseconds.
     Milliseconds,
-    /// Bytes; shown in the binary unit that fits.
+    /// Bytes, shown in a binary unit such as MiB.
     Bytes,
 }
 
@@ -34,18 +34,18 @@ impl Unit {
 pub struct Series {
     /// Its name in the legend.
     pub name: String,
-    /// One value a step in sampling order, in the chart's unit; NaN leaves a gap.
+    /// One value per step in sampling order, in the chart's unit; NaN leaves a gap.
     pub values: Vec<f64>,
 }
 
-/// Lines over steps. A linear axis starts at 0.
+/// A chart of lines over steps. A linear axis starts at 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepChart {
     /// Its title.
     pub title: String,
-    /// What the values count.
+    /// The unit of the values.
     pub unit: Unit,
-    /// How values become heights.
+    /// The scale of the vertical axis.
     pub scale: Scale,
     /// The lines, at most six.
     pub series: Vec<Series>,
@@ -54,7 +54,7 @@ pub struct StepChart {
 const WIDTH: f64 = 480.0;
 const PLOT_HEIGHT: f64 = 190.0;
 const LEFT: f64 = 52.0;
-/// Colours, and so lines, that a chart has.
+/// The number of colours, and so the most lines of a chart.
 pub(super) const COLOURS: usize = 6;
 
 impl StepChart {
@@ -112,7 +112,7 @@ impl StepChart {
     }
 }
 
-/// A line that is level over each step's column; a gap where there is no value.
+/// A step line, level over each step's column, with gaps at NaN.
 fn stairs(values: &[f64], size: f64, axis: &Axis, plot: &Plot) -> Path {
     let column = plot.width / values.len().max(1) as f64;
     let mut path = Path::default();

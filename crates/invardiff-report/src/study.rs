@@ -1,4 +1,4 @@
-//! A comparison of methods, each at several settings: speed against quality, one line a method.
+//! A comparison of methods, each at several settings: speed against quality, one line per method.
 
 mod chart;
 mod page;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::svg::Figure;
 use super::{PictureGrid, files};
 
-/// Methods in panels, with what is always drawn beside them. Plain data; [`Study::write`] makes the files.
+/// Methods in panels, with baselines in every chart. Plain data; [`Study::write`] writes the files.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Study {
     /// The page's title.
@@ -23,14 +23,14 @@ pub struct Study {
     pub facts: Vec<(String, String)>,
     /// What the reader must know to trust the numbers.
     pub notes: Vec<String>,
-    /// Lines that every chart shows, at most [`Study::BASELINES`]: what one would do without caching.
+    /// Lines that every chart shows, at most [`Study::BASELINES`]: sampling without caching.
     pub baselines: Vec<Line>,
-    /// The rest, by panel.
+    /// The other methods, by panel.
     pub panels: Vec<Panel>,
     /// Images at equal compute.
     #[serde(skip)]
     pub strips: Vec<PictureGrid>,
-    /// Anything else for `study.json`, as it is.
+    /// Further data that is copied into `study.json`.
     pub provenance: serde_json::Value,
 }
 
@@ -67,19 +67,19 @@ pub struct Point {
     pub measured_speedup: f64,
     /// The same in CPU time, where the processor computes.
     pub cpu_speedup: Option<f64>,
-    /// Against the full run's images.
+    /// Differences to the full run's images.
     pub full: Scores,
-    /// Against the images of the converged trajectory.
+    /// Differences to the images of the converged trajectory.
     pub converged: Option<Scores>,
     /// The most bytes that the cache of one image held.
     pub peak_cache_bytes: u64,
-    /// Fréchet distance to the data, where a classifier was there to see by.
+    /// Fréchet distance to the data set, where a classifier was given.
     pub frechet: Option<f64>,
-    /// The share of images that the classifier takes for what they should show.
+    /// The share of images that the classifier assigns to the intended class.
     pub accuracy: Option<f64>,
 }
 
-/// How near images are to a reference's from the same noise.
+/// Image metrics against a reference from the same noise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Scores {
     /// PSNR and SSIM.
@@ -103,7 +103,7 @@ impl Study {
     pub const BASELINES: usize = 3;
 
     /// Writes the study into `folder`, which is made if it is not there: `study.html`, `study.json`, `points.csv`, `points.md`,
-    /// two charts a panel and one image a strip. Every file is written beside and renamed, the page last.
+    /// two charts per panel and one image per strip. Every file is written under a temporary name and renamed; the page is the last one.
     ///
     /// Returns the page's path.
     ///
@@ -130,7 +130,7 @@ impl Study {
         files::write(folder, "study.html", page.as_bytes())
     }
 
-    /// All points as text, columns aligned, one part a panel.
+    /// All points as text, columns aligned, one part per panel.
     pub fn text(&self) -> String {
         table::text(self)
     }

@@ -40,7 +40,7 @@ impl Figure {
     }
 }
 
-/// Which end of a text stands at its place.
+/// Which end of a text is at its position.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Anchor {
     Start,
@@ -76,7 +76,7 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// One command, e.g. `M` with a place or `h` with a distance.
+    /// One command, e.g. `M` with a position or `h` with a distance.
     pub(super) fn push(&mut self, command: char, numbers: &[f64]) {
         self.d.push(command);
         let numbers: Vec<String> = numbers.iter().map(|number| at(*number)).collect();
@@ -170,5 +170,5 @@ impl Plot {
     }
 }
 
-/// Name of the horizontal axis of everything that goes over steps.
+/// Name of the horizontal axis of charts over steps.
 pub(super) const STEP_AXIS: &str = "step in sampling order (0 = noisiest)";

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::number::bytes;
 
-/// What a row of the table is, and so its place and mark.
+/// The group of a row, which decides its place in the table and its mark in the chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
@@ -46,7 +46,7 @@ pub struct Row {
     pub name: String,
     /// What it does, in a sentence; may be empty.
     pub description: String,
-    /// What it is.
+    /// Its group.
     pub group: Group,
     /// FLOPs over the reference's, by the cost model.
     pub compute_fraction: f64,
@@ -56,10 +56,10 @@ pub struct Row {
     pub measured_speedup: Option<f64>,
     /// The same in CPU time, where the processor computes.
     pub cpu_speedup: Option<f64>,
-    /// How near its images are to the reference's.
+    /// Image metrics against the reference's images.
     #[serde(flatten)]
     pub quality: Quality,
-    /// How near they are to the converged trajectory's, where that was drawn.
+    /// Image metrics against the converged trajectory's images, where these were drawn.
     pub converged: Option<Quality>,
     /// The most bytes that the feature store held.
     pub peak_cache_bytes: Option<u64>,
@@ -114,8 +114,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// The headings of a row: the name, then its numbers. CPU time and the two about the converged trajectory are there where
-    /// any row knows them.
+    /// The headings of a row: the name, then its numbers. CPU time and the two about the converged trajectory are present where
+    /// any row has them.
     pub fn headings(&self) -> Vec<&'static str> {
         let mut headings = vec!["sampling", "compute", "predicted", "measured"];
         if self.knows_cpu() {

@@ -63,12 +63,12 @@ pub(super) fn check(curves: &[Curve]) -> Result<(), EvalError> {
     Err(EvalError::Shape { what, expected, found: vec![curves.len()] })
 }
 
-/// Whether a PSNR has a place in the chart.
+/// Whether a PSNR is drawn in the chart.
 fn drawn(psnr: f64) -> bool {
     psnr.is_finite() && psnr < PSNR_OF_EQUAL
 }
 
-/// The chart, or nothing where no row differs from the reference.
+/// The chart; `None` where no row differs from the reference.
 pub(super) fn figure(table: &Table, curves: &[Curve]) -> Option<Figure> {
     let rows: Vec<&Row> = table.rows.iter().filter(|row| drawn(row.quality.psnr_mean)).collect();
     let (x, y) = axes(&rows, curves)?;
@@ -143,7 +143,7 @@ fn names_of(marks: &[Mark<'_>], plot: &Plot) -> Markup {
     }
 }
 
-/// A point: shape and colour both say which group.
+/// Draws a point; both shape and colour depend on the group.
 fn draw(mark: &Mark<'_>) -> Markup {
     let row = mark.row;
     let title = format!(

@@ -15,7 +15,7 @@ use super::svg::{Anchor, Figure, Path, Plot, line, text};
 pub struct TrainingLine {
     /// Its name in the legend.
     pub name: String,
-    /// (iteration, value), iterations rising; a value that is not finite leaves a gap.
+    /// (iteration, value), iterations increasing; a value that is not finite leaves a gap.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -33,14 +33,14 @@ impl TrainingLine {
     }
 }
 
-/// What a training did, iteration by iteration.
+/// A chart of losses over iterations.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrainingChart {
     /// Its title.
     pub title: String,
     /// What the values are, e.g. `mean square error`.
     pub value: String,
-    /// How values become heights.
+    /// The scale of the vertical axis.
     pub scale: Scale,
     /// The lines, at most six.
     pub lines: Vec<TrainingLine>,

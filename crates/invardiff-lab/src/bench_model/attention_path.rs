@@ -1,4 +1,4 @@
-//! Which way attention goes, told by the memory that it takes.
+//! Finds out how attention is computed, from the memory that it takes.
 
 use anyhow::Result;
 use burn::tensor::module::attention;
@@ -7,7 +7,7 @@ use burn::tensor::{DType, Distribution, Tensor};
 use invardiff::{DeviceKind, OpenDevice};
 use serde::Serialize;
 
-/// More products of queries and keys than this, and burn-flex attends in tiles.
+/// With more products of queries and keys than this, burn-flex computes attention in tiles.
 const FLEX_TILES: usize = 256 * 1024;
 
 /// How attention is computed.
@@ -22,12 +22,12 @@ pub(crate) enum AttentionPath {
     Tiled,
     /// On the processor, with all scores in memory.
     Whole,
-    /// The device does not say how much memory it has taken.
+    /// Unknown: the device does not report its memory.
     Unknown,
 }
 
 impl AttentionPath {
-    /// In words.
+    /// The path in words.
     pub(crate) const fn describe(self) -> &'static str {
         match self {
             Self::Fused => "fused: the scores are never in memory",
@@ -40,7 +40,7 @@ impl AttentionPath {
 }
 
 /// The path taken at a shape (batch, heads, tokens, channels of a head), with the bytes that a run of it took and those of
-/// its scores. To be asked before there is anything else on the device.
+/// its scores. Call it before anything else is on the device.
 ///
 /// # Errors
 /// When the device fails.

@@ -1,4 +1,4 @@
-//! What a calibration costs: calibration runs and plain ones in turns.
+//! Measures the cost of a calibration: calibration runs and plain ones in turns.
 
 use anyhow::Result;
 use invardiff::OpenDevice;
@@ -15,7 +15,7 @@ pub(crate) struct CalibrationSubject<'a, const D: usize, M: Denoiser<D>, S> {
     pub(crate) sampler: &'a S,
     pub(crate) run: Run<D, M::Cond>,
     pub(crate) settings: &'a Settings,
-    /// Whether values are measured where the model shows them on the way.
+    /// Whether to measure the values that the model passes to `probe`.
     pub(crate) probe: bool,
     pub(crate) device: &'a OpenDevice,
 }
@@ -23,9 +23,9 @@ pub(crate) struct CalibrationSubject<'a, const D: usize, M: Denoiser<D>, S> {
 /// What was measured.
 #[derive(Clone, Debug)]
 pub(crate) struct CalibrationMeasured {
-    /// The trajectory alone.
+    /// A plain trajectory.
     pub(crate) plain: Trials,
-    /// Recorded, both phases, and the plan.
+    /// A calibration: the recorded trajectory, both phases, and the plan.
     pub(crate) calibration: Trials,
     /// The same with the similarity of consecutive steps, which the report draws.
     pub(crate) with_similarity: Trials,
@@ -78,7 +78,7 @@ where
         })
     }
 
-    /// One calibration on one run; how often the model ran along it.
+    /// Calibrates on one run; returns how often the model ran along the trajectory.
     fn calibrate(&self, similarity: bool) -> Result<usize> {
         let options = RecordOptions { similarity, probe: self.probe, ..RecordOptions::default() };
         let session = Session::new(self.model, self.sampler, std::slice::from_ref(&self.run))?;

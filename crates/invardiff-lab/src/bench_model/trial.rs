@@ -7,14 +7,14 @@ use cpu_time::ProcessTime;
 use invardiff::{DeviceKind, OpenDevice};
 use invardiff_eval::{Timings, peak_rss, reset_peak_rss};
 
-/// What one run took.
+/// Time and memory of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trial {
     /// Seconds.
     pub(crate) wall: f64,
-    /// CPU seconds over all threads; only where the processor computes, and the system says.
+    /// CPU seconds over all threads; only on the CPU, where the system reports them.
     pub(crate) cpu: Option<f64>,
-    /// The most resident memory while it ran, in bytes; only where the processor computes, and the system lets it be told
+    /// Peak resident memory while it ran, in bytes; only on the CPU, and where the system lets it be separated
     /// from that of earlier runs.
     pub(crate) peak_rss: Option<u64>,
 }
@@ -65,7 +65,7 @@ impl Trials {
         self.0.iter().map(|trial| trial.peak_rss).max().flatten()
     }
 
-    /// The median over the rounds of the time of `base` over this one's.
+    /// The median over the rounds of (time of `base` / time of this one).
     pub(crate) fn speedup_over(&self, base: &Self) -> Option<f64> {
         Some(self.timings()?.speedup_over(&base.timings()?))
     }

@@ -187,7 +187,7 @@ pub(super) fn change(report: &Report, drawings: &Drawings) -> Option<Section> {
     let of = |measure| {
         let pairs = report.heat_maps.iter().zip(&drawings.heat_maps);
         let mut pairs: Vec<(&HeatMap, &Figure)> = pairs.filter(|(map, _)| map.measure == measure).collect();
-        // What has one layer is low and stands last, so that the rows of panels stay even.
+        // Heat maps of one layer are low and come last, so that the rows of panels stay even.
         pairs.sort_by_key(|(map, _)| map.values.ncols() == 1);
         pairs.into_iter().map(|(_, figure)| figure)
     };

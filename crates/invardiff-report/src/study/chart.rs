@@ -1,4 +1,4 @@
-//! Compute against quality, one line a method.
+//! Charts of compute against quality, one line per method.
 
 use invardiff_eval::PSNR_OF_EQUAL;
 use maud::{Markup, html};
@@ -12,7 +12,7 @@ use crate::svg::{Anchor, Figure, Path, Plot, text};
 const WIDTH: f64 = 640.0;
 const LEFT: f64 = 52.0;
 
-/// What is on the vertical axis.
+/// The quantity on the vertical axis.
 #[derive(Clone, Copy)]
 struct Measure {
     /// Part of the file's name.
@@ -38,7 +38,7 @@ pub(super) fn charts(study: &Study, panel: &Panel, number: usize) -> Vec<Figure>
     measures.into_iter().filter_map(|measure| chart(study, panel, number, measure)).collect()
 }
 
-/// A place of a line that is drawn: compute in percent, and the measure.
+/// A drawn point of a line: compute in percent, and the measure.
 fn places(line: &Line, measure: Measure) -> Vec<(f64, f64)> {
     let drawn = |psnr: &f64| psnr.is_finite() && *psnr < PSNR_OF_EQUAL;
     let place = |point: &Point| {
@@ -53,7 +53,7 @@ fn chart(study: &Study, panel: &Panel, number: usize, measure: Measure) -> Optio
     let baselines = study.baselines.iter().enumerate().map(|(i, line)| (format!("base{i}"), line));
     let own = panel.lines.iter().enumerate().map(|(i, line)| (format!("c{i}"), line));
     let lines: Vec<(String, &Line)> = baselines.chain(own).collect();
-    // One scale for all panels, so that they can be held against each other.
+    // One scale for all panels, so that they can be compared.
     let all: Vec<(f64, f64)> = study.lines().flat_map(|(_, line)| places(line, measure)).collect();
     let over = |of: fn(&(f64, f64)) -> f64, take: fn(f64, f64) -> f64| all.iter().map(of).reduce(take);
     let (low, high) = (over(|place| place.1, f64::min)?, over(|place| place.1, f64::max)?);

@@ -1,17 +1,17 @@
-//! The points of a study in rows.
+//! The points of a study as tables.
 
 use invardiff_eval::PSNR_OF_EQUAL;
 
 use super::{Line, Point, Scores, Study};
 use crate::number::bytes;
 
-/// One number of a point, under its heading.
+/// A column of the table: one number of a point, and its heading.
 pub(super) struct Column {
     pub(super) heading: &'static str,
     cell: fn(&Point) -> String,
 }
 
-/// The columns that any point has something to say in.
+/// The columns in which any point has a value.
 pub(super) fn columns(study: &Study) -> Vec<Column> {
     let any = |known: fn(&Point) -> bool| study.points().any(known);
     let mut columns = vec![
@@ -88,7 +88,7 @@ pub(super) fn name(line: &Line, point: &Point) -> String {
     if point.setting.is_empty() { line.name.clone() } else { format!("{}, {}", line.name, point.setting) }
 }
 
-/// Rows of cells under headings, one part a panel: (title, rows); the first row has the headings.
+/// Rows of cells under headings, one part per panel: (title, rows); the first row has the headings.
 fn parts(study: &Study) -> Vec<(String, Vec<Vec<String>>)> {
     let columns = columns(study);
     let mut parts: Vec<(String, Vec<Vec<String>>)> = Vec::new();
@@ -108,7 +108,7 @@ fn parts(study: &Study) -> Vec<(String, Vec<Vec<String>>)> {
     parts
 }
 
-/// All points in Markdown, one table a panel.
+/// All points in Markdown, one table per panel.
 pub(super) fn markdown(study: &Study) -> String {
     let table = |(title, rows): (String, Vec<Vec<String>>)| {
         let row = |cells: &Vec<String>| format!("| {} |\n", cells.join(" | ").replace('\n', " "));

@@ -1,9 +1,9 @@
-//! Where the names of points go.
+//! Places the names of points.
 
 use crate::legend::text_width;
 use crate::svg::{Anchor, Plot};
 
-/// Least distance of two baselines.
+/// Smallest distance between two lines of text.
 const LINE: f64 = 15.0;
 /// Points that are nearer than this, in the horizontal, share a column of names.
 const NEAR: f64 = 60.0;
