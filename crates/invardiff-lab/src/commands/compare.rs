@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     choice.work(&wanted, &device, Comparison { args, critic })
 }
 
-/// What is compared, and what judges classes.
+/// The candidates, and the classifier where there is one.
 struct Comparison<'a> {
     args: &'a Args,
     critic: Option<ReferenceClassifier>,
@@ -105,7 +105,7 @@ fn study<const D: usize, P: Pipeline<D>>(
     present::study(args, full, &entrants, &evaluated, converged, &extras)
 }
 
-/// The images of many steps of the best solver that the model has, where all of its solvers lead, and its name.
+/// The converged images, from many steps of the model's best solver, and that solver's name.
 fn converged<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,

@@ -28,16 +28,16 @@ empty plan changes nothing, the cache is as large as scheduled, two threads do n
 --json prints an array with one object a device: device, model, kind, outcome (passed, failed, not_run), reason where it was
 not run, seconds, and checks (name, outcome, value, bound, limit, unit, notes).";
 
-/// Hold devices against the processor, from calibration to images
+/// Compare devices with the CPU, from calibration to images
 ///
-/// A device that is not there is not run, which is no pass; with --require it is a failure.
+/// A device that is missing is reported as not run, not as passed; with --require it is a failure.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
     /// Which device to check (as --device of other commands), or all: the first of every kind
     #[arg(long, env = "INVARDIFF_DEVICE", default_value = "auto", value_name = "DEVICE")]
     device: DeviceSelection,
-    /// Fail where a device, or what its checks need, is not there
+    /// Fail if a device, or something that its checks need, is missing
     #[arg(long)]
     require: bool,
     /// Trajectories of the calibration
@@ -46,14 +46,14 @@ pub struct Args {
     /// Steps of every trajectory
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=1000))]
     num_inference_steps: u32,
-    /// Images that are compared
+    /// Number of images to compare
     #[arg(long = "images", alias = "pictures", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pictures: u32,
     /// Seed of the calibration's first run
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     seed: u64,
-    /// Batch, heads, tokens and channels of the attention to compare; by default FLUX's (1,24,4608,128) on graphics cards,
-    /// and little elsewhere
+    /// Batch, heads, tokens and channels of the attention to compare; by default FLUX's (1,24,4608,128) on GPUs,
+    /// and a small one elsewhere
     #[arg(long, value_name = "B,H,N,D", value_parser = shape)]
     attention: Option<Shape>,
     /// Folders of arrays to compare networks with (see `invardiff parity`); by default the tiny DiT and FLUX of this repository
@@ -64,7 +64,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What `--device` takes here.
+/// The values of `--device` for this command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DeviceSelection {
     All,
@@ -82,7 +82,7 @@ impl FromStr for DeviceSelection {
     }
 }
 
-/// A shape of four axes; a list for clap would be a flag with four values.
+/// A shape of four axes. (A newtype, because clap reads a list as a flag with four values.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shape([usize; 4]);
 
@@ -94,7 +94,7 @@ fn shape(text: &str) -> Result<Shape, String> {
     }
 }
 
-/// What became of one device.
+/// The result for one device.
 #[derive(Debug, Serialize)]
 struct Report {
     device: String,
@@ -109,7 +109,7 @@ struct Report {
 /// Runs the command.
 ///
 /// # Errors
-/// When standard output cannot be written. What is wrong with a device is a failed check and exit code 1.
+/// When standard output cannot be written. A fault of a device is not an error here, but a failed check and exit code 1.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let choices = match args.device {
         DeviceSelection::One(choice) => vec![choice],
@@ -136,7 +136,7 @@ fn report(args: &Args, choice: DeviceChoice) -> Result<Report> {
         Some(reason) => Report::without_checks(choice.to_string(), Outcome::NotRun, reason),
         None => match choice.open() {
             Ok(device) => checked(args, &device, start)?,
-            // There is such a device, and it does not compute: that is no pass either.
+            // The device exists but does not compute: that is not a pass either.
             Err(error) => Report::without_checks(choice.to_string(), Outcome::Failed, with_causes(&error)),
         },
     };
@@ -146,7 +146,7 @@ fn report(args: &Args, choice: DeviceChoice) -> Result<Report> {
     Ok(report)
 }
 
-/// Why a device cannot be there, before it is opened.
+/// Why a device cannot be available, as far as known before it is opened.
 fn absent(choice: DeviceChoice) -> Option<String> {
     let DeviceChoice::Gpu { backend, index } = choice else { return None };
     if !backend.compiled() {
@@ -175,7 +175,7 @@ fn checked(args: &Args, device: &OpenDevice, start: Instant) -> Result<Report> {
     Ok(Report { device: name, model, kind: Some(device.kind()), outcome, reason: None, seconds, checks })
 }
 
-/// A check that a device without the type cannot make.
+/// Notes a check that needs an element type which the device lacks.
 fn optional(check: &Check) -> bool {
     check.name.starts_with("attention")
 }
@@ -185,7 +185,7 @@ fn amounts(args: &Args, kind: DeviceKind) -> Result<Amounts> {
     for folder in &args.fixtures {
         ensure!(folder.is_dir(), "--fixtures {}: there is no such folder", folder.display());
     }
-    // 576 tokens are more than the processor attends to in one piece.
+    // 576 tokens are more than the CPU path handles without tiles.
     let usual = if kind.is_processor() { [1, 2, 576, 64] } else { [1, 24, 4608, 128] };
     Ok(Amounts {
         runs: args.runs as usize,
@@ -197,7 +197,7 @@ fn amounts(args: &Args, kind: DeviceKind) -> Result<Amounts> {
     })
 }
 
-/// The tiny DiT and FLUX, where the program stands in its repository.
+/// The fixtures of the tiny DiT and FLUX, where the program runs in its repository.
 fn shipped() -> Vec<PathBuf> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../invardiff-models/tests/data");
     let folders = ["dit_tiny", "flux_tiny"].map(|name| data.join(name));

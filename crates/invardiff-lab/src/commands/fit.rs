@@ -1,4 +1,4 @@
-//! `invardiff fit`: what other methods are calibrated from.
+//! `invardiff fit`: the measurements that other methods need.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ measured and what the methods make of it.
 
 --json prints one object: method, model, num_inference_steps, runs, out, and what was found.";
 
-/// Measure what TeaCache, MagCache or SmoothCache decide by
+/// Measure what TeaCache, MagCache or SmoothCache need
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -61,7 +61,7 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     device: DeviceArg,
-    /// Where the measurement goes
+    /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Print one JSON object instead of lines
@@ -72,13 +72,13 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[expect(clippy::enum_variant_names, reason = "that is what they are called")]
 enum Method {
-    /// The polynomial from the first block's modulated input to the output
+    /// Polynomial from the change of the first block's modulated input to the change of the output
     #[value(name = "teacache")]
     TeaCache,
-    /// The magnitude ratios of what all blocks add
+    /// Magnitude ratios of the residual of all blocks
     #[value(name = "magcache")]
     MagCache,
-    /// The errors of standing in, a kind of module and distance
+    /// Errors of reuse, per kind of module and distance in steps
     #[value(name = "smoothcache")]
     SmoothCache,
 }
@@ -178,12 +178,12 @@ fn errors_line(fit: &ComponentErrors) -> String {
     format!("mean errors by distance: {}", kinds.collect::<Vec<_>>().join("; "))
 }
 
-/// How many steps back `SmoothCache` compares modules.
+/// The largest distance in steps at which `SmoothCache` compares modules.
 pub(super) fn lookahead<const D: usize, P: Pipeline<D>>(pipeline: &P) -> usize {
     ComponentErrors::LOOKAHEAD.min(pipeline.sampler().steps() - 1)
 }
 
-/// A measurement with where it comes from.
+/// A measurement with its provenance.
 fn signed<const D: usize, P: Pipeline<D>, T: Measurement>(
     pipeline: &P,
     origin: Calibration,

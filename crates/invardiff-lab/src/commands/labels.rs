@@ -10,7 +10,7 @@ const MOST: usize = 100_000;
 /// class of guidance.
 ///
 /// # Errors
-/// Names the entry that is no class of the model.
+/// Names the entry that is not a class of the model.
 pub fn parse(text: &str, config: &DitConfig) -> Result<Vec<usize>> {
     let mut labels = Vec::new();
     for entry in text.split(',').map(str::trim) {
@@ -21,7 +21,7 @@ pub fn parse(text: &str, config: &DitConfig) -> Result<Vec<usize>> {
     Ok(labels)
 }
 
-/// The first and the last class of an entry.
+/// The first and last class of an entry.
 fn one(entry: &str, config: &DitConfig) -> Result<(usize, usize)> {
     let named = config.class_names.iter().position(|name| name.eq_ignore_ascii_case(entry));
     if let Some(label) = named {

@@ -17,10 +17,10 @@ use crate::stdout::say;
 /// trajectories (dit, flux), a calibration with the plans that it made (dit_calibration, flux_calibration), text encoders
 /// (text_encoders), an autoencoder (autoencoder_kl), the calibration rules on given features (analyser_dit,
 /// analyser_flux, analyser_wan), the quantile, samplers, image metrics. A folder of the authors' cache_books_*.json needs
-/// no manifest: every book is read, written again and lowered.
+/// no manifest: every book is read, written again, and lowered to a schedule.
 ///
 /// Sizes, steps and thresholds are read from the folder. Each line is one comparison with its largest error and the
-/// tolerance it is held to; an array that the folder does not have is not asked for. The exit code is 1 when any
+/// tolerance; only arrays that the folder has are compared. The exit code is 1 when any
 /// comparison fails.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
@@ -41,7 +41,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When no folder is given and none is shipped. What is wrong with a folder is a failed line, not an error.
+/// When no folder is given and none is shipped. A fault in a folder is a failed line, not an error.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let dirs = if args.dirs.is_empty() { shipped() } else { args.dirs.clone() };
     if dirs.is_empty() {
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One comparison as an object. Without an error and a tolerance it could not be made; an error alone is null where it
+/// One comparison as an object. Without `error` and `tolerance` the comparison could not be made; `error` alone is null where it
 /// is infinite.
 #[derive(Clone, Debug, Serialize)]
 struct Line {
@@ -117,7 +117,7 @@ fn print(checked: &Checked) -> io::Result<()> {
 
 fn numbers(measured: &Measured) -> String {
     let Measured { error, tolerance, measure, note } = measured;
-    // 0 and counts as they are, the rest in powers of ten; a tolerance without a digit behind the point that is 0.
+    // 0 and counts as they are, other numbers in powers of ten; a tolerance without trailing zeros.
     let short = |value: f64, text: String| if value == 0.0 { "0".to_owned() } else { text };
     let (error, tolerance) = match measure {
         Measure::Entries => (error.to_string(), tolerance.to_string()),

@@ -1,4 +1,4 @@
-//! What flags say of a run, and what the plan and the model say where flags do not.
+//! The settings of a run: from the flags, else from the plan, else the model's defaults.
 
 mod classes;
 mod flags;

@@ -22,17 +22,17 @@ impl Source {
         Ok(Self { path: path.to_owned(), file: PlanFile::read(path)? })
     }
 
-    /// The path as it was given.
+    /// The path as given.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the file is.
+    /// The format of the file.
     pub fn file(&self) -> &PlanFile {
         &self.file
     }
 
-    /// The run that the plan says it was made for.
+    /// The run that the plan was made for, where it says so.
     pub fn execution(&self) -> Option<&RunSpec> {
         match &self.file {
             PlanFile::Json(plan) | PlanFile::Binary(plan) => plan.provenance.execution.as_ref(),

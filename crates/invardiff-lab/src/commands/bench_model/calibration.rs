@@ -16,7 +16,7 @@ use super::outcome::{line, middle, milliseconds};
 use crate::bench_model::{CalibrationMeasured, CalibrationSubject, Trials};
 use crate::progress::bar;
 
-/// Everything that is printed.
+/// The whole output of the command.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct CalibrationOutcome {
     model: String,

@@ -1,4 +1,4 @@
-//! Which size of model.
+//! The size of the model to time.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ pub(super) enum Size {
 }
 
 impl Size {
-    /// A published size by its name, or the sizes in a config.json. A FLUX image has `side` pixels along its side where the
-    /// name says none.
+    /// A published size by its name, or the sizes in a config.json. A FLUX image is square with a side of `side` pixels unless the
+    /// name gives one.
     ///
     /// # Errors
     /// When there is no such name or file, or the file describes neither.
@@ -43,7 +43,7 @@ impl Size {
         Ok(Self::Flux(config, canvas))
     }
 
-    /// Sizes as a config.json has them: diffusers' FLUX says its class, everything else is read as a DiT.
+    /// Sizes from a config.json: diffusers' FLUX names its class, anything else is read as a DiT.
     fn parse(text: &str, side: usize, text_tokens: usize) -> Result<Self> {
         if text.contains("FluxTransformer2DModel") {
             let canvas = Canvas::from_pixels(side, side, text_tokens)?;

@@ -1,4 +1,4 @@
-//! What came out, as a table and as JSON.
+//! The result, as a table and as JSON.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use invardiff_eval::median;
 
 use crate::bench_model::{AttentionPath, Measured};
 
-/// Everything that is printed.
+/// The whole output of the command.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Outcome {
     model: String,
@@ -45,7 +45,7 @@ pub(super) struct Outcome {
     attention: Option<Attention>,
 }
 
-/// The way attention goes.
+/// How attention is computed.
 #[derive(Clone, Debug, Serialize)]
 struct Attention {
     path: AttentionPath,
@@ -104,7 +104,7 @@ impl Outcome {
         })
     }
 
-    /// With the path that attention takes.
+    /// The same outcome with the path of attention added.
     pub(super) fn with_attention(
         self,
         shape: [usize; 4],
@@ -199,12 +199,12 @@ impl Outcome {
     }
 }
 
-/// One line of the table.
+/// One row of the table.
 pub(super) fn line(f: &mut fmt::Formatter<'_>, name: &str, value: &str, more: &str) -> fmt::Result {
     writeln!(f, "{name:24} {value:>14}   {more}")
 }
 
-/// A time.
+/// A time as text.
 pub(super) fn milliseconds(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.2} ms"))
 }

@@ -1,4 +1,4 @@
-//! What methods are calibrated from, measured once each and only where a method asks.
+//! The measurements that methods are calibrated from; each is made once, when the first method needs it.
 
 use std::path::PathBuf;
 
@@ -26,36 +26,36 @@ use super::family::{Check, Family, Part};
 use crate::commands::fit;
 use crate::progress::Bars;
 
-/// Measurements that the user brings along.
+/// Measurements that the user provides as files.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Files {
-    /// What `fit teacache` wrote; by default it is measured
+    /// The file that `fit teacache` wrote; measured by default
     #[arg(long, value_name = "FILE")]
     teacache: Option<PathBuf>,
-    /// What `fit magcache` wrote; by default it is measured
+    /// The file that `fit magcache` wrote; measured by default
     #[arg(long, value_name = "FILE")]
     magcache: Option<PathBuf>,
-    /// What `fit smoothcache` wrote; by default it is measured
+    /// The file that `fit smoothcache` wrote; measured by default
     #[arg(long, value_name = "FILE")]
     smoothcache: Option<PathBuf>,
 }
 
 /// A method at a setting, ready to draw.
 pub(super) enum Ready<P> {
-    /// Another pipeline.
+    /// Another pipeline, such as one with fewer steps.
     Pipeline(P),
-    /// A plan over the bench's pipeline.
+    /// A plan for the bench's pipeline.
     Plan(Box<CachePlan>),
-    /// A plan whose reused modules go through vectors that were trained for it.
+    /// A plan with scale-shift vectors that were trained for it.
     Adjusted(Box<CachePlan>, ScaleShift),
-    /// A rule that decides while it runs.
+    /// A rule that decides while sampling.
     Rule(SkipRule),
 }
 
-/// The published setting that methods start from.
+/// The published thresholds that methods start from.
 const PRESET: Preset = Preset::PaperFast;
 
-/// How far back skips are priced: plans may then skip all but about an eighth of the steps.
+/// The window of `SkipErrors` in steps; plans can then skip all but about an eighth of the steps.
 const WINDOW: usize = 16;
 
 /// One pipeline to calibrate methods for.
@@ -99,12 +99,12 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         })
     }
 
-    /// The pipeline, uncached.
+    /// The pipeline without a plan.
     pub(super) fn pipeline(&self) -> &'a P {
         self.pipeline
     }
 
-    /// A family at a setting.
+    /// Calibrates a family at a setting.
     pub(super) fn ready(&mut self, family: &Family, value: f64) -> Result<Ready<P>> {
         let (topology, steps) = (self.pipeline.denoiser().topology(), self.pipeline.sampler().steps());
         let count = value as usize;
@@ -158,7 +158,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         Ok(Ready::Plan(Box::new(plan)))
     }
 
-    /// The plan of a file, with the vectors that lie beside it.
+    /// The plan of a file, with the scale-shift vectors beside it.
     fn file_plan(&self, paths: &[PathBuf], place: usize) -> Result<Ready<P>> {
         let path = paths.get(place.saturating_sub(1)).context("one file a setting")?;
         let topology = self.pipeline.denoiser().topology();
@@ -172,7 +172,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         Ok(Ready::Adjusted(Box::new(plan), adjustment))
     }
 
-    /// The paper's plan from the first `runs` runs, of quantiles (step gate, modules); with `only`, other kinds are not reused.
+    /// The paper's plan from the first `runs` runs, of quantiles (step gate, modules); with `only`, all other kinds are computed.
     fn paper(
         &mut self,
         check: Check,
@@ -218,8 +218,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         &self.strategies
     }
 
-    /// As `calibrate` makes it, with anchors as near as its; only where so few steps are computed that this does not reach,
-    /// with all that were measured.
+    /// The plan as `calibrate` makes it, with its window; where so few steps are computed that this is too short, with the
+    /// whole measured window.
     fn least_error(&mut self, computed: usize) -> Result<CachePlan> {
         let (prices, goal) = (self.prices()?, Goal::ComputedSteps(computed));
         let found = match prices.narrowed(LeastErrorOptions::default().window).plan(goal) {
@@ -231,8 +231,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     }
 
     /// The solver over the steps that a plan of least error computes. Holding the clean sample over skipped steps *is* a
-    /// longer step of DDIM or flow-match Euler, and extrapolating it nearly one of DPM-Solver++ 2M; so the plan's errors are
-    /// those of the steps.
+    /// longer step of DDIM or flow-match Euler, and extrapolating it nearly one of DPM-Solver++ 2M; so the measured errors
+    /// of skips are those of longer steps.
     fn times(&mut self, sampler: SamplerKind, count: usize) -> Result<P> {
         let rule = match sampler {
             SamplerKind::Ddim | SamplerKind::FlowMatchEuler => ReuseRule::Hold,
@@ -246,7 +246,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         Ok(self.pipeline.with_steps(&computed.map(|(step, _)| step).collect::<Vec<_>>())?)
     }
 
-    /// What skips cost, measured where it was not yet.
+    /// The errors of skips, measured at the first call.
     fn prices(&mut self) -> Result<&SkipPrices<'a, D, P::Model, P::Sampler>> {
         if self.prices.is_none() {
             let mut options = LeastErrorOptions::default();
@@ -256,7 +256,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         self.prices.as_ref().context("they were just measured")
     }
 
-    /// Distances of every run, of the guided run or of its conditional half.
+    /// Distances of every run, measured with guidance or on the conditional half alone.
     fn tables(&mut self, conditional: bool) -> Result<&[DistanceTable]> {
         let kept = if conditional { &mut self.unguided } else { &mut self.guided };
         if kept.is_none() {
@@ -272,8 +272,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             let runs = pipeline.calibration_runs(self.session.runs().len(), self.seed)?;
             let steps = pipeline.sampler().steps();
             let own = pipeline.record_options();
-            // High quantiles compare over the whole run. A model that may not hold even that many steps of features (its usual
-            // window takes a quarter of the memory) is measured as far back as it may.
+            // High quantiles need distances over the whole run. Where that many steps of features do not fit in memory (the default
+            // window takes a quarter of it), the window is as long as fits.
             let all = pipeline.concurrency() == Concurrency::Parallel;
             let module_window = if all { steps } else { steps.min(3 * own.module_window) };
             let options = RecordOptions { module_window, trunk_window: steps, similarity: false, ..own };
@@ -319,7 +319,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         self.errors.clone().context("it was just measured")
     }
 
-    /// A measurement that the user brings along, of the same model.
+    /// A measurement from the user's file, checked to be of the same model.
     fn file<T: Measurement>(&self, path: &std::path::Path) -> Result<T> {
         let fit = Fit::<T>::read(path)?;
         if let Some(execution) = &fit.execution {
@@ -330,7 +330,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     }
 }
 
-/// The gate of least error that computes so many steps.
+/// The gate of least error with this number of computed steps.
 fn cheapest(atlas: &SkipErrors, options: &PlannerOptions, computed: usize) -> Result<FrontPoint> {
     let points = front(atlas, options)?;
     let fewest = points.first().map_or(0, |point| point.computed);

@@ -1,4 +1,4 @@
-//! From methods and settings to candidates, calibrated.
+//! Makes calibrated candidates from methods and settings.
 
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
@@ -12,22 +12,22 @@ use super::method::{Base, Method};
 use crate::compare::{Candidate, Decider};
 use crate::progress::Bars;
 
-/// Lines of one panel.
+/// The lines of one panel.
 pub(super) struct Group {
     pub(super) title: &'static str,
     pub(super) note: &'static str,
     pub(super) methods: Vec<Method>,
 }
 
-/// Everything that draws, the full run first.
+/// All candidates, the full run first.
 pub(super) struct Entrants<P> {
     /// Solvers with fewer steps, which every chart shows.
     pub(super) baselines: Vec<Method>,
-    /// The rest, by panel.
+    /// The other methods, by panel.
     pub(super) groups: Vec<Group>,
-    /// One a setting, in the order of the methods, after the full run.
+    /// The candidates: the full run, then one per setting in the order of the methods.
     pub(super) candidates: Vec<Candidate<P>>,
-    /// What was found out while they were calibrated, as (what, finding).
+    /// Findings of the calibration, as (name, value).
     pub(super) facts: Vec<(String, String)>,
 }
 
@@ -38,7 +38,7 @@ impl<P> Entrants<P> {
     }
 }
 
-/// Calibrates all methods, on as many solvers as they sit on.
+/// Calibrates all methods, on every solver that they use.
 pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Entrants<P>> {
     let (baselines, groups) = lines(args, full)?;
     let methods: Vec<&Method> =
@@ -74,7 +74,7 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) ->
     Ok(Entrants { baselines, groups, candidates, facts })
 }
 
-/// What the skips of plans of least error on a solver stand in for, where there are such plans.
+/// The skip strategy of the plans of least error on a solver, where there are such plans.
 fn stand_ins<const D: usize, P: Pipeline<D>>(
     base: Base,
     bench: &Bench<'_, D, P>,
@@ -88,7 +88,7 @@ fn stand_ins<const D: usize, P: Pipeline<D>>(
     (!found.is_empty()).then(|| (format!("skips of {name} stand in for"), found.join("; ")))
 }
 
-/// What a method is calibrated on: a solver's own times are chosen among as many steps of it as the full run has.
+/// The solver and steps that a method is calibrated on; chosen times are selected from as many steps as the full run has.
 fn base_of<const D: usize, P: Pipeline<D>>(method: &Method, full: &P) -> Base {
     match (method.base, &method.family) {
         (None, Family::Times(sampler)) if sampler_name(*sampler) != full.sampler().name() => {
@@ -135,7 +135,7 @@ fn candidate<const D: usize, P: Pipeline<D>>(
     Ok(candidate)
 }
 
-/// The methods asked for, or all.
+/// The methods of the flags, or all.
 fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<Method>, Vec<Group>)> {
     let parse = |lines: &[&str]| -> Result<Vec<Method>> {
         lines
@@ -172,13 +172,13 @@ fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<M
     Ok((baselines, groups))
 }
 
-/// Methods that the user names, as many a panel as a chart can show.
+/// The methods that the user names, as many per panel as a chart can show.
 fn panels(title: &'static str, methods: &[Method]) -> Vec<Group> {
     let panel = |methods: &[Method]| Group { title, note: "", methods: methods.to_vec() };
     methods.chunks(Study::LINES).map(panel).collect()
 }
 
-/// Computed steps at a share of all, as a setting: not fewer than a plan of least error needs.
+/// The number of computed steps for a share of all steps, at least as many as a plan of least error needs.
 fn computed(share: f64, steps: usize) -> String {
     const FEWEST: f64 = 4.0;
     (share * steps as f64).round().max(FEWEST).to_string()

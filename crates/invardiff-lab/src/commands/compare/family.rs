@@ -1,4 +1,4 @@
-//! What methods there are, by name.
+//! The methods that can be compared, by name.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use invardiff::SamplerKind;
 use invardiff_plan::Kind;
 
-/// What a method does, apart from the one number that says how much.
+/// A method without its setting (the one number that is varied).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Family {
-    /// Nothing but fewer steps of a solver.
+    /// Fewer steps of a solver.
     FewerSteps(SamplerKind),
     /// Fewer steps of a solver, at the times that a plan of least error computes.
     Times(SamplerKind),
@@ -23,7 +23,7 @@ pub(super) enum Family {
     Paper(Check),
     /// Its step gate alone, or its modules alone, by their quantile.
     PaperPart(Part),
-    /// The paper's fast setting from this many runs.
+    /// The paper's fast setting, calibrated on this many runs.
     PaperRuns,
     /// The plan of least error by its computed steps.
     LeastError,
@@ -39,21 +39,21 @@ pub(super) enum Family {
     FirstBlocks {
         /// Blocks that are always computed at the start.
         first: usize,
-        /// And at the end.
+        /// Blocks that are always computed at the end.
         last: usize,
     },
     /// MagCache by its threshold.
     MagCache,
     /// Plans from files, by their place in the list.
     Files {
-        /// What they are called together.
+        /// Their common name.
         name: String,
         /// The files.
         paths: Vec<PathBuf>,
     },
 }
 
-/// How the paper's rule is calibrated; the checks that the paper makes of itself.
+/// Variants of the calibration of the paper's rule, for the paper's own checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Check {
     /// As published, with guidance.
@@ -68,7 +68,7 @@ pub(super) enum Check {
     WanRules,
 }
 
-/// Which part of the paper's rule acts.
+/// Which part of the paper's rule is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// The step gate.
@@ -124,7 +124,7 @@ impl Family {
         }
     }
 
-    /// What the number of a setting is called.
+    /// The name of the setting's number.
     pub(super) const fn knob(&self) -> &'static str {
         match self {
             Self::FewerSteps(_)
@@ -143,7 +143,7 @@ impl Family {
         }
     }
 
-    /// Whether settings are whole numbers from 1 on.
+    /// Whether settings are integers, at least 1.
     pub(super) const fn counts(&self) -> bool {
         match self {
             Self::FewerSteps(_)

@@ -1,7 +1,7 @@
 //! The knee of a speed-quality curve.
 
-/// The place of the point from which on more compute buys least: of all points, both axes scaled to `0 ..= 1`, the one
-/// farthest above the straight line between the cheapest and the dearest (Satopää et al. 2011, without smoothing). `None`
+/// The index of the knee, after which more compute gains little: with both axes scaled to `0 ..= 1`, the point
+/// farthest above the straight line between the cheapest and the most expensive one (Satopää et al. 2011, without smoothing). `None`
 /// where no point is above it.
 ///
 /// `points` are (compute, quality) in any order.

@@ -7,17 +7,17 @@ use invardiff::SamplerKind;
 
 use super::family::{Family, sampler_name};
 
-/// The solver that a method sits on, and its steps; `None` for those of the full run.
+/// The solver that a method runs on, and its steps; `None` for those of the full run.
 pub(super) type Base = Option<(SamplerKind, usize)>;
 
 /// One line of the comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Method {
-    /// What the method sits on.
+    /// The solver that the method runs on.
     pub(super) base: Base,
-    /// What it does.
+    /// The method.
     pub(super) family: Family,
-    /// Its settings, a point each.
+    /// Its settings; each is a point of the line.
     pub(super) values: Vec<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! The study from what was drawn.
+//! Makes the study from the drawn images.
 
 use anyhow::{Context, Result};
 use invardiff::{ClassifierScores, Pipeline, ReferenceClassifier};
@@ -15,16 +15,16 @@ use super::method::Method;
 use crate::compare::Evaluation;
 use crate::held_out::HELD_OUT;
 
-/// Images of a strip.
+/// Number of images in a strip.
 const COLUMNS: usize = 10;
 /// Shares of the full run's compute at which images are shown.
 const STRIPS: [f64; 2] = [0.5, 0.3];
 
-/// What is known besides.
+/// Further inputs of the study.
 pub(super) struct Extras {
-    /// What the images show.
+    /// The subjects of the images, in words.
     pub(super) names: Vec<String>,
-    /// The class that each should show.
+    /// The intended class of each image.
     pub(super) classes: Vec<Option<usize>>,
     /// The metric, where weights were given.
     pub(super) lpips: Option<Lpips>,
@@ -32,7 +32,7 @@ pub(super) struct Extras {
     pub(super) critic: Option<ReferenceClassifier>,
 }
 
-/// Puts everything together; `converged` is the second reference's name and images.
+/// Makes the study; `converged` is the second reference's name and images.
 pub(super) fn study<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,
@@ -128,7 +128,7 @@ impl Scorer<'_> {
         })
     }
 
-    /// What the classifier makes of images; a distribution needs two.
+    /// The class share of images, and their Fréchet distance if there are at least two.
     fn score(&self, pictures: &Array4<f32>) -> Result<Option<ClassifierScores>> {
         let Extras { critic, classes, .. } = self.extras;
         let critic = critic.as_ref().filter(|_| classes.len() >= 2);
@@ -146,7 +146,7 @@ impl Scorer<'_> {
     }
 }
 
-/// The same images by every method, at the setting whose compute is nearest to a share of the full run's.
+/// The same images from every method, at the setting whose compute is nearest to a share of the full run's.
 fn strips<const D: usize, P: Pipeline<D>>(
     full: &P,
     reference: &Evaluation,
@@ -154,7 +154,7 @@ fn strips<const D: usize, P: Pipeline<D>>(
     drawn: &[(Line, Vec<Array4<f32>>)],
     names: &[String],
 ) -> Result<Vec<PictureGrid>> {
-    /// How far from the share a setting may be, to be called equal.
+    /// The largest difference from that share that still counts as equal compute.
     const NEAR: f64 = 0.08;
     if !full.shows_pictures() {
         return Ok(Vec::new());
@@ -216,9 +216,9 @@ fn facts<const D: usize, P: Pipeline<D>>(
     Ok(facts)
 }
 
-/// Where more compute begins to buy less, on every sweep of the step threshold.
+/// The knee of every sweep of the step threshold.
 fn knees<P>(entrants: &Entrants<P>, drawn: &[(Line, Vec<Array4<f32>>)]) -> Vec<(String, String)> {
-    /// Settings of a sweep, at least.
+    /// The fewest settings that count as a sweep.
     const SWEEP: usize = 5;
     let mut knees: Vec<(String, String)> = Vec::new();
     for (method, (line, _)) in entrants.methods().zip(drawn) {
@@ -238,7 +238,7 @@ fn knees<P>(entrants: &Entrants<P>, drawn: &[(Line, Vec<Array4<f32>>)]) -> Vec<(
     knees
 }
 
-/// What the classifier is, and what it makes of images that no row shows.
+/// Describes the classifier, with its results on images that are in no row.
 fn seen(critic: &ReferenceClassifier, scorer: &Scorer<'_>) -> Result<Vec<(String, String)>> {
     let known = &critic.facts;
     let share = known.accuracy * 100.0;

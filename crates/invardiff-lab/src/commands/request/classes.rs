@@ -9,7 +9,7 @@ use super::resolve::{ModelSource, ResolvedModel, RunRequest};
 use crate::commands::source::Source;
 
 impl ResolvedModel {
-    /// The pipeline of a DiT, uncached, and the plan laid over its model.
+    /// The pipeline of a DiT without a plan, and the plan adapted to its model.
     ///
     /// # Errors
     /// When the model is no DiT or cannot be loaded, or a flag does not fit the plan or the model.
@@ -45,7 +45,7 @@ impl ResolvedModel {
 }
 
 impl RunRequest<'_> {
-    /// Sampler, steps and guidance: as asked for, or as in the run that the plan was made for.
+    /// Sampler, steps and guidance: from the flags, or from the run that the plan was made for.
     fn options(&self, made_for: Option<&RunSpec>, plan: Option<&CachePlan>) -> Result<SamplingOptions> {
         let sampler = made_for.and_then(|run| run.sampler.parse().ok());
         Ok(SamplingOptions {

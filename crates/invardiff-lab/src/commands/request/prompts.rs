@@ -36,7 +36,7 @@ impl PromptFlags {
 /// What a pipeline is opened for.
 #[derive(Clone, Copy, Debug)]
 pub enum Use {
-    /// To draw, so many images at once.
+    /// To draw, with this many images per batch.
     Draw {
         /// Images at once.
         batch: usize,
@@ -46,8 +46,8 @@ pub enum Use {
 }
 
 impl ResolvedModel {
-    /// The pipeline of a FLUX model for these prompts, uncached, and the plan laid over its model; says what memory it will
-    /// take, on standard error.
+    /// The pipeline of a FLUX model for these prompts without a plan, and the plan adapted to its model. Prints the memory
+    /// that it will take to standard error.
     ///
     /// # Errors
     /// When the model is no FLUX or cannot be loaded, a flag does not fit the plan or the model, or it does not fit into

@@ -1,4 +1,4 @@
-//! Opening a pipeline for whatever a command does with one.
+//! Opens a pipeline of either kind for a command.
 
 use std::process::ExitCode;
 
@@ -11,9 +11,9 @@ use super::prompts::Use;
 use super::resolve::{ModelSource, ResolvedModel, RunRequest};
 use crate::args::DeviceArg;
 
-/// What a command does with a pipeline, whatever that draws.
+/// The work of a command, on a pipeline of either kind.
 pub trait Work {
-    /// Works on the uncached pipeline; `plan` is the one that was asked for, laid over its model.
+    /// Does the work on a pipeline without a plan; `plan` is the requested one, adapted to its model.
     ///
     /// # Errors
     /// The command's own.
