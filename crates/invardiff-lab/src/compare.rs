@@ -1,4 +1,4 @@
-//! Candidates for the same images, evaluated by what they cost and what they change.
+//! Draws the same images with several candidates and compares cost and quality.
 
 use std::sync::Arc;
 
@@ -21,28 +21,28 @@ use ndarray::{Array4, Axis, concatenate};
 pub struct Candidate<P> {
     /// A short name.
     pub name: String,
-    /// What it does, in a sentence.
+    /// A sentence that describes it.
     pub description: String,
     /// The pipeline, with its plan enabled.
     pub pipeline: P,
-    /// What decides while it draws.
+    /// What decides which modules run.
     pub decider: Decider,
-    /// FLOPs relative to the full run, as predicted; of a rule, as if it skipped nothing.
+    /// FLOPs relative to the full run, as predicted; for a rule, as if it skipped nothing.
     pub compute_fraction: f64,
 }
 
-/// What decides over a candidate's modules.
+/// What decides which of a candidate's modules run.
 #[derive(Clone, Debug)]
 pub enum Decider {
-    /// The plan that is enabled in the pipeline, or nothing.
+    /// The plan that is enabled in the pipeline, if any.
     Enabled,
-    /// That plan, its reused modules sent through vectors that were trained for it.
+    /// That plan, with trained scale-shift vectors applied to reused modules.
     Adjusted(Arc<ScaleShift>),
-    /// Routers that blend what is computed with what was kept a step before; nothing is saved.
+    /// Routers that blend fresh values with those cached one step before; saves no compute.
     Blended(Arc<Routers>),
-    /// A check while sampling.
+    /// A guarded plan, which checks its predictions while sampling.
     Guarded(Arc<Guard>),
-    /// A rule that looks at the hidden state, an image at a time.
+    /// A rule that decides from the hidden state, one image at a time.
     Rule(SkipRule),
 }
 
@@ -62,7 +62,7 @@ impl<P> Candidate<P> {
         }
     }
 
-    /// A plan on top of the full run's sampler.
+    /// A plan with the full run's sampler.
     ///
     /// # Errors
     /// When the plan does not fit.
@@ -103,7 +103,7 @@ impl<P> Candidate<P> {
         })
     }
 
-    /// A guarded gate on top of the full run's sampler. What it computes is known afterwards.
+    /// A guarded gate with the full run's sampler. Its compute is known only after the run.
     pub fn guarded<const D: usize>(full: &P, name: &str, description: &str, guard: Guard) -> Self
     where
         P: Pipeline<D>,
@@ -118,7 +118,7 @@ impl<P> Candidate<P> {
         }
     }
 
-    /// A rule that decides while the full run's sampler runs. What it computes is known afterwards.
+    /// A rule that decides while sampling, with the full run's sampler. Its compute is known only after the run.
     ///
     /// # Errors
     /// When the rule's settings are out of range, or the sampler draws noise.
@@ -137,7 +137,7 @@ impl<P> Candidate<P> {
         })
     }
 
-    /// The full run, blended by routers with what was kept a step before, as in their training.
+    /// The full run, with routers that blend fresh values with those cached one step before, as in their training.
     pub fn blended<const D: usize>(full: &P, name: &str, routers: Arc<Routers>) -> Self
     where
         P: Pipeline<D>,
@@ -146,13 +146,13 @@ impl<P> Candidate<P> {
         Self { name: name.into(), description, decider: Decider::Blended(routers), ..Self::full(full) }
     }
 
-    /// The same plan, its reused modules sent through vectors that were trained for it.
+    /// The same plan, with trained scale-shift vectors applied to reused modules.
     #[must_use]
     pub fn adjusted(self, adjustment: ScaleShift) -> Self {
         Self { decider: Decider::Adjusted(Arc::new(adjustment)), ..self }
     }
 
-    /// The same candidate, keeping features in another precision.
+    /// The same candidate with cached features in another precision.
     pub fn storing<const D: usize>(mut self, storage: Storage) -> Self
     where
         P: Pipeline<D>,
@@ -195,7 +195,7 @@ impl<P> Candidate<P> {
         }
     }
 
-    /// Each image under a rule of its own; the compute is the share of the run that was computed.
+    /// Draws each image under its own rule; the compute is the share of the run that was computed.
     fn draw_each<const D: usize>(
         pipeline: &P,
         rule: &SkipRule,
@@ -221,40 +221,40 @@ impl<P> Candidate<P> {
     }
 }
 
-/// One batch as it was drawn.
+/// One drawn batch.
 struct Batch<const D: usize> {
     samples: Tensor<D>,
-    /// The most bytes that were kept.
+    /// Peak bytes of the cache.
     bytes: usize,
     /// FLOPs relative to the full run.
     compute: f64,
 }
 
-/// What became of a candidate.
+/// The results of a candidate.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// Its images, `[pictures, channels, height, width]`, in `-1 ..= 1`.
+    /// Its images, `[images, channels, height, width]`, in `-1 ..= 1`.
     pub pictures: Array4<f32>,
-    /// How near they are to the full run's; SSIM is NaN for images of fewer than 11 rows or columns.
+    /// Metrics against the full run's images; SSIM is NaN for images of fewer than 11 rows or columns.
     pub quality: Quality,
-    /// How near they are to the converged images, where these were drawn.
+    /// Metrics against the converged images, where these were drawn.
     pub converged: Option<Quality>,
     /// Seconds of each batch.
     pub timings: Timings,
     /// The median over batches of (seconds of the full run / seconds of this one), in the same round.
     pub speedup: f64,
-    /// The same in CPU time, where the processor computes: on a shared machine it repeats better.
+    /// The same in CPU time, on the CPU only; it repeats better on a shared machine.
     pub cpu_speedup: Option<f64>,
-    /// The most bytes that the cache of a batch held, divided by its images.
+    /// Peak bytes of a batch's cache, divided by its number of images.
     pub peak_bytes_per_picture: usize,
-    /// FLOPs relative to the full run: as predicted, or what a guard or a rule really spent.
+    /// FLOPs relative to the full run: as predicted, or as counted for a guard or a rule.
     pub compute_fraction: f64,
 }
 
 /// The images to draw: one subject and one seed each, a batch at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Pictures<'a, S> {
-    /// What each image shows.
+    /// The subject of each image.
     pub subjects: &'a [S],
     /// The seed of each image's noise.
     pub seeds: &'a [u64],
@@ -280,11 +280,11 @@ impl<S> Pictures<'_, S> {
 /// Rows and columns of SSIM's window (11 x 11, sigma 1.5).
 const SSIM_WINDOW: usize = 11;
 
-/// Draws `wanted` by one pipeline: `[pictures, channels, height, width]` in `-1 ..= 1`. `progress` is called after every
+/// Draws `wanted` by one pipeline. Returns `[images, channels, height, width]` in `-1 ..= 1`. `progress` is called after every
 /// batch.
 ///
 /// # Errors
-/// When the pipeline cannot draw them; when the number of images is no multiple of the batch.
+/// When the pipeline cannot draw them; when the number of images is not a multiple of the batch.
 pub fn draw<const D: usize, P: Pipeline<D>>(
     pipeline: &P,
     wanted: &Pictures<'_, P::Subject>,
@@ -303,7 +303,7 @@ pub fn draw<const D: usize, P: Pipeline<D>>(
 /// `0 ..= 1`, not rounded to bytes. Decoding latents is not timed.
 ///
 /// # Errors
-/// When a candidate cannot run; when the number of images is no multiple of the batch.
+/// When a candidate cannot run; when the number of images is not a multiple of the batch.
 pub fn compare<const D: usize, P: Pipeline<D>>(
     candidates: &[Candidate<P>],
     wanted: &Pictures<'_, P::Subject>,
@@ -365,7 +365,7 @@ fn stack(batches: &[Array4<f32>]) -> Result<Array4<f32>> {
     Ok(concatenate(Axis(0), &batches.iter().map(|batch| batch.view()).collect::<Vec<_>>())?)
 }
 
-/// PSNR and SSIM; images smaller than SSIM's window have no SSIM.
+/// PSNR and SSIM; SSIM is NaN for images smaller than its window.
 fn quality(reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Quality> {
     let (rows, columns) = (reference.len_of(Axis(2)), reference.len_of(Axis(3)));
     if rows.min(columns) >= SSIM_WINDOW {

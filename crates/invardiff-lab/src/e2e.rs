@@ -1,7 +1,7 @@
-//! End to end: a device held against the processor.
+//! End-to-end checks: a device compared with the CPU.
 //!
-//! The same model, noise and settings on both: change rates, plans, images. What needs no second device (an empty plan,
-//! bytes, threads) is checked on the device alone, and networks against arrays that other programs made.
+//! Both get the same model, noise and settings; change rates, plans and images are compared. An empty plan, cache bytes and
+//! threads are checked on the device alone, and networks against arrays that other programs made.
 
 mod attention;
 mod books;
@@ -45,7 +45,7 @@ pub(crate) fn run(
     Ok(checks.into_list())
 }
 
-/// Networks and whole trajectories against stored arrays, one check a folder.
+/// Networks and whole trajectories against stored arrays, one check per folder.
 fn parity(device: &OpenDevice, amounts: &Amounts, checks: &mut Checks<'_>) -> Result<()> {
     if amounts.fixtures.is_empty() {
         return checks.skip("parity", "there are no fixtures beside this program; give folders (--fixtures)");

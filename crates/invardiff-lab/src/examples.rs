@@ -1,4 +1,4 @@
-//! Clean samples with what they show: what routers are trained on.
+//! Clean samples with their subjects, on which routers are trained.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use safetensors::{Dtype, SafeTensors};
 /// Samples without noise, and the subject of each: a class, a prompt.
 #[derive(Clone, Debug)]
 pub struct ExampleSet<const D: usize, S> {
-    /// The model's samples, one row an example.
+    /// The model's samples, one row per example.
     samples: Tensor<D>,
     subjects: Vec<S>,
-    /// Where they come from, in words.
+    /// Their origin, in words.
     pub origin: String,
 }
 
@@ -46,7 +46,7 @@ impl<const D: usize, S: Clone> ExampleSet<D, S> {
         Ok(Self { samples: Tensor::cat(drawn, 0), subjects, origin })
     }
 
-    /// How many there are.
+    /// The number of examples.
     pub fn len(&self) -> usize {
         self.subjects.len()
     }
@@ -60,7 +60,7 @@ impl<const D: usize, S: Clone> ExampleSet<D, S> {
     /// [`Pipeline::null_subject`] with probability `dropout`, where the model has one.
     ///
     /// # Errors
-    /// For a subject that the model does not know.
+    /// When the model does not know a subject.
     pub fn batch<P: Pipeline<D, Subject = S>>(
         &self,
         pipeline: &P,

@@ -11,12 +11,12 @@ use crate::compare;
 use crate::compare::{Candidate, Evaluation, Pictures};
 use crate::progress::bar;
 
-/// How far held-out seeds are from those of a calibration.
+/// Offset of held-out seeds from those of a calibration.
 pub const HELD_OUT: u64 = 1_000_000;
-/// How far the seeds of drawn examples are.
+/// Offset of the seeds of drawn examples.
 #[cfg(feature = "autodiff")]
 pub(crate) const EXAMPLES: u64 = 3_000_000;
-/// How far the seeds of the trajectories are that scale-shift vectors are trained on.
+/// Offset of the seeds of trajectories on which scale-shift vectors are trained.
 #[cfg(feature = "autodiff")]
 pub(crate) const TRAJECTORIES: u64 = 5_000_000;
 
@@ -43,7 +43,7 @@ pub fn judge<const D: usize, P: Pipeline<D>>(
     Ok(table(candidates, &evaluated))
 }
 
-/// The table of what became of candidates, one each.
+/// The table of results, one row per candidate.
 pub fn table<P>(candidates: &[(Group, Candidate<P>)], evaluated: &[Evaluation]) -> Table {
     let row = |((group, candidate), evaluated): (&(Group, Candidate<P>), &Evaluation)| Row {
         name: candidate.name.clone(),
@@ -60,8 +60,8 @@ pub fn table<P>(candidates: &[(Group, Candidate<P>)], evaluated: &[Evaluation]) 
     Table { rows: candidates.iter().zip(evaluated).map(row).collect() }
 }
 
-/// What a user could do without measuring anything, as near to `compute_fraction` of the full run as whole steps allow: skip
-/// steps evenly, and take fewer of them.
+/// Baselines that need no calibration, as near to `compute_fraction` of the full run as whole steps allow: evenly skipped
+/// steps, and fewer steps of the samplers.
 ///
 /// # Errors
 /// When the sampler cannot have so few steps.

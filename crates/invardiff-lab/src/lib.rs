@@ -1,6 +1,6 @@
-//! Experiments and checks of InvarDiff: what compares, trains and measures, and what the program's commands for it do.
+//! Experiments and checks of InvarDiff: comparisons, trainings and measurements, and the program's commands for them.
 //!
-//! - [`compare()`] draws images by several candidates and judges them against the full run;
+//! - [`compare()`] draws images with several candidates and compares them with the full run;
 //! - [`commands`] holds comparisons of methods, fits, trained methods, parity, end-to-end checks and measurements, each with
 //!   its command's arguments.
 

@@ -1,4 +1,4 @@
-//! Parity: this program held against arrays that other programs made.
+//! Parity: compares this program with arrays that other programs made.
 //!
 //! A fixture is a folder with a `manifest.json`, whose `kind` says what is in it, and files of arrays. Everything else
 //! (sizes, steps, seeds, thresholds) is read from the manifest and the arrays' shapes. A folder of the authors' books
@@ -83,11 +83,11 @@ impl Kind {
 pub(crate) struct Checked {
     /// The folder as it was given or found.
     pub(crate) path: PathBuf,
-    /// Its name, with the names above it where another one is called the same.
+    /// Its name, with its parent folders' names where another one has the same name.
     pub(crate) label: String,
-    /// What its manifest calls it, if it has one that can be read.
+    /// The kind in its manifest, if that can be read.
     pub(crate) kind: Option<String>,
-    /// At least one.
+    /// Its comparisons, at least one.
     pub(crate) checks: Vec<Check>,
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn shipped() -> Vec<PathBuf> {
     find::shipped().into_iter().filter(known).map(|found| found.path).collect()
 }
 
-/// Finds the fixtures in and below `given` and compares each, showing every result to `show` as soon as it is there.
+/// Finds the fixtures in and below `given`, compares each, and passes every result to `show`.
 pub(crate) fn check_all(given: &[PathBuf], device: &Device, mut show: impl FnMut(&Checked)) {
     let each: Vec<(&PathBuf, Result<Vec<Found>>)> =
         given.iter().map(|path| (path, find::find(path))).collect();
@@ -117,7 +117,7 @@ pub(crate) fn check_all(given: &[PathBuf], device: &Device, mut show: impl FnMut
     }
 }
 
-/// The last name of a path, or all of it where that is not enough to tell it from the others.
+/// The last name of a path, or the whole path where that name is not unique.
 fn label(path: &Path, all: &[PathBuf]) -> String {
     let alike = all.iter().filter(|other| other.file_name() == path.file_name()).count();
     match path.file_name() {
@@ -167,8 +167,8 @@ fn check_fixture(folder: &Folder, all: &[PathBuf], device: &Device) -> Checked {
     })
 }
 
-/// Runs the comparisons of one folder. Whatever stops them, even a fault of this program, is a failed check of this folder
-/// and leaves the next ones alone.
+/// Runs the comparisons of one folder. Any error, even a panic of this program, becomes a failed check of this folder;
+/// the next folders are still compared.
 fn guarded(path: &Path, kind: Option<&str>, work: impl FnOnce(&mut Checks) -> Result<()>) -> Checked {
     let mut checks = Checks::default();
     match caught(|| work(&mut checks)) {

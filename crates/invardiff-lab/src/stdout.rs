@@ -44,14 +44,14 @@ impl<W: fmt::Write> fmt::Write for Filter<'_, W> {
     }
 }
 
-/// Whether a character does something to a terminal besides being shown.
+/// Whether a character acts on a terminal instead of being shown.
 fn acts(c: char) -> bool {
     let directs =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     directs || (c.is_control() && !matches!(c, '\n' | '\t'))
 }
 
-/// Whether an error means that nobody reads standard output any more.
+/// Whether an error means that the reader of standard output has closed the pipe.
 pub fn closed(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -133,7 +133,7 @@ fn preset() -> impl TypedValueParser<Value = Preset> {
 fn kind_quantile(text: &str) -> Result<(Kind, f64), String> {
     let (kind, quantile) = text.split_once('=').ok_or("expected KIND=Q, such as msa=0.3")?;
     let kind = Kind::parse(kind).map_err(|error| error.to_string())?;
-    let quantile: f64 = quantile.parse().map_err(|_| format!("'{quantile}' is no number"))?;
+    let quantile: f64 = quantile.parse().map_err(|_| format!("'{quantile}' is not a number"))?;
     Ok((kind, quantile))
 }
 

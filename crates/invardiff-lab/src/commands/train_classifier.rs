@@ -1,4 +1,4 @@
-//! `invardiff train-classifier`: the small classifier by which `compare` sees what images show.
+//! `invardiff train-classifier`: trains the small classifier that `compare` uses for class accuracy and Fréchet distance.
 
 mod idx;
 mod training;
@@ -29,7 +29,7 @@ Examples:
 
 --json prints one object: data, images, test accuracy, losses, the Fréchet distances of real images.";
 
-/// Train the small classifier by which `compare` sees what images show
+/// Train the small classifier that `compare` uses for class accuracy and Fréchet distance
 ///
 /// Reads the training and test images of a folder, trains on the first, and measures on the second; the file holds the
 /// network, the test accuracy, and the mean and covariance of the test images' features.
@@ -42,22 +42,22 @@ pub struct Args {
     /// The data's name and licence, for the file and for reports
     #[arg(long, default_value = "Fashion-MNIST (MIT)", value_name = "TEXT")]
     data_name: String,
-    /// How often every training image is seen
+    /// Number of epochs
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     epochs: u32,
-    /// Images of an update
+    /// Batch size
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// Learning rate of AdamW at the start; it falls to 0 as a cosine
+    /// Initial learning rate of AdamW, with cosine decay to 0
     #[arg(long, default_value_t = 2e-3, value_name = "RATE")]
     learning_rate: f64,
     /// Do not mirror images (for data in which left and right differ)
     #[arg(long)]
     no_mirror: bool,
-    /// Train nothing: measure the network of this file on the data again
+    /// Do not train: measure the network of this file on the data again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["epochs", "batch", "learning_rate"])]
     measure: Option<PathBuf>,
-    /// Seed of the start and of the order of images
+    /// Seed of the initial weights and of the order of images
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -70,15 +70,15 @@ pub struct Args {
     json: bool,
 }
 
-/// Numbers of real images whose distance is measured.
+/// Numbers of real images for which the Fréchet distance is measured.
 const COUNTS: [usize; 6] = [20, 50, 100, 200, 500, 1000];
-/// Draws of each number.
+/// Random draws per number.
 const DRAWS: u64 = 20;
 
 /// Runs the command.
 ///
 /// # Errors
-/// When the data cannot be read, do not fit together, or the file cannot be written.
+/// When the data cannot be read or are inconsistent, or the file cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out)?;
     ensure!(

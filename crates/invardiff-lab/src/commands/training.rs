@@ -1,4 +1,4 @@
-//! What the commands that train have in common.
+//! Shared code of the commands that train.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::request::PromptFlags;
 
-/// The flags that a result depends on.
+/// The flags that the result of a training depends on.
 pub(crate) fn flags(object: Value) -> Map<String, Value> {
     match object {
         Value::Object(flags) => flags,
@@ -16,7 +16,7 @@ pub(crate) fn flags(object: Value) -> Map<String, Value> {
     }
 }
 
-/// What a result depends on by the model: its weights, and what it is asked to draw and how.
+/// The part that depends on the model: its weights, and the subjects and sampling settings.
 pub(crate) fn of_model<const D: usize, P: Pipeline<D>>(
     full: &P,
     prompts: &PromptFlags,
@@ -45,7 +45,7 @@ pub(crate) fn same(asked: &Map<String, Value>, found: &Map<String, Value>, path:
     Ok(())
 }
 
-/// How many iterations a point of a loss curve is a mean of, so that there are about fifty.
+/// How many iterations are averaged for a point of the loss curve, so that there are about fifty points.
 pub(crate) fn between(iterations: usize) -> usize {
     iterations.div_ceil(50).max(1)
 }

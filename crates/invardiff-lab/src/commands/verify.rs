@@ -1,4 +1,4 @@
-//! `invardiff verify`: what must hold on this machine, with this model, checked.
+//! `invardiff verify`: checks of determinism and caching on this machine with this model.
 
 mod checks;
 
@@ -35,7 +35,7 @@ output is extrapolated. The exit code is 1 where a check fails.
 --json prints one object: model, weights_sha256, sampler, num_inference_steps, guidance_scale, dtype, class_labels or prompts, seed,
 plan, passed, failed, and checks (name, ok, expected, found).";
 
-/// Check on this machine that runs repeat bit for bit and that caching keeps its promises
+/// Check on this machine that runs repeat bit for bit and that caching changes only what it should
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -43,7 +43,7 @@ pub struct Args {
     /// default the plan's model, or fashion
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// The plan to check with (any format that `plan show` reads); without one three are made up
+    /// The plan to check with (any format that `plan show` reads); by default three made-up plans
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     /// Steps of the sampler; by default the plan's, or 20 for DiT and as published for FLUX
@@ -105,10 +105,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// Prompts where none are given.
+/// Default prompts.
 const USUAL: [&str; 1] = ["a red panda in the snow"];
 
-/// Does the checks on a pipeline; `asked` says what it draws.
+/// Runs the checks on a pipeline; `asked` has the subjects to draw.
 fn check<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,

@@ -1,4 +1,4 @@
-//! Attention at a given shape: the device against the processor.
+//! Attention at a given shape: the device compared with the CPU.
 
 use anyhow::{Result, anyhow};
 use burn::tensor::module::attention;
@@ -25,8 +25,7 @@ pub(super) fn compare(device: &OpenDevice, shape: [usize; 4], checks: &mut Check
     Ok(())
 }
 
-/// The largest difference over the largest value, from inputs that are equal on both: rounded first, then attended to in
-/// f32 on the processor.
+/// The largest difference over the largest value. Both get the same rounded inputs; the CPU computes in f32.
 fn apart(device: &OpenDevice, shape: [usize; 4], dtype: DType, limit: f64) -> Result<Check> {
     let processor = Device::flex();
     let inputs = || {
@@ -44,7 +43,7 @@ fn apart(device: &OpenDevice, shape: [usize; 4], dtype: DType, limit: f64) -> Re
     Ok(Check::at_most(f64::from(apart.fold(0.0, f32::max)), limit, "of the largest value"))
 }
 
-/// Without a scale, a bias or a mask: with any of them CubeCL would not take its fused kernels.
+/// Without scale, bias and mask, because with any of them CubeCL does not use its fused kernels.
 fn attend([query, key, value]: [Tensor<4>; 3]) -> Tensor<4> {
     attention(query, key, value, None, None, AttentionModuleOptions::default())
 }

@@ -1,27 +1,27 @@
-//! Where two devices decide differently, and whether they may.
+//! Compares the decisions (reuse masks) of two devices.
 
 use invardiff_plan::two_phase::ReuseMasks;
 
 /// One decision of a calibration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Gate, or stream and layer, and the step.
+    /// Gate, or stream and layer; and the step.
     place: String,
     /// Whether the value is reused.
     reused: bool,
 }
 
-/// Differences of two books.
+/// Differences of two reuse masks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Differences {
-    /// Those at thresholds: a threshold a little lower or higher turns the decision.
+    /// Allowed differences: a slightly lower or higher threshold changes the decision.
     pub(super) at_thresholds: Vec<String>,
     /// All others.
     pub(super) elsewhere: Vec<String>,
 }
 
-/// What `found` decides otherwise than `expected`. A decision that turns between `low` and `high` (the expected books at
-/// thresholds a little below and above) may differ.
+/// The decisions in which `found` differs from `expected`. One that changes between `low` and `high` (the expected masks at
+/// slightly lower and higher thresholds) may differ.
 pub(super) fn differences(
     found: &ReuseMasks,
     expected: &ReuseMasks,
@@ -46,7 +46,7 @@ pub(super) fn differences(
     all
 }
 
-/// All decisions of the books, in one order.
+/// All decisions of the masks, in a fixed order.
 fn entries(books: &ReuseMasks) -> Vec<Entry> {
     let gate = books.gate().iter().enumerate();
     let gate = gate.map(|(step, reused)| Entry { place: format!("step {step}"), reused: *reused });

@@ -17,25 +17,25 @@ use super::pair::Pair;
 /// The largest relative difference of rates and thresholds, and how near to a threshold a decision may differ.
 const TOLERANCE: f64 = 1e-3;
 
-/// The plans that both devices make.
+/// The plans from both devices.
 pub(super) struct Plans {
-    /// The processor's.
+    /// The CPU's.
     pub(super) processor: CachePlan,
     /// The device's.
     pub(super) device: CachePlan,
 }
 
-/// What one device measured.
+/// The measurements of one device.
 struct Measured {
     tables: Vec<DistanceTable>,
     phases: TwoPhase,
     plan: CachePlan,
 }
 
-/// Compares rates, thresholds and decisions. Without a calibration of the device, its plan is the processor's.
+/// Compares rates, thresholds and decisions. Without a calibration of the device, its plan is the CPU's.
 ///
 /// # Errors
-/// When the processor cannot calibrate, or a check cannot be shown.
+/// When the CPU cannot calibrate, or a check cannot be shown.
 pub(super) fn compare(pair: &Pair<'_>, checks: &mut Checks<'_>) -> Result<Plans> {
     let settings = settings(&pair.processor);
     let expected = measure(pair, &pair.processor, &settings)?;
@@ -48,7 +48,7 @@ pub(super) fn compare(pair: &Pair<'_>, checks: &mut Checks<'_>) -> Result<Plans>
     let Some(found) = found else {
         return Ok(Plans { processor: expected.plan.clone(), device: expected.plan });
     };
-    // Later stages of both start from the processor's books, so that a decision that differs is counted once.
+    // Later stages of both start from the CPU's masks, so that a differing decision is counted once.
     let reference = reference(&settings, &expected.phases.provisional);
     let [own, others] = [&expected, &found].map(|measured| second_phase(measured, &settings, &reference));
     let ((own_rates, own_thresholds), (rates, thresholds)) = (own?, others?);
@@ -81,7 +81,7 @@ fn measure(pair: &Pair<'_>, pipeline: &ClassToImage, settings: &Settings) -> Res
     let runs = pair.classes(pair.amounts.runs).into_iter().zip(seeds);
     let run = |(class, seed)| Ok(Run { noise: pipeline.noise(&[seed]), cond: pipeline.condition(&[class])? });
     let runs = runs.map(run).collect::<Result<Vec<_>>>()?;
-    // Every pair of steps, so that the second phase can be measured under any books.
+    // Every pair of steps, so that the second phase can be measured under any masks.
     let options = RecordOptions {
         module_window: pair.steps(),
         trunk_window: pair.steps(),
@@ -95,7 +95,7 @@ fn measure(pair: &Pair<'_>, pipeline: &ClassToImage, settings: &Settings) -> Res
     Ok(Measured { tables, phases, plan })
 }
 
-/// The books that the second phase is measured under.
+/// The masks under which the second phase is measured.
 fn reference(settings: &Settings, provisional: &ReuseMasks) -> ReuseMasks {
     let books = provisional.clone();
     if settings.variant.corrects_gate() { books } else { books.without_gate() }
@@ -121,7 +121,7 @@ fn rates_apart(expected: &RateTable, found: &RateTable) -> Check {
     check.with_notes([format!("{} rates", pairs.len())])
 }
 
-/// The largest `|found - expected| / |expected|`; infinite where one alone is no number.
+/// The largest `|found - expected| / |expected|`; infinite where only one of them is NaN.
 fn worst(pairs: impl Iterator<Item = (f32, f32)>) -> f64 {
     let apart = |(expected, found): (f32, f32)| {
         if expected.to_bits() == found.to_bits() {

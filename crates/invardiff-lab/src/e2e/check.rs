@@ -1,4 +1,4 @@
-//! One check: what was measured, and what it is held to.
+//! One check: a measured value and its bound.
 
 use std::fmt;
 use std::io;
@@ -11,15 +11,15 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// It holds.
+    /// Passed.
     Passed,
-    /// It does not, or could not be made.
+    /// Failed, or could not be made.
     Failed,
-    /// It was not made.
+    /// Not run.
     NotRun,
 }
 
-/// What a bound bounds.
+/// How a bound is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Bound {
@@ -35,27 +35,27 @@ pub(crate) struct Check {
     pub(crate) name: String,
     /// How it went.
     pub(crate) outcome: Outcome,
-    /// What was measured; null where nothing could be, or it is infinite.
+    /// The measured value; null where there is none, or it is infinite.
     value: Option<f64>,
     bound: Option<Bound>,
     limit: Option<f64>,
     unit: &'static str,
-    /// What else there is to say, or why it could not be made.
+    /// A remark, or why the check could not be made.
     notes: Vec<String>,
 }
 
 impl Check {
-    /// A value that may be so large.
+    /// A value that may be at most this large.
     pub(super) fn at_most(value: f64, limit: f64, unit: &'static str) -> Self {
         Self::bounded(value, Bound::AtMost, limit, unit, value <= limit)
     }
 
-    /// A value that must be so large.
+    /// A value that must be at least this large.
     pub(super) fn at_least(value: f64, limit: f64, unit: &'static str) -> Self {
         Self::bounded(value, Bound::AtLeast, limit, unit, value >= limit)
     }
 
-    /// A value that must be this one.
+    /// A value that must be equal to this one.
     pub(super) fn equal(value: f64, expected: f64, unit: &'static str) -> Self {
         Self::bounded(value, Bound::Equal, expected, unit, value == expected)
     }
@@ -74,7 +74,7 @@ impl Check {
         }
     }
 
-    /// The same check with more to say.
+    /// The same check with a remark added.
     pub(super) fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
         self.notes.extend(notes);
         self
@@ -110,7 +110,7 @@ impl fmt::Display for Check {
     }
 }
 
-/// Counts as they are, very small and very large numbers in powers of ten.
+/// A number as text: counts as they are, very small and very large numbers in powers of ten.
 fn short(value: f64) -> String {
     if value == 0.0 || (value.fract() == 0.0 && value.abs() < 1e12) {
         format!("{value:.0}")

@@ -1,4 +1,4 @@
-//! The same images on both devices, and what a device must keep to itself.
+//! Compares the same images on both devices, and checks the device alone.
 
 use anyhow::{Context, Result, anyhow};
 use invardiff::{ClassToImage, Pipeline, to_array};
@@ -13,7 +13,7 @@ use super::check::{Check, Checks};
 use super::pair::Pair;
 use crate::held_out::HELD_OUT;
 
-/// The least PSNR of an image to the processor's, in dB.
+/// The smallest allowed PSNR of an image to the CPU's, in dB.
 const DECIBELS: f64 = 50.0;
 
 /// Draws the images of a comparison.
@@ -24,7 +24,7 @@ pub(super) struct Draw<'a> {
 }
 
 impl<'a> Draw<'a> {
-    /// Images from other noise than the calibration's.
+    /// Images from other seeds than the calibration's.
     pub(super) fn new(pair: &'a Pair<'a>) -> Self {
         let count = pair.amounts.pictures;
         let first = pair.amounts.seed.wrapping_add(HELD_OUT);
@@ -32,7 +32,7 @@ impl<'a> Draw<'a> {
         Self { pair, labels: pair.classes(count), seeds }
     }
 
-    /// Compares images without a plan and under the plans of both devices, then what the device does alone.
+    /// Compares images without a plan and under the plans of both devices, then makes the checks on the device alone.
     ///
     /// # Errors
     /// When a check cannot be shown.
@@ -59,7 +59,7 @@ impl<'a> Draw<'a> {
         checks.run("two plans at once, each as alone", || self.at_once(&plans.processor))
     }
 
-    /// How near the device's images are to the processor's; a plan goes through a file.
+    /// PSNR of the device's images to the CPU's; a plan is written to a file and read back first.
     fn apart(&self, plan: Option<&CachePlan>) -> Result<Check> {
         let plan = plan.map(through_file).transpose()?;
         let [expected, found] =
@@ -73,7 +73,7 @@ impl<'a> Draw<'a> {
         Ok(Check::at_least(if finite { worst } else { f64::NAN }, DECIBELS, "dB"))
     }
 
-    /// Two plans on two threads, each drawing what it draws alone.
+    /// Two plans on two threads must draw what each draws alone.
     fn at_once(&self, plan: &CachePlan) -> Result<Check> {
         let steps = self.pair.steps();
         let device = &self.pair.device;
@@ -95,11 +95,11 @@ impl<'a> Draw<'a> {
         Ok(self.under(on, plan)?.0)
     }
 
-    /// The images, and the most bytes that the cache held.
+    /// The images, and the peak bytes of the cache.
     fn under(&self, on: &ClassToImage, plan: Option<&CachePlan>) -> Result<(Array4<f32>, usize)> {
         let mut pipeline = on.clone();
         match plan {
-            // A plan that was made for a run says so, and is held to it; those made here say nothing.
+            // A plan with a recorded run is checked against it; the made-up ones here have none.
             Some(plan) if plan.provenance.execution.is_some() => pipeline.enable_cache(plan)?,
             Some(plan) => drop(pipeline.force_cache(plan)?),
             None => {}
@@ -109,7 +109,7 @@ impl<'a> Draw<'a> {
     }
 }
 
-/// The plan as another machine would have it.
+/// The plan after writing and reading it, as on another machine.
 fn through_file(plan: &CachePlan) -> Result<CachePlan> {
     let folder = tempfile::tempdir().context("a folder for the plan")?;
     let path = folder.path().join("plan.json");
@@ -117,7 +117,7 @@ fn through_file(plan: &CachePlan) -> Result<CachePlan> {
     Ok(CachePlan::read(&path)?)
 }
 
-/// The largest absolute difference; infinite where one value is no number.
+/// The largest absolute difference; infinite where one value is NaN.
 fn largest(a: &Array4<f32>, b: &Array4<f32>) -> f64 {
     let apart = |(a, b): (&f32, &f32)| {
         let apart = f64::from((a - b).abs());

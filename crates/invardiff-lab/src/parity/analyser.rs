@@ -1,4 +1,4 @@
-//! The calibration rules alone, on features that are given.
+//! The calibration rules alone, on stored features.
 
 use anyhow::{Context, Result, ensure};
 use invardiff_plan::Kind;

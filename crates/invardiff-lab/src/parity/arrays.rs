@@ -21,7 +21,7 @@ impl Arrays {
     /// Opens a file.
     ///
     /// # Errors
-    /// When it cannot be read or is no safetensors file.
+    /// When it cannot be read or is not a safetensors file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = std::fs::read(path).with_context(|| file.clone())?;
@@ -43,7 +43,7 @@ impl Arrays {
         keys
     }
 
-    /// The names that start so, without their start; sorted.
+    /// The names with this prefix, without the prefix; sorted.
     pub(crate) fn under(&self, prefix: &str) -> Vec<String> {
         self.keys().iter().filter_map(|key| key.strip_prefix(prefix).map(str::to_owned)).collect()
     }
@@ -56,7 +56,7 @@ impl Arrays {
         Ok(&self.info(key)?.shape)
     }
 
-    /// Any array of numbers or truth values. All that f32, integers up to 2^53 and f64 hold is exact.
+    /// Reads an array of numbers or booleans as f64; exact for f32, f64 and integers up to 2^53.
     ///
     /// # Errors
     /// When there is none of this name, or its elements have another type.
@@ -80,7 +80,7 @@ impl Arrays {
         ArrayD::from_shape_vec(IxDyn(&info.shape), values).with_context(|| format!("{}: '{key}'", self.file))
     }
 
-    /// An array of this many axes.
+    /// Reads an array of this many axes.
     ///
     /// # Errors
     /// As [`Arrays::get`], and when it has other axes.
@@ -90,7 +90,7 @@ impl Arrays {
         self.get(key)
     }
 
-    /// An array of this shape.
+    /// Reads an array of this shape.
     ///
     /// # Errors
     /// As [`Arrays::get`], and when it has another shape.
@@ -100,7 +100,7 @@ impl Arrays {
         self.get(key)
     }
 
-    /// An array of this shape on the device, in f32.
+    /// Reads an array of this shape onto the device, in f32.
     ///
     /// # Errors
     /// As [`Arrays::shaped`].
@@ -114,10 +114,10 @@ impl Arrays {
         Ok(Tensor::from_data(TensorData::new(values, shape), (device, DType::F32)))
     }
 
-    /// A list of integers from 0 on.
+    /// Reads a list of non-negative integers.
     ///
     /// # Errors
-    /// As [`Arrays::with_axes`] with one axis, and when a value is no such integer.
+    /// As [`Arrays::with_axes`] with one axis, and when a value is not such an integer.
     pub(crate) fn indices(&self, key: &str) -> Result<Vec<usize>> {
         let integer = |value: &f64| {
             let whole = *value >= 0.0 && value.fract() == 0.0 && *value < 9e15;
@@ -127,7 +127,7 @@ impl Arrays {
         self.with_axes(key, 1)?.iter().map(integer).collect()
     }
 
-    /// Truth values, stored as bytes.
+    /// Reads booleans, stored as bytes.
     ///
     /// # Errors
     /// As [`Arrays::get`], and when a value is neither 0 nor 1.

@@ -44,7 +44,7 @@ fn one(folder: &Path, path: &Path, name: &str) -> Result<Measured> {
     Ok(differing(differ.iter().filter(|differs| **differs).count()).with_note(note))
 }
 
-/// The predicted speed-up on the published model with these layers: the one that the folder is called by, or the first.
+/// The predicted speed-up on the published model with these layers: the model that the folder is named after, or the first one.
 fn predicted(folder: &Path, book: &AuthorBook) -> Result<String> {
     let plan = book.plan(&book.topology())?;
     plan.schedule(&book.topology())?;

@@ -17,7 +17,7 @@ use super::folder::{Entry, Folder, MANIFEST};
 use super::rule::{Origin, PhaseArrays, Setting, check_rates, check_runs, missing, settings, stored_books};
 use super::trajectory::{Sampling, Start, labels, respaced};
 
-/// More runs than any calibration has, so that a wrong number does not fill the memory.
+/// The most runs of a calibration, so that a wrong number does not fill the memory.
 const MOST_RUNS: usize = 4096;
 
 const STREAMS: [Kind; 2] = [Kind::MSA, Kind::MLP];
@@ -54,7 +54,7 @@ pub(super) fn check(folder: &Folder, all: &[PathBuf], device: &Device, checks: &
 }
 
 /// The folder of the weights: the fixture itself, one inside of it or beside it with the manifest's name, or any other
-/// that is being checked and is called so.
+/// that is being checked and has this name.
 pub(super) fn weights(folder: &Folder, all: &[PathBuf]) -> Result<PathBuf> {
     let name = match folder.manifest().find("weights") {
         Some(name) => name.text()?,
@@ -71,7 +71,7 @@ pub(super) fn weights(folder: &Folder, all: &[PathBuf]) -> Result<PathBuf> {
     })
 }
 
-/// The distances of every run that any of the settings reads; with `probe`, where the model shows values on the way.
+/// The distances of every run that any of the settings reads; with `probe`, measured on the values that the model passes to `probe`.
 pub(super) fn measure<const D: usize, M, S>(
     model: &M,
     sampler: &S,
@@ -121,7 +121,7 @@ fn runs(
     Ok((0..asked).map(run).collect())
 }
 
-/// The first phase does not hang on the settings; it may be stored once for all.
+/// The first phase does not depend on the settings, so it may be stored once for all of them.
 pub(super) fn phase1(checks: &mut Checks, arrays: &Arrays, tables: &[DistanceTable]) {
     let stored = PhaseArrays::read(arrays, "phase1.");
     let rates = |table: &DistanceTable| -> Result<RateTable> { Ok(RateTable::phase1(table)?) };

@@ -1,11 +1,11 @@
-//! One comparison: how far off, and how far it may be.
+//! One comparison: an error and its tolerance.
 
 use std::fmt;
 
 use anyhow::Result;
 use serde::Serialize;
 
-/// How an error is counted.
+/// How an error is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Measure {
@@ -15,7 +15,7 @@ pub(crate) enum Measure {
     OfLargest,
     /// The largest difference over the size of the expected value, entry by entry.
     Relative,
-    /// The root of the mean squared relative difference, or the largest one where that stands out.
+    /// The root mean square of the relative differences, or the largest one if it is an outlier.
     RelativeOnAverage,
     /// The largest difference in dB.
     Decibels,
@@ -36,16 +36,16 @@ impl fmt::Display for Measure {
     }
 }
 
-/// What was measured.
+/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measured {
-    /// The largest error; infinite where a value is no number.
+    /// The largest error; infinite where a value is NaN.
     pub(crate) error: f64,
     /// The largest error that passes.
     pub(crate) tolerance: f64,
-    /// How both are counted.
+    /// How both are measured.
     pub(crate) measure: Measure,
-    /// What else there is to say.
+    /// A remark.
     pub(crate) note: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl Check {
         self.outcome.as_ref().is_ok_and(Measured::passed)
     }
 
-    /// How far off it is, or why there is no number, in a few words.
+    /// The error in words, or why there is none.
     pub(crate) fn error(&self) -> String {
         match &self.outcome {
             Ok(Measured { error, tolerance, measure, .. }) => {

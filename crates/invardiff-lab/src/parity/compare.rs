@@ -1,4 +1,4 @@
-//! How far one array is from another.
+//! Compares arrays within tolerances.
 
 use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
@@ -7,14 +7,14 @@ use ndarray::{Array1, ArrayD, ArrayViewD, Axis, IxDyn};
 use super::arrays::Arrays;
 use super::check::{Checks, Measure, Measured};
 
-/// One forward in f32 (README of the fixtures), absolute; see [`forward`].
+/// Absolute tolerance of one forward in f32 (README of the fixtures); see [`forward`].
 const FORWARD: f64 = 1e-5;
-/// The same for values so large that f32 cannot be that exact: a fraction of the largest one.
+/// The same for values too large for that in f32, relative to the largest one.
 const FORWARD_OF_LARGEST: f64 = 3e-6;
-/// A whole trajectory in f32 (README of the fixtures), of the largest value.
+/// Tolerance of a whole trajectory in f32 (README of the fixtures), relative to the largest value.
 const TRAJECTORY: f64 = 1e-4;
 
-/// Values of one forward: 1e-5 absolute, and where values exceed 3 that part of the largest one.
+/// Compares values of one forward: 1e-5 absolute, or for values above 3 relative to the largest one.
 ///
 /// # Errors
 /// When the shapes differ.
@@ -27,7 +27,7 @@ pub(crate) fn forward_tolerance(largest: f64) -> f64 {
     FORWARD.max(FORWARD_OF_LARGEST * largest)
 }
 
-/// Values within an absolute tolerance.
+/// Compares values with an absolute tolerance.
 ///
 /// # Errors
 /// When the shapes differ.
@@ -36,7 +36,7 @@ pub(crate) fn within(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64
     Ok(Measured::new(Measure::Absolute, error, tolerance))
 }
 
-/// Samples along a trajectory, `[steps, ...]`: 1e-4 of the largest value of each step.
+/// Compares samples along a trajectory, `[steps, ...]`: 1e-4 of the largest value of each step.
 ///
 /// # Errors
 /// When the shapes differ.
@@ -49,7 +49,7 @@ pub(crate) fn trajectory(found: &ArrayD<f64>, expected: &ArrayD<f64>) -> Result<
     Ok(Measured::new(Measure::OfLargest, error, TRAJECTORY))
 }
 
-/// Values within a part of the largest expected one.
+/// Compares values with a tolerance relative to the largest expected one.
 ///
 /// # Errors
 /// When the shapes differ.
@@ -59,7 +59,7 @@ pub(crate) fn of_largest(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance:
     Ok(Measured::new(Measure::OfLargest, error, tolerance))
 }
 
-/// Values each within a part of its expected one.
+/// Compares values with a tolerance relative to each expected one.
 ///
 /// # Errors
 /// When the shapes differ.
@@ -68,8 +68,8 @@ pub(crate) fn relative(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f
     Ok(Measured::new(Measure::Relative, error, tolerance))
 }
 
-/// Values that are within a part of their expected ones on average (root of the mean square), none more than ten times as
-/// far off; where one is, it is the error.
+/// Compares values by the root mean square of their relative errors. If a single one is more than ten times the tolerance,
+/// that one is the error.
 ///
 /// # Errors
 /// When the shapes differ.
@@ -89,7 +89,7 @@ pub(crate) fn relative_on_average(
         .with_note(format!("worst entry {worst:.1e}")))
 }
 
-/// Entries that must be equal.
+/// Compares entries that must be equal.
 ///
 /// # Errors
 /// When the shapes differ.
@@ -112,7 +112,7 @@ pub(crate) fn tables(
     }
 }
 
-/// So many entries that should be equal and are not.
+/// A comparison with this number of entries that differ.
 pub(crate) fn differing(entries: usize) -> Measured {
     Measured::new(Measure::Entries, entries as f64, 0.0)
 }
@@ -122,7 +122,7 @@ pub(crate) fn list(values: Vec<f64>) -> ArrayD<f64> {
     Array1::from(values).into_dyn()
 }
 
-/// Arrays of one shape, one behind the other along a new first axis.
+/// Stacks arrays of one shape along a new first axis.
 ///
 /// # Errors
 /// When there is none, or the shapes differ.
@@ -139,7 +139,7 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> ArrayD<f64> {
 }
 
 /// The largest of the differences, each passed through `scale` with its expected value. Equal values have none, even if
-/// infinite or no number; otherwise one that is no number makes the result infinite.
+/// infinite or NaN; otherwise a NaN makes the result infinite.
 fn worst(
     found: ArrayViewD<'_, f64>,
     expected: ArrayViewD<'_, f64>,
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(equal(&found, &expected).unwrap().error, 2.0);
         let average = (f64::hypot(0.5 / 1.5, 0.5 / 8.0).powi(2) / 2.0).sqrt();
         assert!((relative_on_average(&found, &expected, 0.1).unwrap().error - average).abs() < 1e-12);
-        // One entry that is off by more than ten times the tolerance is not averaged away.
+        // One entry with an error of more than ten times the tolerance is not averaged away.
         assert_eq!(relative_on_average(&found, &expected, 0.03).unwrap().error, 0.5 / 1.5);
     }
 
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(forward(&one, &nan).unwrap().error, f64::INFINITY);
         assert_eq!(relative(&nan, &nan, 0.0).unwrap().error, 0.0);
         assert_eq!(relative_on_average(&nan, &one, 1.0).unwrap().error, f64::INFINITY);
-        // Where 0 is expected, every other value is infinitely far off in relation.
+        // Where 0 is expected, any other value has an infinite relative error.
         assert_eq!(relative(&row(&[1e-9]), &row(&[0.0]), 1.0).unwrap().error, f64::INFINITY);
     }
 

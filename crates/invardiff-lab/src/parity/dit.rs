@@ -16,7 +16,7 @@ use super::trajectory::{Sampling, Start, respaced};
 const FORWARD: &str = "forward.safetensors";
 /// Arrays of a trajectory.
 const DDIM: &str = "ddim.safetensors";
-/// Tables in f64, of which only the order of operations may differ.
+/// Tolerance of f64 tables, in which only the order of operations may differ.
 const TABLES: f64 = 1e-12;
 
 /// Compares what the folder's files hold.

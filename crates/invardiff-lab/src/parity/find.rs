@@ -1,4 +1,4 @@
-//! Which folders are meant.
+//! Finds the folders to check.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::folder::MANIFEST;
 
-/// How far below a given folder fixtures are looked for.
+/// How many levels below a given folder are searched.
 const DEPTH: usize = 8;
 
 /// What a folder holds.
@@ -14,7 +14,7 @@ const DEPTH: usize = 8;
 pub(crate) enum Holds {
     /// A manifest.
     Fixture,
-    /// Books of the authors, and no manifest.
+    /// Cache books of the authors, without a manifest.
     Books,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Found {
     pub(crate) holds: Holds,
 }
 
-/// The folder itself, or the folders below it that hold anything, sorted.
+/// The folder itself, or the fixtures below it, sorted.
 ///
 /// # Errors
 /// When there is no such folder, or nothing to check in it.
@@ -43,7 +43,7 @@ pub(crate) fn find(path: &Path) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// The folders that hold anything in the tests of this repository; none where the program runs without its sources.
+/// The fixtures in the tests of this repository; empty where the program runs without its sources.
 pub(crate) fn shipped() -> Vec<Found> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let Ok(entries) = crates.canonicalize().and_then(std::fs::read_dir) else {

@@ -23,10 +23,10 @@ use super::rule::{Origin, Setting, settings, stored_books};
 const STREAMS: [Kind; 6] =
     [Kind::ATTN, Kind::CONTEXT_ATTN, Kind::FF, Kind::CONTEXT_FF, Kind::SINGLE_ATTN, Kind::SINGLE_MLP];
 
-/// More prompts than any calibration has, so that a wrong number does not fill the memory.
+/// The most prompts of a calibration, so that a wrong number does not fill the memory.
 const MOST_PROMPTS: usize = 4096;
 
-/// Compares outputs in every layout of the weights, module outputs, a batch and a trajectory, whatever the files have.
+/// Compares outputs in every layout of the weights, module outputs, a batch and a trajectory, as far as the files have them.
 ///
 /// # Errors
 /// When inputs are missing or do not fit the model.
@@ -155,7 +155,7 @@ fn cond(folder: &Folder, flux: &Flux, arrays: &Arrays, row: usize, device: &Devi
     Ok(flux.cond(text.narrow(0, row, 1), pooled.narrow(0, row, 1), guidance)?)
 }
 
-/// What one forward is given.
+/// The inputs of one forward.
 struct Inputs {
     x: Tensor<3>,
     t: Tensor<1>,

@@ -30,7 +30,7 @@ impl Folder {
     /// Reads the manifest of a folder.
     ///
     /// # Errors
-    /// When it cannot be read or is no JSON object.
+    /// When it cannot be read or is not a JSON object.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path.join(MANIFEST)).context(MANIFEST)?;
         let manifest: Value = serde_json::from_str(&text).context(MANIFEST)?;
@@ -56,7 +56,7 @@ impl Folder {
         Arrays::open(&self.path.join(file))
     }
 
-    /// The names of the folder's files that end so, sorted.
+    /// The names of the folder's files with this suffix, sorted.
     ///
     /// # Errors
     /// When the folder cannot be listed.
@@ -72,8 +72,8 @@ impl Folder {
         Ok(names)
     }
 
-    /// Holds the files against the manifest's list of them: every array that it names is there, in its shape. A manifest
-    /// without a list is not held to one.
+    /// Checks the files against the manifest's list: every listed array must exist with its shape. A manifest
+    /// without a list passes.
     pub(crate) fn check_files(&self, checks: &mut Checks) {
         if let Some(files) = self.manifest().find("files") {
             checks.run("arrays as the manifest lists them", || self.compare_files(&files));
@@ -131,7 +131,7 @@ impl<'a> Entry<'a> {
     /// An item of a list.
     ///
     /// # Errors
-    /// When the list is shorter, or none.
+    /// When it is not a list, or a shorter one.
     pub(crate) fn at(&self, index: usize) -> Result<Entry<'a>> {
         let items = self.items()?;
         let count = items.len();
@@ -141,7 +141,7 @@ impl<'a> Entry<'a> {
     /// The items of a list.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the value has another type.
     pub(crate) fn items(&self) -> Result<Vec<Entry<'a>>> {
         let items = self.value.as_array().ok_or_else(|| self.no("a list"))?;
         let entry = |(index, value)| Entry { value, place: format!("{}[{index}]", self.place) };
@@ -151,7 +151,7 @@ impl<'a> Entry<'a> {
     /// The members of an object.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the value has another type.
     pub(crate) fn members(&self) -> Result<Vec<(&'a str, Entry<'a>)>> {
         let members = self.value.as_object().ok_or_else(|| self.no("an object"))?;
         let entry =
@@ -162,15 +162,15 @@ impl<'a> Entry<'a> {
     /// A number.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the value has another type.
     pub(crate) fn number(&self) -> Result<f64> {
         self.value.as_f64().ok_or_else(|| self.no("a number"))
     }
 
-    /// A whole number from 0 on.
+    /// A non-negative integer.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the value has another type.
     pub(crate) fn count(&self) -> Result<usize> {
         self.value.as_u64().map(|value| value as usize).ok_or_else(|| self.no("a whole number from 0 on"))
     }
@@ -178,7 +178,7 @@ impl<'a> Entry<'a> {
     /// A text.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the value has another type.
     pub(crate) fn text(&self) -> Result<&'a str> {
         self.value.as_str().ok_or_else(|| self.no("a text"))
     }
@@ -188,7 +188,7 @@ impl<'a> Entry<'a> {
         self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned)
     }
 
-    /// Whether it is this truth value.
+    /// Whether it is this boolean.
     pub(crate) fn is(&self, value: bool) -> bool {
         self.value.as_bool() == Some(value)
     }
@@ -196,15 +196,15 @@ impl<'a> Entry<'a> {
     /// A list of numbers.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the value has another type.
     pub(crate) fn numbers(&self) -> Result<Vec<f64>> {
         self.items()?.iter().map(Entry::number).collect()
     }
 
-    /// A list of whole numbers from 0 on.
+    /// A list of non-negative integers.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the value has another type.
     pub(crate) fn sizes(&self) -> Result<Vec<usize>> {
         self.items()?.iter().map(Entry::count).collect()
     }

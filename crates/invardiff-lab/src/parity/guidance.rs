@@ -23,9 +23,9 @@ pub(crate) fn guide(raw: Tensor<4>, scale: f32, channels: usize) -> Tensor<4> {
 }
 
 /// A DiT that samples conditional and unconditional rows side by side: both are predicted from the conditional half of the
-/// sample. Unguided channels of the other half go their own way; nothing reads them.
+/// sample. Unguided channels of the other half evolve separately; nothing reads them.
 ///
-/// The pipelines carry the conditional half alone ([`invardiff_runtime::BatchedGuidance`]); this is for comparing the whole.
+/// The pipelines carry the conditional half alone ([`invardiff_runtime::BatchedGuidance`]); this type is for comparing both halves.
 #[derive(Debug)]
 pub(crate) struct BothHalves {
     /// The model.

@@ -10,11 +10,11 @@ use super::check::{Checks, Measure, Measured};
 use super::compare::{differing, list, within};
 use super::folder::{Entry, Folder};
 
-/// Of PSNR, in dB.
+/// Tolerance of PSNR, in dB.
 const PSNR: f64 = 1e-4;
-/// Of SSIM, absolute; the reference computes in f32.
+/// Absolute tolerance of SSIM; the reference computes in f32.
 const SSIM: f64 = 1e-5;
-/// Of LPIPS: of the distance, and for distances below 1e-3 of that.
+/// Tolerance of LPIPS, relative to the distance, or to 1e-3 for smaller distances.
 const LPIPS: f64 = 1e-5;
 const SMALL_LPIPS: f64 = 1e-3;
 
@@ -39,7 +39,7 @@ pub(super) fn check(folder: &Folder, device: &Device, checks: &mut Checks) -> Re
     Ok(())
 }
 
-/// PSNR and SSIM of one pair, against each of the implementations that computed the same thing.
+/// PSNR and SSIM of one pair, against each implementation that computed the same metric.
 fn pair(arrays: &Arrays, result: &Entry<'_>, checks: &mut Checks) -> Result<()> {
     let index = result.get("index")?.count()?;
     let one = |value: f64| list(vec![value]);

@@ -1,4 +1,4 @@
-//! The quantile bit by bit, the strict comparison, and the rate statistic.
+//! The quantile (compared bit by bit), the strict comparison, and the change rate.
 
 use anyhow::{Result, ensure};
 use invardiff_plan::two_phase::{Precision, change_rate, quantile};
@@ -9,7 +9,7 @@ use super::check::{Checks, Measured};
 use super::compare::{differing, list, relative};
 use super::folder::{Entry, Folder};
 
-/// The reference sums in f32, in an order of its own: a few units in the last place.
+/// Tolerance of a few units in the last place: the reference sums in f32, in another order.
 const RATE: f64 = 1e-6;
 
 /// Compares every case of the manifest, and every rate.

@@ -1,4 +1,4 @@
-//! One setting of a calibration: rates, thresholds and books against the stored ones.
+//! One setting of a calibration: rates, thresholds and reuse masks against the stored ones.
 
 mod rates;
 mod stored;
@@ -22,8 +22,8 @@ pub(crate) use rates::{Origin, check_rates, check_runs};
 pub(crate) use stored::{PhaseArrays, stored_books};
 use stored::{alias, books_differ};
 
-/// What a run of the manifest's `runs` asks for. Quantiles stand under the stream's name, with `_thres` behind it or not;
-/// `context_attn` goes by that of `attn` where it has none.
+/// Parses an entry of the manifest's `runs`. A quantile's key is the stream's name, with or without `_thres` after it;
+/// `context_attn` uses that of `attn` where it has none.
 ///
 /// # Errors
 /// When a quantile is missing.
@@ -69,7 +69,7 @@ pub(crate) struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// Compares what both phases make of the tables with what is stored.
+    /// Compares the results of both phases with the stored ones.
     pub(crate) fn check(&self, checks: &mut Checks, tables: &[DistanceTable]) {
         let found = match two_phase(tables, &self.settings) {
             Ok(found) => found,
@@ -98,7 +98,7 @@ impl Setting<'_> {
         format!("s{}.{what}", self.index)
     }
 
-    /// The books under which the second phase was measured.
+    /// The masks under which the second phase was measured.
     fn reference(&self, found: &TwoPhase) -> ReuseMasks {
         let provisional = found.provisional.clone();
         if self.settings.variant.corrects_gate() { provisional } else { provisional.without_gate() }
@@ -122,7 +122,7 @@ impl Setting<'_> {
         }
     }
 
-    /// Final books must be there; provisional ones may be.
+    /// Final masks are required; those of the first phase are optional.
     fn books(&self, checks: &mut Checks, which: &str, found: &ReuseMasks) {
         let prefix = self.key(&format!("{which}."));
         if which == "book" || !self.arrays.under(&prefix).is_empty() {
@@ -130,7 +130,7 @@ impl Setting<'_> {
         }
     }
 
-    /// The rule alone: from the stored rates on, thresholds agree in every bit and books in every entry.
+    /// The rule alone: from the stored rates, thresholds must agree in every bit and masks in every entry.
     fn rule_alone(&self, checks: &mut Checks) {
         let read = |number: usize| PhaseArrays::read(self.arrays, &self.key(&format!("phase{number}.")));
         let (first_stored, second_stored, shared) =
@@ -170,7 +170,7 @@ impl Setting<'_> {
         Ok(wrong)
     }
 
-    /// The gate and the counts that the manifest repeats.
+    /// Compares the gate and the counts that the manifest repeats.
     fn counts(&self, checks: &mut Checks, found: &ReuseMasks) {
         let gate: String = found.gate().iter().map(|skip| if *skip { '1' } else { '0' }).collect();
         let skipped = gate.matches('1').count();
@@ -200,7 +200,7 @@ impl Setting<'_> {
         });
     }
 
-    /// The authors' file of the final books: read, compared, and equal to the one that this program writes.
+    /// The authors' file of the final masks: read, compared, and equal to the one that this program writes.
     fn book_file(&self, checks: &mut Checks, found: &ReuseMasks) {
         let named = self.run.find("book_file").map(|file| file.text().map(str::to_owned));
         let numbered = || {

@@ -1,4 +1,4 @@
-//! Text encoders: every hidden state and what comes out.
+//! Text encoders: every hidden state and the output.
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
@@ -25,7 +25,7 @@ pub(super) fn check(folder: &Folder, device: &Device, checks: &mut Checks) -> Re
     Ok(())
 }
 
-/// The transformers library shows T5's states before each block and, as the last one, what comes out.
+/// The transformers library returns T5's states before each block and, as the last one, the output.
 fn t5(folder: &Folder, arrays: &Arrays, device: &Device, checks: &mut Checks) -> Result<()> {
     let config = T5Config::from_json(&folder.manifest().get("t5")?.as_text()).context("t5")?;
     let weights = std::fs::read(folder.path.join("t5.safetensors")).context("t5.safetensors")?;
@@ -40,7 +40,7 @@ fn t5(folder: &Folder, arrays: &Arrays, device: &Device, checks: &mut Checks) ->
     Ok(())
 }
 
-/// The transformers library shows CLIP's states before each block and after the last, before the norm.
+/// The transformers library returns CLIP's states before each block and after the last, before the norm.
 fn clip(folder: &Folder, arrays: &Arrays, device: &Device, checks: &mut Checks) -> Result<()> {
     let config = ClipConfig::from_json(&folder.manifest().get("clip")?.as_text()).context("clip")?;
     let weights = std::fs::read(folder.path.join("clip.safetensors")).context("clip.safetensors")?;

@@ -24,10 +24,10 @@ pub(crate) struct Guidance {
 }
 
 impl Guidance {
-    /// What manifests say, the first that does: `cfg_scale`, and `cfg_channels` or else as many as the original code.
+    /// Reads the first manifest that has it: `cfg_scale`, and `cfg_channels` or else the original code's number.
     ///
     /// # Errors
-    /// When none has a scale, or a value is no number.
+    /// When none has a scale, or a value is not a number.
     pub(crate) fn of(manifests: &[Entry<'_>]) -> Result<Self> {
         let find = |key: &str| manifests.iter().find_map(|manifest| manifest.find(key));
         let scale = match (find("cfg_scale"), manifests) {
@@ -41,7 +41,7 @@ impl Guidance {
     }
 }
 
-/// A start and what is sampled from it: arrays `z`, `y` and `y_cfg` of a file.
+/// Noise and labels of a trajectory: arrays `z`, `y` and `y_cfg` of a file.
 pub(crate) struct Start {
     /// `[batch, channels, size, size]`
     z: Tensor<4>,
@@ -128,7 +128,7 @@ impl Sampling<'_> {
         });
     }
 
-    /// Compares guided samples with `key`: `[steps, batch, ...]`, or with the unconditional half behind the conditional one
+    /// Compares guided samples with `key`: `[steps, batch, ...]`, or with the unconditional half after the conditional one,
     /// `[steps, 2 * batch, ...]`.
     pub(crate) fn guided<P: Policy>(
         &self,
@@ -199,7 +199,7 @@ impl Sampling<'_> {
         stacked(&samples)
     }
 
-    /// A stored trajectory, of a batch that is so many times the start's.
+    /// A stored trajectory whose batch is this many times that of the noise.
     fn stored(&self, arrays: &Arrays, key: &str, multiples: &[usize]) -> Result<ArrayD<f64>> {
         let [batch, channels, height, width] = self.start.z.dims();
         let found = arrays.shape(key)?;

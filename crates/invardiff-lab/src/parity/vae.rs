@@ -9,7 +9,7 @@ use super::check::Checks;
 use super::compare::{self, values};
 use super::folder::Folder;
 
-/// Latent pixels along a side that are more than any fixture has, so that a wrong shape does not fill the memory.
+/// The most latent pixels along a side, so that a wrong shape does not fill the memory.
 const MOST_LATENT: usize = 128;
 
 /// Compares decoding of `z` and encoding of `x`, whichever the file has.

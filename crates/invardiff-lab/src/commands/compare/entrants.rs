@@ -214,7 +214,7 @@ fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
         ),
         (
             "Deciding while they run",
-            "Policies that look at the hidden state of each image; a decision reads one number a step from the device.",
+            "Policies that look at the hidden state of each image; a decision reads one number per step from the device.",
             of(&[
                 "teacache=0.1,0.2,0.35,0.6",
                 "first-block=0.05,0.1,0.2,0.35",

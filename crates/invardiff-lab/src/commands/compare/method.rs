@@ -61,7 +61,7 @@ impl FromStr for Method {
             Some((sampler, rest)) => {
                 let (steps, name) = rest.split_once('+').ok_or("expected SAMPLER/STEPS+METHOD=V,V,..")?;
                 let sampler = sampler.parse::<SamplerKind>()?;
-                let steps = steps.parse().map_err(|_| format!("'{steps}' is no number of steps"))?;
+                let steps = steps.parse().map_err(|_| format!("'{steps}' is not a number of steps"))?;
                 (Some((sampler, steps)), name)
             }
         };
@@ -72,7 +72,7 @@ impl FromStr for Method {
         }
         let family = Family::parse(name).ok_or_else(|| format!("there is no method '{name}'"))?;
         let value = |text: &str| -> Result<f64, String> {
-            let value: f64 = text.trim().parse().map_err(|_| format!("'{text}' is no number"))?;
+            let value: f64 = text.trim().parse().map_err(|_| format!("'{text}' is not a number"))?;
             let fits = value.is_finite()
                 && value >= 0.0
                 && (!family.counts() || (value >= 1.0 && value.fract() == 0.0));
@@ -141,9 +141,9 @@ mod tests {
         assert!(message("fora").contains("METHOD=V"));
         assert!(message("fora=2.5").contains("interval of fora is 2.5, expected a whole number"));
         assert!(message("teacache=-1").contains("expected a number from 0 on"));
-        assert!(message("teacache=x").contains("'x' is no number"));
+        assert!(message("teacache=x").contains("'x' is not a number"));
         assert!(message("foo bar=1").contains("no method 'foo bar'"));
-        assert!(message("ddim/x+fora=2").contains("'x' is no number of steps"));
+        assert!(message("ddim/x+fora=2").contains("'x' is not a number of steps"));
         assert!(message("euler/20+fora=2").contains("euler"));
     }
 }

@@ -16,9 +16,9 @@ const LIMIT: u64 = 1 << 30;
 /// Grey images and their classes.
 #[derive(Clone, Debug)]
 pub(super) struct Labelled {
-    /// `[pictures, rows, columns]`, 0 is black.
+    /// Pixels, `[images, rows, columns]`; 0 is black.
     pub(super) pictures: Array3<u8>,
-    /// A class each.
+    /// The class of each image.
     pub(super) labels: Vec<usize>,
 }
 
@@ -26,7 +26,7 @@ impl Labelled {
     /// Reads `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte` of a folder, plain or with `.gz`.
     ///
     /// # Errors
-    /// When a file is missing, is no IDX file of bytes, or they do not fit together; names it.
+    /// When a file is missing or is not an IDX file of bytes, or the two do not fit together; names the file.
     pub(super) fn read(folder: &Path, name: &str) -> Result<Self> {
         let (path, [count, rows, columns], pixels) = idx(folder, &format!("{name}-images-idx3-ubyte"))?;
         let pictures = Array3::from_shape_vec((count, rows, columns), pixels)
@@ -41,17 +41,17 @@ impl Labelled {
         Ok(Self { pictures, labels: bytes.into_iter().map(usize::from).collect() })
     }
 
-    /// How many there are.
+    /// The number of images.
     pub(super) fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// The classes up to the largest label.
+    /// The number of classes: the largest label plus 1.
     pub(super) fn classes(&self) -> usize {
         self.labels.iter().max().map_or(0, |label| label + 1)
     }
 
-    /// What a classifier of them is for.
+    /// The input size and classes of a classifier of these images.
     ///
     /// # Errors
     /// When they are all of one class.
@@ -64,13 +64,13 @@ impl Labelled {
     /// Images scaled to `-1 ..= 1`.
     ///
     /// # Shapes
-    /// - result: `[pictures, 1, rows, columns]`
+    /// - result: `[images, 1, rows, columns]`
     pub(super) fn scaled(&self, range: Range<usize>) -> Array4<f32> {
         self.pictures.slice_axis(Axis(0), Slice::from(range)).mapv(scale).insert_axis(Axis(1))
     }
 }
 
-/// A byte in `-1 ..= 1`.
+/// A byte scaled to `-1 ..= 1`.
 pub(super) fn scale(byte: u8) -> f32 {
     f32::from(byte) / 127.5 - 1.0
 }

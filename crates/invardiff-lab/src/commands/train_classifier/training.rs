@@ -13,18 +13,18 @@ use invardiff_plan::core::SplitMix64;
 
 use super::idx::{Labelled, scale};
 
-/// How to train.
+/// Settings of the training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Recipe {
-    /// How often every image is seen.
+    /// Number of epochs.
     pub(super) epochs: usize,
-    /// Images of an update.
+    /// Batch size.
     pub(super) batch: usize,
-    /// Learning rate at the start; it falls to 0 as a cosine.
+    /// Initial learning rate, with cosine decay to 0.
     pub(super) learning_rate: f64,
     /// Whether every second image is mirrored.
     pub(super) mirror: bool,
-    /// Seed of the start and of the order.
+    /// Seed of the initial weights and of the order of images.
     pub(super) seed: u64,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Recipe {
 const WEIGHT_DECAY: f64 = 0.02;
 
 impl Recipe {
-    /// Updates on so many images. The last, smaller batch of an epoch is left out, unless it is the only one.
+    /// The number of updates of the whole training on this many images. The last, smaller batch of an epoch is left out, unless it is the only one.
     pub(super) fn updates(&self, pictures: usize) -> usize {
         self.epochs * (pictures / self.batch).max(1)
     }
@@ -49,19 +49,19 @@ impl fmt::Display for Recipe {
     }
 }
 
-/// What an epoch came to.
+/// The result of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Epoch {
     /// Mean cross entropy of its updates.
     pub(super) loss: f64,
-    /// Its time.
+    /// Its duration.
     pub(super) seconds: f64,
 }
 
-/// Trains from the seed's start; the same seed gives the same parameters. `progress` is called after every update.
+/// Trains from random weights; the same seed gives the same parameters. `progress` is called after every update.
 ///
 /// # Errors
-/// When the loss is no number.
+/// When the loss is NaN.
 pub(super) fn train(
     shape: ClassifierShape,
     data: &Labelled,
@@ -84,7 +84,7 @@ pub(super) fn train(
                 gradient(shape, &parameters, data, places, recipe.mirror, &mut draws, device)?;
             ensure!(
                 loss.is_finite(),
-                "the training diverged in update {done}: its loss is no number; lower --learning-rate"
+                "the training diverged in update {done}: its loss is NaN; lower --learning-rate"
             );
             let falling = 0.5 * (1.0 + (PI * done as f64 / total as f64).cos());
             let learning_rate = recipe.learning_rate * falling;
@@ -99,7 +99,7 @@ pub(super) fn train(
     Ok((parameters, epochs))
 }
 
-/// The mean cross entropy of a batch and its gradient by the parameters.
+/// The mean cross entropy of a batch and its gradient with respect to the parameters.
 fn gradient(
     shape: ClassifierShape,
     parameters: &[f32],
@@ -133,7 +133,7 @@ fn gradient(
     Ok((loss.into_scalar::<f32>(), gradient.unwrap_or_else(|| vec![0.0; parameters.len()])))
 }
 
-/// All places in an order of chance (Fisher and Yates).
+/// A random permutation of all indices (Fisher and Yates).
 fn shuffled(length: usize, draws: &mut SplitMix64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();
     for last in (1..length).rev() {

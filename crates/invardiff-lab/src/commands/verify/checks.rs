@@ -1,4 +1,4 @@
-//! The checks.
+//! The checks of `verify`.
 
 use std::fmt;
 use std::io;
@@ -50,24 +50,24 @@ impl fmt::Display for Check {
     }
 }
 
-/// What the checks draw.
+/// The pipeline and the images that the checks use.
 pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
-    /// The pipeline, uncached.
+    /// The pipeline, without a plan.
     pub(super) full: &'a P,
-    /// What each image shows.
+    /// The subject of each image.
     pub(super) subjects: &'a [P::Subject],
     /// The seed of each image.
     pub(super) seeds: &'a [u64],
 }
 
-/// A plan with a name for the lines.
+/// A plan and its name in the output.
 struct Named {
     name: &'static str,
     plan: CachePlan,
 }
 
 impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
-    /// Every check in turn, shown to `look` as it is done. `plan` stands in for the plans made up here.
+    /// Runs every check and passes each result to `look`. With `plan`, that plan is used instead of the made-up ones.
     ///
     /// # Errors
     /// When a run is impossible: a plan that does not fit, a device that fails.
@@ -110,7 +110,7 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
         Ok(checks)
     }
 
-    /// The hash of the samples under a plan, and the most bytes that the cache held.
+    /// The hash of the samples under a plan, and the peak bytes of the cache.
     fn draw(&self, plan: Option<&CachePlan>) -> Result<(String, usize)> {
         let mut pipeline = self.full.clone();
         if let Some(plan) = plan {
@@ -120,9 +120,9 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
         Ok((hash([samples])?, peak))
     }
 
-    /// The most bytes that the cache held under a plan, against those of its schedule. These are a bound where a step takes
-    /// two passes, one of which lets go before the other keeps, and where weights are of 16 bits: the network's output is
-    /// kept in 32.
+    /// Compares the peak bytes of the cache under a plan with those of its schedule. The schedule's are only an upper bound where a step takes
+    /// two passes (one drops values before the other caches its own), and with 16-bit weights (the network's output is
+    /// cached in 32 bits).
     fn peak_check(&self, name: &str, plan: &CachePlan, found: usize) -> Result<Check> {
         let schedule = plan.schedule(&self.full.denoiser().topology())?;
         let (exact, size) = match (plan.gate_site(), self.full.dtype().size()) {
@@ -149,7 +149,7 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
         hash([sample(model, sampler, &mut record, self.full.noise(self.seeds), &cond)])
     }
 
-    /// Noise and images after a calibration: what they are without one.
+    /// Noise and images after a calibration must equal those without one.
     fn around_calibration(&self, full: &str, topology: &Topology) -> Result<[Check; 2]> {
         let shape = self.full.noise(&self.seeds[..1]).dims();
         let device = self.full.device();
@@ -165,7 +165,7 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
         ])
     }
 
-    /// A calibration on two runs, for its side effects, of which there should be none.
+    /// A calibration on two runs, to check that it has no side effects.
     fn calibrate(&self, topology: &Topology) -> Result<()> {
         let runs = self.full.calibration_runs(2, 0)?;
         let quantiles = topology.streams().into_iter().map(|(stream, _)| (stream, 0.3)).collect();
@@ -181,7 +181,7 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
         Ok(())
     }
 
-    /// Two plans on two threads of one pipeline: each draws what it draws alone.
+    /// Two plans on two threads of one pipeline must draw what each draws alone.
     fn at_once(&self, one: &Alone<'_>, other: &Alone<'_>) -> Result<[Check; 2]> {
         let (first, second) = std::thread::scope(|scope| {
             let first = scope.spawn(|| self.draw(Some(one.1)));
@@ -200,10 +200,10 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
     }
 }
 
-/// A plan's name, the plan, and the hash of what it draws.
+/// A plan's name, the plan, and the hash of its samples.
 type Alone<'a> = (&'static str, &'a CachePlan, String);
 
-/// Plans that use everything that a plan can say: skips, modules, extrapolation, the network's output.
+/// Made-up plans that cover skipped steps, reused modules, extrapolation, and skips of the network's output.
 fn made_up(topology: &Topology, steps: usize) -> Result<Vec<Named>> {
     let gate = uniform_gate(steps, steps.div_ceil(2))?;
     let sites: Vec<_> = topology.sites.iter().map(|spec| spec.site).collect();

@@ -14,7 +14,7 @@ use crate::parity::trajectory::{Guidance, labels};
 
 /// A frequency below 1 may be rounded either way; the angle of timestep `t` then moves by up to `t * 2^-24`.
 const ANGLE: f64 = 1.0 / 16_777_216.0;
-/// The table of positions is of sines and cosines, made in f64 and rounded once.
+/// Tolerance of the position table: sines and cosines computed in f64 and rounded once.
 const POSITIONS: f64 = 1e-6;
 
 /// The model and the inputs of its forward.
@@ -26,7 +26,7 @@ struct Forward<'a> {
     y: Tensor<1, Int>,
 }
 
-/// Compares the outputs, every block, the embeddings and guidance, whatever the file has.
+/// Compares the outputs, every block, the embeddings and guidance, as far as the file has them.
 ///
 /// # Errors
 /// When inputs are missing or do not fit the model.
@@ -82,7 +82,7 @@ fn other_files(
     Ok(())
 }
 
-/// The model with the numbers of the original code, whatever the layout of its weights.
+/// The model with the constants of the original code, whatever the layout of its weights.
 fn with_original_numerics(loaded: &Loaded<Dit>, device: &Device) -> Result<Dit> {
     let file = loaded.file.as_ref().context("the weights have no file")?;
     let config = DitConfig { numerics: Some(Numerics::Original), ..loaded.model.config().clone() };
@@ -171,7 +171,7 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// Compares every stored module in one forward, which goes on with the stored values: the error of each is its own.
+    /// Compares every stored module in one forward, which continues with the stored values, so that errors do not accumulate.
     fn modules(&self, places: &[(usize, &str)], device: &Device) -> Vec<Difference> {
         let stored = places.iter().filter_map(|(layer, part)| {
             let expected = self.tokens(&format!("block{layer}.{part}"), device).ok()?;
@@ -209,7 +209,7 @@ fn place(key: &str) -> Option<(usize, &str)> {
     ["msa", "mlp", "hidden"].contains(&part).then_some((layer.parse().ok()?, part))
 }
 
-/// The site of a module; none for the hidden state after a block.
+/// The site of a module; `None` for the hidden state after a block.
 fn site(layer: usize, part: &str) -> Option<Site> {
     match part {
         "msa" => Some(Site::msa(layer as u32)),

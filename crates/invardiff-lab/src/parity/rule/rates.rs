@@ -9,21 +9,21 @@ use crate::parity::arrays::Arrays;
 use crate::parity::check::{Checks, Measured};
 use crate::parity::compare::{relative, relative_on_average, stacked};
 
-/// Averaged change rates of their stored values (README of the fixtures).
+/// Tolerance of averaged change rates, relative (README of the fixtures).
 const RATES: f64 = 1e-5;
-/// Rates of single runs, which scatter more than their mean.
+/// Tolerance of rates of single runs, which vary more than their mean.
 const RATES_OF_A_RUN: f64 = 3e-5;
-/// Thresholds of a measured trajectory. The fixtures' thresholds keep this distance from every rate.
+/// Tolerance of thresholds of a measured trajectory. The fixtures' thresholds are at least this far from every rate.
 const MARGIN: f64 = 3e-5;
 
-/// How exact rates can be.
+/// How exactly rates can be reproduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Of features that are given: every rate is held to its tolerance.
+    /// From stored features: every rate must be within its tolerance.
     Given,
-    /// Of features that a model computes in f32. Where a feature hardly changes, its rate is a quotient of small
+    /// From features that a model computes in f32. Where a feature hardly changes, its rate is a quotient of small
     /// differences of large numbers; even a model in f64 then misses single rates of an f32 reference by 1e-5 (as
-    /// measured on a trained fixture), so they are held to it on average.
+    /// measured on a trained fixture), so only their average must be within it.
     Computed,
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn check_runs(
     });
 }
 
-/// The worst of several comparisons, with the name of what it was where it fails.
+/// The worst of several comparisons, with its name if it fails.
 pub(super) fn worst<'a>(each: impl Iterator<Item = Result<(&'a str, Measured)>>) -> Result<Measured> {
     let mut worst: Option<(&str, Measured)> = None;
     for found in each {

@@ -69,7 +69,7 @@ pub(super) fn kind(stream: &str) -> Result<Kind> {
     Ok(if stream == STEP { Kind::TRUNK } else { Kind::parse(stream)? })
 }
 
-/// The stream whose book this one repeats, or itself.
+/// The stream whose mask this one repeats, or itself.
 pub(super) fn alias(kind: Kind) -> Kind {
     if kind == IP_ATTN { Kind::ATTN } else { kind }
 }
@@ -84,7 +84,7 @@ pub(super) fn named(rates: &RateTable, stream: &str) -> Result<ArrayD<f64>> {
     Ok(table.mapv(f64::from).into_dyn())
 }
 
-/// How many entries of books differ from the stored ones under `prefix`.
+/// How many entries of masks differ from the stored ones under `prefix`.
 pub(super) fn books_differ(arrays: &Arrays, prefix: &str, found: &ReuseMasks) -> Result<Measured> {
     let names = arrays.under(prefix);
     ensure!(!names.is_empty(), "{}: '{prefix}step' is missing", arrays.file);
@@ -105,7 +105,7 @@ pub(super) fn books_differ(arrays: &Arrays, prefix: &str, found: &ReuseMasks) ->
     Ok(differing(wrong as usize))
 }
 
-/// The stored books under `prefix`, of these streams.
+/// The stored masks under `prefix`, of these streams.
 ///
 /// # Errors
 /// When one is missing, or they do not fit together.

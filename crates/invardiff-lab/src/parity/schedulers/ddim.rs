@@ -11,7 +11,7 @@ use crate::parity::check::{Checks, Measured};
 use crate::parity::compare;
 use crate::parity::folder::Entry;
 
-/// Tables in f64, of which only the order of operations may differ.
+/// Tolerance of f64 tables, in which only the order of operations may differ.
 const TABLES: f64 = 1e-12;
 
 pub(super) fn check(entry: &Entry<'_>, arrays: &Arrays, device: &Device, checks: &mut Checks) -> Result<()> {

@@ -11,9 +11,9 @@ use crate::parity::check::{Checks, Measured};
 use crate::parity::compare::{equal, list, relative};
 use crate::parity::folder::Entry;
 
-/// The stored sigmas are a running product of up to 1000 factors in f32.
+/// Tolerance of sigmas; the stored ones are a running product of up to 1000 factors in f32.
 const SIGMAS: f64 = 1e-5;
-/// A trajectory whose predictions are made on the way.
+/// Tolerance of a trajectory that computes its own predictions.
 const TRAJECTORY: f64 = 1e-4;
 
 pub(super) fn check(cases: &[Entry<'_>], arrays: &Arrays, device: &Device, checks: &mut Checks) {

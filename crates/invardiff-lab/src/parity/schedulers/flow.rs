@@ -10,9 +10,9 @@ use crate::parity::check::{Checks, Measured};
 use crate::parity::compare::{list, relative, tables};
 use crate::parity::folder::Entry;
 
-/// The stored tables are in f32.
+/// Tolerance of tables; the stored ones are in f32.
 const TABLES: f64 = 1e-6;
-/// The shift is one line in f64.
+/// Tolerance of the shift, which is computed in f64.
 const MU: f64 = 1e-12;
 /// The range of the stored timesteps.
 const TIMESTEPS: f64 = 1000.0;
