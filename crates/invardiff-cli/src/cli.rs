@@ -12,7 +12,7 @@ use invardiff_lab::commands::{bench_model, block_cache, compare, e2e, fit, parit
 
 use crate::commands::{calibrate, devices, generate, plan};
 
-/// Feature caching for diffusion transformers: measure how much changes from step to step, make a plan, replay it.
+/// Feature caching for diffusion transformers: measure how much features change from step to step, make a plan, replay it.
 #[derive(Debug, Parser)]
 #[command(name = "invardiff", version, max_term_width = 110)]
 pub(crate) struct Cli {
@@ -44,7 +44,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what was asked for. The exit code tells a check that failed (1) from one that passed (0).
+    /// Runs the command. The exit code is 0, or 1 if a check failed.
     ///
     /// # Errors
     /// One error that names the file, key or flag, for anything that cannot be done.
@@ -71,7 +71,7 @@ impl Command {
             Self::E2e(args) => e2e::run(&args),
             Self::BenchModel(args) => bench_model::run(&args),
             Self::Completions { shell } => {
-                // Into memory first: the generator has no error for a reader that has gone.
+                // Into memory first, because the generator does not report a closed pipe as an error.
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "invardiff", &mut script);
                 std::io::stdout().lock().write_all(&script)?;

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use invardiff_lab::stdout::{closed, note};
 
-/// Large tensors come and go at every operation. The system's allocator hands their pages back each time, and faulting them
-/// in again was a fifth of a forward (docs/performance.md).
+/// Every operation allocates and frees large tensors. The system's allocator returns their pages each time, and faulting them
+/// in again took a fifth of a forward (docs/performance.md).
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

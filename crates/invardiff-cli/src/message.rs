@@ -1,9 +1,9 @@
-//! Errors as the program says them.
+//! The wording of errors in the program.
 
 use anyhow::Error;
 use invardiff::fault::with_causes;
 
-/// An error with its causes, in one line. The library names the field of a setting; here it has the name of its flag.
+/// An error with its causes, in one line. The library names the field of a setting; here it is replaced by the name of its flag.
 pub(crate) fn message(error: &Error) -> String {
     let line = with_causes(error.as_ref());
     let setting = error.chain().find_map(|cause| cause.downcast_ref::<invardiff::Error>()?.as_setting());

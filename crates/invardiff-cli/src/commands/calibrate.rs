@@ -42,9 +42,9 @@ Examples:
 
 /// Measure how much features change, make a plan in two phases, replay it and report
 ///
-/// Runs the model deterministically on a few conditions, turns the change of its features into a caching plan by the
-/// published rule (arXiv 2512.05134), draws held-out images with and without it and with what one could have done
-/// instead at the same compute, and writes plan, images and report.
+/// Samples a few conditions, makes a caching plan from the change of the model's features by the published rule
+/// (arXiv 2512.05134), draws held-out images with the plan, without it, and with baselines of the same compute, and
+/// writes plan, images and report.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -62,7 +62,7 @@ pub(crate) struct Args {
     /// (5 were published)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     runs: Option<u32>,
-    /// The published thresholds to start from
+    /// The published quantiles and warm-up to start from
     #[arg(long, value_parser = preset(), default_value = "paper-fast")]
     preset: Preset,
     /// Quantile of the step gate, instead of the preset's (0 skips no step)
@@ -75,11 +75,11 @@ pub(crate) struct Args {
     goal: goal::GoalFlags,
     #[command(flatten)]
     means: goal::Means,
-    /// Make a fitted plan for the goal: times and weights of its own, towards the full run itself or the converged trajectory;
-    /// without a goal at the compute of the published rule's plan
+    /// Make a fitted plan (its own times and weights) for the goal, towards the full run or the converged trajectory;
+    /// without a goal, at the compute of the published rule's plan
     #[arg(long, value_enum, value_name = "TARGET", conflicts_with_all = ["cache_budget"])]
     toward: Option<fitted::Toward>,
-    /// Steps at the start that are always computed, instead of the preset's
+    /// Number of first steps that are always computed, instead of the preset's
     #[arg(long, value_name = "N")]
     warm_up: Option<usize>,
     /// Guidance scale (1: none); by default the model's own
@@ -101,7 +101,7 @@ pub(crate) struct Args {
     prompts: PromptFlags,
     #[command(flatten)]
     device: DeviceArg,
-    /// The folder for everything written; by default out/MODEL
+    /// The output folder; by default out/MODEL
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one JSON object instead of the table
@@ -110,13 +110,13 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// How many trajectories are measured.
+    /// The number of trajectories to measure.
     fn runs<const D: usize, P: Pipeline<D>>(&self, full: &P) -> usize {
         self.runs.map_or_else(|| full.default_runs(), |runs| runs as usize)
     }
 }
 
-/// Reads the name of a published setting.
+/// Parses the name of a preset.
 fn preset() -> impl TypedValueParser<Value = Preset> {
     let values = [
         PossibleValue::new("paper-fast")
@@ -181,7 +181,7 @@ impl Work for &Args {
     }
 }
 
-/// The plan as the authors' scripts would read it, under the name they would give it.
+/// Writes the plan in the authors' format, under their kind of file name.
 fn write_book(plan: &CachePlan, variant: Variant, folder: &std::path::Path) -> Result<()> {
     let layout = match variant {
         Variant::Dit => BookLayout::Dit,
@@ -193,7 +193,7 @@ fn write_book(plan: &CachePlan, variant: Variant, folder: &std::path::Path) -> R
     Ok(invardiff::files::write(&folder.join(name), book.to_json().as_bytes())?)
 }
 
-/// What the published rule is asked: one quantile for every stream of the model, the preset's or the one given for it.
+/// The settings of the published rule: one quantile for every stream of the model, from its flag or the preset.
 fn settings<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Settings> {
     let variant = full.variant();
     let mut settings = args.preset.settings(variant, &full.denoiser().topology());

@@ -22,7 +22,7 @@ runs (--device, INVARDIFF_DEVICE).
 --json prints one object: auto (what --device auto takes), backends (each with name, compiled and found), devices (each with
 device as --device takes it, kind, model, memory_bytes, dtypes, and error where it does not compute).";
 
-/// List where this program can compute on this machine
+/// List the devices on which this program can compute
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Everything that is listed.
+/// The whole output of the command.
 #[derive(Debug, Serialize)]
 struct Listing {
     auto: String,
@@ -39,7 +39,7 @@ struct Listing {
     devices: Vec<Row>,
 }
 
-/// A way to a graphics card.
+/// A GPU backend.
 #[derive(Debug, Serialize)]
 struct Built {
     name: &'static str,
@@ -61,7 +61,7 @@ struct Row {
 /// Runs the command.
 ///
 /// # Errors
-/// When standard output cannot be written. A device that does not compute is a line, no error.
+/// When standard output cannot be written. A device that does not compute is a line of the table, not an error.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let found: Vec<(GpuBackend, Vec<Found>)> =
         GpuBackend::ALL.into_iter().map(|backend| (backend, backend.found())).collect();
@@ -96,7 +96,7 @@ impl Row {
         }
     }
 
-    /// Opens the device, which may show that it does not compute.
+    /// Opens the device to find out whether it computes.
     fn of(found: &Found) -> Self {
         let opened = found.choice().open();
         let looked =

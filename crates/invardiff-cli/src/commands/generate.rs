@@ -40,7 +40,7 @@ predicted_speedup (two decimals), peak_cache_bytes (measured, of one batch).";
 /// Draw images of given classes or prompts, with or without a plan
 ///
 /// Image n (row by row, from 0) starts from the noise of seed + n, whatever else is drawn. Another batch size changes
-/// how sums are rounded, and so last bits only.
+/// only the rounding of sums, so the last bits.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
@@ -51,10 +51,10 @@ pub(crate) struct Args {
     /// The plan to replay (any format that `plan show` reads); without one everything is computed
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// Classes, one a column: numbers, ranges (0-9), the model's class names, none; by default the first ten
+    /// Classes, one per column: numbers, ranges (0-9), the model's class names, none; by default the first ten
     #[arg(long, value_name = "LABELS")]
     class_labels: Option<String>,
-    /// Rows of images, each of all classes or prompts
+    /// Rows of the grid; each has one image per class or prompt
     #[arg(long, alias = "images-per-prompt", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     images_per_class: u32,
     /// The file to write: .png for an image or a grid of them, .safetensors for the samples
@@ -66,19 +66,19 @@ pub(crate) struct Args {
     /// Steps of the sampler; by default the plan's, or as published: 50 for DiT, 28 for FLUX.1-dev, 4 for FLUX.1-schnell
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     num_inference_steps: Option<u32>,
-    /// Guidance scale (1: none); by default the plan's, or the model's own (3.5 for FLUX.1-dev, which is told it)
+    /// Guidance scale (1: none); by default the plan's, or the model's own (3.5 for FLUX.1-dev, which takes it as an input)
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true)]
     guidance_scale: Option<f32>,
     /// The sampler; by default the plan's, or ddim for DiT and flow-match-euler for FLUX
     #[arg(long, value_parser = invardiff_lab::args::sampler())]
     sampler: Option<SamplerKind>,
-    /// Share of fresh noise that ddim adds at every step, 0 to 1; a plan can be replayed with 0 only
+    /// eta of ddim: the share of fresh noise added at every step, 0 to 1; a plan can be replayed with 0 only
     #[arg(long, default_value_t = 0.0, value_name = "ETA")]
     eta: f64,
-    /// Replay a plan that was made for another model, time grid or guidance; the output says so
+    /// Replay a plan even if it was made for another model, time grid or guidance; the output records that
     #[arg(long, requires = "plan")]
     force: bool,
-    /// Keep features in half precision
+    /// Cache features in half precision
     #[arg(long, value_enum, value_name = "DTYPE", requires = "plan")]
     cache_dtype: Option<super::calibrate::CacheDtype>,
     /// Images drawn at once; by default 5 for DiT, 1 for FLUX
@@ -129,7 +129,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// What a DiT is to draw.
+/// The job of a DiT: subjects, pipeline and facts.
 fn classes(
     args: &Args,
     pipeline: ClassToImage,
@@ -146,7 +146,7 @@ fn classes(
     let names = columns.iter().map(name).collect();
     let asked =
         Asked::Classes { class_labels: columns.clone(), images_per_class: args.images_per_class as usize };
-    // The noise that eta adds is of one seed a batch, so that a batch is then one image.
+    // With eta, noise has one seed per batch, so a batch is one image.
     let usual = pipeline.default_batch();
     let batch = if args.eta > 0.0 { 1 } else { args.batch_size.map_or(usual, |batch| batch as usize) };
     let stochastic: Stochastic<ClassToImage> = |pipeline, eta, seed| {
@@ -156,7 +156,7 @@ fn classes(
     GenerateJob::new(args, pipeline, plan, columns, asked, batch, stochastic)
 }
 
-/// What FLUX is to draw.
+/// The job of FLUX: prompts, pipeline and facts.
 fn prompted(
     args: &Args,
     pipeline: TextToImage,

@@ -19,8 +19,8 @@ pub(crate) use invardiff_lab::commands::source::Source;
 
 /// Look at plan files, convert, compare, check and make them
 ///
-/// A plan file is ours (JSON or binary), a book of the InvarDiff authors (DiT, FLUX, Wan; version 1 and 2), a SmoothCache
-/// schedule or a mask of steps; which one it is, is told by its content.
+/// A plan file is this program's JSON or binary format, a cache book of the InvarDiff authors (DiT, FLUX, Wan; version 1 and 2),
+/// a SmoothCache schedule or a mask of steps; the format is recognised by the content.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! The plan, its parts, and what a user could have done instead at the same compute.
+//! The candidates of the table: the plan, its parts, and baselines of the same compute.
 
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
@@ -13,15 +13,15 @@ use invardiff_runtime::{Denoiser, Sampler};
 use super::measure::{Measured, PlanRule};
 use super::{Args, fitted};
 
-/// The candidates and what became of them, the full run first.
+/// The candidates and their results, the full run first.
 pub(super) struct Comparison<P> {
-    /// Who, and in which group of the table.
+    /// Each candidate, with its group in the table.
     pub(super) candidates: Vec<(Group, Candidate<P>)>,
-    /// How it went, one each.
+    /// The result of each candidate.
     pub(super) evaluated: Vec<Evaluation>,
-    /// What the images show.
+    /// The subjects of the images, in words.
     pub(super) names: Vec<String>,
-    /// What drew the converged images, where any were drawn.
+    /// The solver and steps of the converged images, where they were drawn.
     pub(super) converged: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn compare<const D: usize, P: Pipeline<D>>(
     Ok(Comparison { candidates, evaluated, names, converged: exact.map(|(name, _)| name) })
 }
 
-/// Many steps of the best solver that the model has: where all of its solvers lead.
+/// The converged run: many steps of the model's best solver.
 fn converged<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Option<(String, P)>> {
     let steps = args.converged_steps as usize;
     let Some(solver) = full.solvers().last().filter(|_| steps > 0) else { return Ok(None) };

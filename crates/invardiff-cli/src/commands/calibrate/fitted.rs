@@ -1,4 +1,4 @@
-//! The fitted plan: what the flags ask for, and what is to be said of what was found.
+//! The fitted plan: made for the flags, and described for the report.
 
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
@@ -12,19 +12,19 @@ use invardiff_runtime::Sampler;
 use super::Args;
 use super::measure::Measured;
 
-/// What a fitted plan is near to.
+/// The target of a fitted plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Toward {
-    /// The full run itself.
+    /// The full run.
     Own,
     /// The converged trajectory (--converged-steps of the model's best solver).
     Converged,
 }
 
-/// Makes the plan: by the goal, or without one at most `compute` of the full run.
+/// Makes the plan for the goal, or without one with at most `compute` of the full run's FLOPs.
 ///
 /// # Errors
-/// When no plan reaches the goal, naming its flag; when there is no converged trajectory to go by.
+/// When no plan reaches the goal, naming its flag; when the target is a converged trajectory and none was asked for.
 pub(super) fn plan<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,
@@ -79,7 +79,7 @@ fn name(fitted: &Fitted) -> &'static str {
     }
 }
 
-/// How the plan was found, in a sentence for the report.
+/// A sentence for the report on how the plan was found.
 pub(super) fn note(fitted: &Fitted) -> String {
     let tried = &fitted.tried[fitted.chosen];
     let fit = fitted.plan.fit();
@@ -94,7 +94,7 @@ pub(super) fn note(fitted: &Fitted) -> String {
     )
 }
 
-/// What a user gets, where the plan is a fitted one: how much faster, and how near to either reference.
+/// The headline of a fitted plan: its speed-up, and its PSNR to either reference.
 pub(super) fn gain(report: &Report, measured: &Measured) -> Option<String> {
     measured.fitted.as_ref()?;
     let own = report.table.rows.iter().find(|row| row.group == Group::Plan)?;

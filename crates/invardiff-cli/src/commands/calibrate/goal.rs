@@ -1,4 +1,4 @@
-//! What a user wants of a plan of least error, and what it may use.
+//! Flags for plans of least error: the goal, and what the plan may use.
 
 use anyhow::{Result, ensure};
 use invardiff::units::parse_bytes;
@@ -6,17 +6,17 @@ use invardiff_calib::{Goal, SkipStrategy};
 use invardiff_plan::core::Storage;
 use invardiff_plan::{GateSite, OutputForm, TimeAxis};
 
-/// What a user wants of a plan.
+/// The flags for the goal of a plan.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 #[group(multiple = false)]
 pub(super) struct GoalFlags {
-    /// Make the plan of least error that is this many times faster, instead of the published rule's
+    /// Make a plan of least error with this speed-up instead of the published rule's plan
     #[arg(long, value_name = "X")]
     pub(super) target_speedup: Option<f64>,
-    /// Make the plan of least error that computes this many steps
+    /// Make a plan of least error that computes this many steps
     #[arg(long, value_name = "N")]
     pub(super) compute_steps: Option<usize>,
-    /// Make the plan of least error that draws one image in this many milliseconds, by the steps timed on this machine
+    /// Make a plan of least error that draws one image in this many milliseconds, from step times measured on this machine
     #[arg(long, value_name = "MS")]
     pub(super) max_latency: Option<f64>,
     /// Make the fastest plan of least error whose images keep this mean PSNR to the full run (in dB, on the
@@ -26,7 +26,7 @@ pub(super) struct GoalFlags {
 }
 
 impl GoalFlags {
-    /// What was asked for, with its flag; `None` leaves the published rule's plan.
+    /// The goal with its flag; `None` for the published rule's plan.
     fn asked(&self) -> Option<(Goal, &'static str)> {
         let speedup = self.target_speedup.map(|speedup| (Goal::Speedup(speedup), "--target-speedup"));
         let computed = self.compute_steps.map(|steps| (Goal::ComputedSteps(steps), "--compute-steps"));
@@ -35,52 +35,52 @@ impl GoalFlags {
         speedup.or(computed).or(latency).or(psnr)
     }
 
-    /// Whether a plan of least error was asked for.
+    /// Whether there is a goal, so that a plan of least error is made.
     pub(super) fn is_set(&self) -> bool {
         self.asked().is_some()
     }
 
-    /// The goal, or without one at most `compute` of the full run.
+    /// The goal, or without one at most `compute` of the full run's FLOPs.
     pub(super) fn or(&self, compute: f64) -> Goal {
         self.asked().map_or(Goal::ComputeFraction(compute), |(goal, _)| goal)
     }
 
-    /// The flag that says the goal.
+    /// The name of the goal's flag.
     pub(super) fn flag(&self) -> Option<&'static str> {
         self.asked().map(|(_, flag)| flag)
     }
 }
 
-/// What a plan of least error may use, and how features are kept.
+/// The flags for what a plan of least error may use, and how features are cached.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Means {
-    /// What the skips of the least-error plan stand in for: the network's output in some form, or the trunk's hidden state; by
-    /// default whatever errs least in replays
+    /// What the least-error plan reuses at skipped steps: the network's output in some form, or the trunk's hidden state; by
+    /// default the one with the least error in replays
     #[arg(long, value_enum, value_name = "SITE")]
     skip_site: Option<SkipSite>,
     /// Hold the last computed value in the least-error plan instead of extrapolating the last two
     #[arg(long)]
     hold: bool,
-    /// Extrapolate along the sampler's own time instead of step numbers
+    /// Extrapolate over the sampler's own time instead of step numbers
     #[arg(long)]
     sampler_time: bool,
-    /// Also plan module reuse inside of computed steps by measured error (slow: many replays), and keep it if it pays
+    /// Also plan module reuse inside of computed steps by measured error (slow: many replays), and keep it if it helps
     #[arg(long)]
     plan_modules: bool,
-    /// Add a row where the least-error plan may compute up to this share of all steps more for images that turn out
+    /// Add a row in which the least-error plan may compute up to this share of all steps in addition, for images that are
     /// harder than the calibration's
     #[arg(long, value_name = "SHARE")]
     guard: Option<f64>,
-    /// Keep at most this much for one image (such as 512kB, 1.5GB): modules that do not fit are computed
+    /// Cache at most this much per image (such as 512kB, 1.5GB); modules that do not fit are computed
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     cache_budget: Option<u64>,
-    /// Keep features in half precision; the report has a row with and one without
+    /// Cache features in half precision; the report has one row with and one without it
     #[arg(long, value_enum, value_name = "DTYPE")]
     cache_dtype: Option<CacheDtype>,
 }
 
 impl Means {
-    /// How skipped steps may get their values: one strategy where the flags say which.
+    /// The skip strategies to try; a single one where the flags name it.
     pub(super) fn strategies(&self) -> Vec<SkipStrategy> {
         let asked = self.skip_site.map_or(SkipStrategy::DEFAULT.gate_site, SkipSite::gate_site);
         match (self.skip_site, self.hold) {
@@ -92,7 +92,7 @@ impl Means {
         }
     }
 
-    /// The axis of extrapolation.
+    /// The axis of extrapolation: step numbers or the sampler's time.
     pub(super) fn axis(&self) -> TimeAxis {
         if self.sampler_time { TimeAxis::Sampler } else { TimeAxis::Step }
     }
@@ -102,10 +102,10 @@ impl Means {
         self.plan_modules
     }
 
-    /// The share of steps that a guarded run may spend.
+    /// The share of all steps that a guarded run may compute in addition.
     ///
     /// # Errors
-    /// When it is no share, or the plan is not one that can be guarded.
+    /// When it is not a share, or the plan cannot be guarded.
     pub(super) fn guard(&self) -> Result<Option<f64>> {
         if let Some(share) = self.guard {
             ensure!((0.0..=1.0).contains(&share), "--guard is {share}, expected a share from 0 to 1");
@@ -117,18 +117,18 @@ impl Means {
         Ok(self.guard)
     }
 
-    /// Bytes that may be kept for one image.
+    /// The most bytes to cache for one image.
     pub(super) fn budget(&self) -> Option<usize> {
         self.cache_budget.map(|budget| budget as usize)
     }
 
-    /// The precision of kept features.
+    /// The precision of cached features.
     pub(super) fn storage(&self) -> Storage {
         self.cache_dtype.map_or(Storage::AsComputed, CacheDtype::storage)
     }
 }
 
-/// What a skip stands in for.
+/// What is reused at a skipped step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum SkipSite {
     /// The network's output as the clean sample it predicts.
@@ -137,7 +137,7 @@ enum SkipSite {
     Epsilon,
     /// The network's output as velocity.
     Velocity,
-    /// The hidden state after the last block; the final layer runs fresh.
+    /// The hidden state after the last block; the final layer is computed.
     Trunk,
 }
 
@@ -152,17 +152,17 @@ impl SkipSite {
     }
 }
 
-/// Half precision for kept features.
+/// Half precision for cached features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum CacheDtype {
-    /// 11 significant bits.
+    /// float16: 11 significant bits.
     F16,
-    /// 8 significant bits, the range of f32.
+    /// bfloat16: 8 significant bits, the range of f32.
     Bf16,
 }
 
 impl CacheDtype {
-    /// As a schedule takes it.
+    /// The precision as the schedule's type.
     pub(crate) fn storage(self) -> Storage {
         match self {
             Self::F16 => Storage::F16,

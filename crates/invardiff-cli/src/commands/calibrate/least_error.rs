@@ -1,4 +1,4 @@
-//! The plan of least error: what the flags ask for, and what is to be said of what was found.
+//! The plan of least error: made for the flags, and described for the report.
 
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
@@ -8,7 +8,7 @@ use invardiff_plan::Provenance;
 
 use super::Args;
 
-/// Makes the plan: by the goal, or without one at most `compute` of the full run.
+/// Makes the plan for the goal, or without one with at most `compute` of the full run's FLOPs.
 ///
 /// # Errors
 /// When no plan reaches the goal, naming its flag.
@@ -52,7 +52,7 @@ fn options<const D: usize, P: Pipeline<D>>(
     Ok(options)
 }
 
-/// How the plan was found, in sentences for the report.
+/// Sentences for the report on how the plan was found.
 pub(super) fn notes(found: &LeastError) -> Vec<String> {
     let mut notes = Vec::new();
     if !found.tried.is_empty() {

@@ -1,4 +1,4 @@
-//! Measuring: the calibration, both plans, and how long the chosen one takes.
+//! The measurements: the calibration, its plans, and step times under the chosen plan.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,21 +15,21 @@ use invardiff_runtime::Denoiser;
 use super::trace::{Trace, trace};
 use super::{Args, fitted, least_error, settings};
 
-/// What was measured.
+/// The measurements.
 pub(super) struct Measured {
     /// The published rule's plan and everything behind it.
     pub(super) paper: Outcome,
-    /// What it cost to fit that plan to the memory budget, where there is one.
+    /// What was dropped to fit that plan to the memory budget, where there is one.
     pub(super) budgeted: Option<Budgeted>,
     /// The plan of least error.
     pub(super) least: LeastError,
     /// The fitted plan, where one was asked for.
     pub(super) fitted: Option<Fitted>,
-    /// Which of them was asked for.
+    /// Which of the plans was asked for.
     pub(super) wanted: PlanRule,
     /// How long the calibration took, in seconds.
     pub(super) seconds: f64,
-    /// What drawing one image takes, full and under the plan.
+    /// Step times and cache bytes of one image, full and under the plan.
     pub(super) trace: Trace,
 }
 

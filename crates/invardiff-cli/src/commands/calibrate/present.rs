@@ -114,7 +114,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
     })
 }
 
-/// What the plan leaves out.
+/// A headline number: how much the plan skips and reuses.
 fn work(plan: &CachePlan) -> Highlight {
     if plan.grid().is_some() {
         return Highlight {
@@ -130,7 +130,7 @@ fn work(plan: &CachePlan) -> Highlight {
     }
 }
 
-/// What the numbers mean, then what this run has to say of itself.
+/// The notes: what the numbers mean, then remarks on this run.
 fn notes<P>(
     args: &Args,
     measured: &Measured,
@@ -154,7 +154,7 @@ fn notes<P>(
     notes
 }
 
-/// Whether the plan is worth it: against the best of the rows that need no plan, by the distance to the full run or (`exact`)
+/// Compares the plan with the best row that needs no plan, by the PSNR to the full run or (`exact`)
 /// to the converged images.
 fn verdict<P>(comparison: &Comparison<P>, exact: bool) -> String {
     let quality = |one: &Evaluation| one.converged.filter(|_| exact).unwrap_or(one.quality);
@@ -221,7 +221,7 @@ fn facts<const D: usize, P: Pipeline<D>>(
     facts
 }
 
-/// Full, cached and their difference for the plan; then every candidate's images below each other.
+/// Image grids: full, cached and their difference for the plan; then the images of every candidate.
 fn grids<const D: usize, P: Pipeline<D>>(full: &P, comparison: &Comparison<P>) -> Result<Vec<PictureGrid>> {
     if !full.shows_pictures() {
         return Ok(Vec::new());
@@ -273,7 +273,7 @@ fn heat_maps(measured: &Measured) -> Vec<HeatMap> {
     maps
 }
 
-/// Rates without the first and the last row, which were not measured and are 1 by convention.
+/// Rates without the first and the last row, which are 1 by definition.
 fn measured_rows(mut rates: Array2<f32>) -> Array2<f32> {
     let last = rates.nrows().saturating_sub(1);
     rates.row_mut(0).fill(f32::NAN);
@@ -281,7 +281,7 @@ fn measured_rows(mut rates: Array2<f32>) -> Array2<f32> {
     rates
 }
 
-/// One measure of one stream, `[steps, layers]`; the first step has none.
+/// One measure of one stream, `[steps, layers]`; the first step is NaN.
 fn similarity(
     table: &DistanceTable,
     all: &[Similarity],
@@ -299,7 +299,7 @@ fn similarity(
     values
 }
 
-/// What the terminal shows at the end.
+/// The text at the end, for the terminal.
 pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> String {
     let plan = measured.plan();
     let gate: String = plan.gate().iter().map(|skipped| if *skipped { '#' } else { '.' }).collect();
@@ -315,7 +315,7 @@ pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> Stri
     )
 }
 
-/// One JSON object with the table and where everything is.
+/// One JSON object with the table and the paths of all files.
 ///
 /// # Errors
 /// When a number cannot be written as JSON.

@@ -1,4 +1,4 @@
-//! What drawing one image takes, step by step: the closed loop of a predicted speed-up.
+//! Times every step of one image, to check the predicted speed-up.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,13 +11,13 @@ use invardiff_lab::bar;
 use invardiff_plan::Schedule;
 use invardiff_runtime::{Full, Policy, Replay, Sampler, sample_with};
 
-/// Rounds at least: a median needs three.
+/// The fewest rounds: a median needs three.
 const FEWEST: usize = 3;
-/// Rounds at most, where they are short.
+/// The most rounds, if they are short.
 const MOST: usize = 15;
 /// No further round begins after so many seconds.
 const SECONDS: f64 = 12.0;
-/// How far a measured speed-up may be from the predicted one before the reason is looked for.
+/// The relative difference between measured and predicted speed-up above which step times are reported.
 const MARGIN: f64 = 0.03;
 
 /// Trajectories of one image, full and under a plan.
@@ -26,19 +26,19 @@ pub(super) struct Trace {
     pub(super) full: Vec<f64>,
     /// The same under the plan.
     pub(super) cached: Vec<f64>,
-    /// Bytes in the store after every step under the plan.
+    /// Bytes in the cache after every step under the plan.
     pub(super) bytes: Vec<f64>,
-    /// How many trajectories of each kind were run, in turns.
+    /// The number of trajectories of each kind, run in turns.
     pub(super) rounds: usize,
 }
 
 impl Trace {
-    /// How many times faster the plan is. Medians of single steps, added up, hardly notice what else a machine does.
+    /// The measured speed-up. It is computed from sums of per-step medians, which other load on the machine hardly affects.
     pub(super) fn speedup(&self) -> f64 {
         self.full.iter().sum::<f64>() / self.cached.iter().sum::<f64>()
     }
 
-    /// The measured speed-up beside the predicted one, and where they part, what single steps take.
+    /// The measured and the predicted speed-up in words, and step times if they differ.
     pub(super) fn note(&self, predicted: f64, gate: &[bool]) -> String {
         let off = self.speedup() / predicted - 1.0;
         let apart = format!(
@@ -60,7 +60,7 @@ impl Trace {
     }
 }
 
-/// Times every step of one image, full and cached in turns, and notes what the store holds.
+/// Times every step of one image, full and cached in turns, and records the bytes in the cache.
 ///
 /// # Errors
 /// When the image's condition cannot be made.
@@ -96,7 +96,7 @@ fn timed<const D: usize, P: Pipeline<D>, Q: Policy>(
     let mut times = Vec::with_capacity(full.sampler().steps());
     let mut last = Instant::now();
     sample_with(full.denoiser(), full.sampler(), policy, noise.clone(), cond, |policy, _, _| {
-        // The processor computes at once; other devices are waited for. An error would show up in the next reading.
+        // The CPU computes at once; other devices are waited for. An error would appear at the next read.
         full.device().sync().ok();
         times.push(last.elapsed().as_secs_f64() * 1e3);
         look(policy);
@@ -105,7 +105,7 @@ fn timed<const D: usize, P: Pipeline<D>, Q: Policy>(
     times
 }
 
-/// The median of the computed or of the skipped steps.
+/// The median time of the computed or of the skipped steps.
 fn of(times: &[f64], gate: &[bool], skipped: bool) -> f64 {
     let of_kind = times.iter().zip(gate).filter(|(_, gate)| **gate == skipped);
     median(&of_kind.map(|(ms, _)| *ms).collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! What is to be drawn, and drawing it.
+//! The images to draw, and drawing them.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,22 +21,22 @@ use crate::commands::plan::{bytes, two_decimals};
 /// The most images of one command.
 const MOST: usize = 100_000;
 
-/// A pipeline for one batch that adds noise of a seed, where the run does: `(pipeline, eta, seed)`.
+/// Makes the pipeline of one batch with noise of this seed, if the run adds noise: `(pipeline, eta, seed)`.
 pub(super) type Stochastic<P> = fn(&P, f64, u64) -> Result<Option<P>>;
 
-/// What the columns of the grid show.
+/// The subjects of the grid's columns.
 pub(super) struct Columns<S> {
     pub(super) subjects: Vec<S>,
-    /// Texts above them, or none.
+    /// Texts above the columns, or none.
     pub(super) names: Vec<String>,
-    /// The flags that say how many images there are.
+    /// The flags that set the number of images, for errors.
     pub(super) flag: &'static str,
 }
 
-/// What is to be drawn.
+/// A job: the images to draw.
 pub(super) struct GenerateJob<const D: usize, P: Pipeline<D>> {
     pipeline: P,
-    /// The plan, and in what it was made for another run.
+    /// The plan, and how the run that it was made for differs.
     plan: Option<(CachePlan, Vec<String>)>,
     names: Vec<String>,
     /// Images in a row.
@@ -48,13 +48,13 @@ pub(super) struct GenerateJob<const D: usize, P: Pipeline<D>> {
     stochastic: Stochastic<P>,
 }
 
-/// What was drawn.
+/// The drawn images.
 struct Drawn {
-    /// The samples as they left the sampler, one a row.
+    /// The final samples, one per row.
     samples: ArrayD<f32>,
-    /// The same as images, where they are to be shown.
+    /// The same decoded to images, where images are written.
     pictures: Option<Array4<f32>>,
-    /// The most bytes that the cache of a batch held.
+    /// Peak bytes of a batch's cache.
     peak: usize,
     seconds: f64,
 }
@@ -137,8 +137,8 @@ impl<const D: usize, P: Pipeline<D>> GenerateJob<D, P> {
         })
     }
 
-    /// One column a subject, its name above it; many make a near-square grid instead. A single image without a name is
-    /// itself.
+    /// A grid with one column per subject and its name above; many subjects make a near-square grid instead. A single image
+    /// without a name is returned as it is.
     fn grid(&self, pictures: &Array4<f32>) -> Result<RgbImage> {
         let mut images = rgb_images(pictures.view())?;
         if images.len() == 1 && self.names.is_empty() {
@@ -219,7 +219,7 @@ impl<const D: usize, P: Pipeline<D>> GenerateJob<D, P> {
     }
 }
 
-/// Has the pipeline replay the plan; returns in what it was made for another run.
+/// Enables the plan in the pipeline; returns how the run that it was made for differs.
 fn enable<const D: usize, P: Pipeline<D>>(
     args: &Args,
     pipeline: &mut P,

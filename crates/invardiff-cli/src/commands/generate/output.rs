@@ -1,4 +1,4 @@
-//! What `generate` writes: an image grid or the raw samples, with what made them.
+//! The files that `generate` writes: an image grid or the samples, with the settings that made them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,12 +10,12 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// By the extension of `--out`.
+/// The kind of file, by the extension of `--out`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// A grid of images.
     Png,
-    /// The samples as they leave the sampler.
+    /// The samples, before decoding.
     Safetensors,
 }
 
@@ -31,10 +31,10 @@ impl Format {
         }
     }
 
-    /// Refuses images of a model whose samples are none.
+    /// Refuses image files for a model whose samples are latents that cannot be decoded.
     ///
     /// # Errors
-    /// Says what to write instead.
+    /// An error that says what to write instead.
     pub(super) fn suits(self, shows_pictures: bool, path: &Path) -> Result<()> {
         ensure!(
             self == Self::Safetensors || shows_pictures,
@@ -46,7 +46,7 @@ impl Format {
     }
 }
 
-/// What was asked for.
+/// The subjects that were asked for.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Asked {
@@ -61,27 +61,27 @@ pub(super) enum Asked {
     Prompts {
         /// The prompt of every column.
         prompts: Vec<String>,
-        /// What the images should not be.
+        /// The negative prompt.
         negative_prompt: Option<String>,
-        /// How far to go away from it.
+        /// The guidance scale away from it (true CFG).
         true_cfg_scale: Option<f64>,
         /// Rows of images.
         images_per_prompt: usize,
-        /// Rows of an image in pixels.
+        /// Height of an image in pixels.
         height: usize,
-        /// Columns of an image in pixels.
+        /// Width of an image in pixels.
         width: usize,
         /// Tokens of a prompt for T5.
         max_sequence_length: usize,
     },
 }
 
-/// By way of its shortest decimal, so that 2.1 is not written as 2.0999999.
+/// Converts through the shortest decimal, so that 2.1 is not written as 2.0999999.
 pub(super) fn shortest(scale: f32) -> Option<f64> {
     scale.to_string().parse().ok()
 }
 
-/// Everything that a sample depends on: written into the file and printed.
+/// All settings that a sample depends on; written into the file and printed.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Facts {
     /// The model's name.
@@ -107,7 +107,7 @@ pub(super) struct Facts {
     pub(super) batch_size: usize,
     /// The plan's fingerprint, or `none`.
     pub(super) plan: String,
-    /// In what the plan was made for another run (`--force`).
+    /// How the run that the plan was made for differs (`--force`).
     pub(super) plan_forced: Vec<String>,
     /// The program and its version.
     #[serde(rename = "software")]
@@ -123,7 +123,7 @@ impl Facts {
     }
 }
 
-/// The grid as a PNG with one text chunk a fact; `software` under the keyword that PNG has for it.
+/// Writes the grid as a PNG with one text chunk per fact; `software` has PNG's own keyword.
 pub(super) fn png(grid: &RgbImage, facts: &Facts) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, grid.width(), grid.height());
@@ -148,8 +148,8 @@ pub(super) fn png(grid: &RgbImage, facts: &Facts) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The samples, one a row, with their seeds and, where they have them, their classes, as safetensors; the facts are the
-/// metadata `invardiff`, as JSON.
+/// Writes the samples as safetensors, one per row, with their seeds and (for a DiT) classes; the facts are JSON in the
+/// metadata key `invardiff`.
 pub(super) fn samples(samples: &ArrayD<f32>, seeds: &[u64], facts: &Facts) -> Result<Vec<u8>> {
     let values: Vec<u8> = samples.iter().flat_map(|value| value.to_le_bytes()).collect();
     let seed_bytes: Vec<u8> = seeds.iter().flat_map(|seed| seed.to_le_bytes()).collect();

@@ -38,10 +38,10 @@ pub(super) struct Args {
     /// The format; by default json or bin, by the extension of OUT
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: Option<Format>,
-    /// What of the plan to write
+    /// Which part of the plan to write
     #[arg(long, value_enum, default_value_t)]
     part: Part,
-    /// The model, for plans that do not say which layers there are (SmoothCache, masks)
+    /// The model, for plans that do not list their layers (SmoothCache, masks)
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// Print one JSON object instead of a line
@@ -51,7 +51,7 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// Our JSON, version 1
+    /// This program's JSON
     Json,
     /// Our compact format, version 1
     Bin,
@@ -124,7 +124,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The name of a choice on the command line.
+/// The name of a value on the command line.
 fn name(choice: impl clap::ValueEnum) -> String {
     choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
@@ -139,7 +139,7 @@ fn by_extension(path: &Path) -> Result<Format> {
     }
 }
 
-/// A book that is written in its own layout and version, with all its streams as they were.
+/// A book written again in its own layout and version, with all its streams unchanged.
 fn same_book(source: &Source, to: Format, part: Part) -> Option<String> {
     match source.file() {
         PlanFile::Book(book, _) if part == Part::All => {
@@ -174,7 +174,7 @@ fn encode(plan: &CachePlan, to: Format) -> Result<Vec<u8>> {
     }
 }
 
-/// The layout whose kinds the plan has.
+/// The authors' layout with the plan's kinds of modules.
 fn layout(plan: &CachePlan) -> BookLayout {
     let has = |kind: Kind| plan.sites().iter().any(|site| site.kind == kind);
     if has(Kind::MSA) {

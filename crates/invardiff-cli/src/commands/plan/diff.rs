@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// The second plan
     #[arg(value_name = "B")]
     right: PathBuf,
-    /// The model, for plans that do not say which layers there are (SmoothCache, masks)
+    /// The model, for plans that do not list their layers (SmoothCache, masks)
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// Print one JSON object instead of lines

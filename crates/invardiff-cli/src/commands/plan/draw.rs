@@ -5,20 +5,20 @@ use std::fmt::Write;
 use invardiff_plan::{CachePlan, Kind};
 use ndarray::Array2;
 
-/// How to draw.
+/// Options of the drawing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
-    /// ASCII instead of blocks.
+    /// Whether to use ASCII instead of block characters.
     pub(super) ascii: bool,
     /// The most rows of a kind; more layers share rows.
     pub(super) most_rows: usize,
 }
 
-/// Steps side by side; more go below.
+/// The most steps side by side; further ones go below.
 const PANEL: usize = 60;
 
 impl Style {
-    /// From nothing reused to everything reused.
+    /// Characters from nothing reused to everything reused.
     const fn shades(self) -> [char; 5] {
         if self.ascii { ['.', '-', '+', '*', '#'] } else { ['·', '░', '▒', '▓', '█'] }
     }
@@ -32,7 +32,7 @@ impl Style {
         self.shades()[level]
     }
 
-    /// What the characters mean.
+    /// The legend of the characters.
     pub(super) fn legend(self) -> String {
         let [none, third, two_thirds, most, all] = self.shades();
         format!(
@@ -41,7 +41,7 @@ impl Style {
     }
 }
 
-/// A row: its label and one character a step.
+/// A row: its label and one character per step.
 struct Row {
     label: String,
     cells: Vec<char>,

@@ -22,7 +22,7 @@ kinds are the step gate in disguise, and what cannot run. The exit code is 1 whe
 --json prints one object: file, model, errors, warnings, notes (counts), findings (severity, text, finding and its
 numbers).";
 
-/// Say what in a plan has no effect, or should not be there
+/// List entries of a plan that have no effect or are likely mistakes
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(super) struct Args {

@@ -20,35 +20,35 @@ Examples:
 
 --json prints one object: atlas, model, steps, window, runs, front (computed_steps, speedup, error, gate; `#` = skipped), out.";
 
-/// Make a plan of least error from what a calibration measured, without the model
+/// Make a plan of least error from the measurements of a calibration, without the model
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(super) struct Args {
-    /// The atlas that `calibrate` wrote
+    /// The file of skip errors (.atlas) that `calibrate` wrote
     #[arg(value_name = "ATLAS")]
     atlas: PathBuf,
     /// Compute this many steps
     #[arg(long, value_name = "N", conflicts_with = "target_speedup", requires = "out")]
     compute_steps: Option<usize>,
-    /// Be this many times faster
+    /// Predicted speed-up of the plan
     #[arg(long, value_name = "X", requires = "out")]
     target_speedup: Option<f64>,
-    /// Where the plan goes (.json or .bin)
+    /// The plan file to write (.json or .bin)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Hold the last computed value instead of extrapolating the last two
     #[arg(long)]
     hold: bool,
-    /// Add squared errors instead of errors: skips err in unrelated directions
+    /// Add squared errors instead of errors (for errors of skips that are uncorrelated)
     #[arg(long)]
     squares: bool,
-    /// Steps at the start that are computed
+    /// Number of first steps that are always computed
     #[arg(long, default_value_t = 2, value_name = "N")]
     warm_up: usize,
-    /// Steps at the end that are computed
+    /// Number of last steps that are always computed
     #[arg(long, default_value_t = 1, value_name = "N")]
     last: usize,
-    /// The longest run of skipped steps; the atlas's window bounds it too
+    /// The most consecutive skipped steps; also limited by the window of the measurements
     #[arg(long, value_name = "N")]
     longest_run: Option<usize>,
     /// Print one JSON object instead of lines
@@ -101,7 +101,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The point of the front that was asked for.
+/// The requested plan among those of all numbers of computed steps.
 fn chosen<'a>(args: &Args, atlas: &SkipErrors, points: &'a [FrontPoint]) -> Result<&'a FrontPoint> {
     let fewest = points
         .first()

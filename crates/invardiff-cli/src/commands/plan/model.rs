@@ -1,4 +1,4 @@
-//! The model that a plan is for: named, said by the plan, or guessed from its sites.
+//! The model that a plan is for: named by a flag, by the plan, or guessed from its sites.
 
 use anyhow::{Context, Result};
 use invardiff::{Embedded, known_topology, topology};
@@ -8,23 +8,23 @@ use invardiff_plan::{CachePlan, Kind, RunSpec, Site, SiteSpec, Topology};
 
 use super::Source;
 
-/// What a plan's cost depends on.
+/// A model, as far as a plan's cost depends on it.
 #[derive(Clone, Debug)]
 pub(super) struct Model {
     /// Its name.
     pub(super) name: String,
-    /// Its sites, for one image as the plan's run has it.
+    /// Its sites, for one image of the size in the plan's run.
     pub(super) topology: Topology,
-    /// Why it was taken, where nobody named it.
+    /// Why it was chosen, if it was guessed.
     pub(super) assumed: Option<String>,
-    /// Whether an image takes a conditional and an unconditional row.
+    /// Whether an image takes two rows of the batch, a conditional and an unconditional one.
     pub(super) guided: bool,
 }
 
 /// A plan with the model it is for.
 pub(super) struct Resolved {
     pub(super) plan: CachePlan,
-    /// Why it is `None`, where nothing known has the plan's sites.
+    /// Why the model is `None`, if no known model has the plan's sites.
     pub(super) model: Result<Model, String>,
 }
 
@@ -68,13 +68,13 @@ pub(super) fn resolve(source: &Source, flag: Option<&str>) -> Result<Resolved> {
     Ok(Resolved { plan, model: found.map(|(name, topology, why)| model(&name, topology, why)) })
 }
 
-/// A model's name and topology, and why it was taken where nobody named it; or why there is none.
+/// A model's name and topology, and why it was chosen if it was guessed; or why there is none.
 type Found = Result<(String, Topology, Option<String>), String>;
 
-/// The model that the plan says it was made for.
+/// The model that the plan names as its own.
 fn said(run: &RunSpec) -> Result<Found> {
     let name = run.model.as_str();
-    // FLUX has one name for all sizes of images, and its shapes have one each.
+    // FLUX has one name for all image sizes, but one topology name per size.
     let sized = (run.height == run.width).then(|| format!("{name}-{}", run.height));
     for name in std::iter::once(name.to_owned()).chain(sized) {
         if let Some(topology) = known_topology(&name)? {
@@ -111,7 +111,7 @@ fn spelled(name: &str) -> Option<DitConfig> {
     (config.validate().is_ok() && config.name() == name).then_some(config)
 }
 
-/// The first known model with these sites, and why it was taken; or why none was.
+/// The first known model with these sites, and why it was chosen; or why none was.
 fn guess(sites: &[Site]) -> Found {
     let mut fitting = Topology::named_with_sites(sites);
     if fitting.is_empty() {
@@ -160,7 +160,7 @@ fn layers(sites: &[Site]) -> String {
     format!("{} layers", words.join(", "))
 }
 
-/// A topology that says which sites there are and nothing of their sizes.
+/// A topology with the sites' names only, without sizes.
 fn bare(sites: &[Site]) -> Topology {
     Topology {
         model: "the plan's model".into(),

@@ -41,13 +41,13 @@ pub(super) struct Args {
     /// The plan
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The model whose shapes to count with, by name or path
+    /// The model whose shapes the costs are computed from, by name or path
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// Draw with ASCII instead of blocks
     #[arg(long)]
     ascii: bool,
-    /// A row for every layer, however many there are
+    /// Draw one row for every layer
     #[arg(long)]
     all_layers: bool,
     /// Print one JSON object instead of the drawing
@@ -148,7 +148,7 @@ fn kinds(summary: &Summary, resolved: &Resolved) -> Vec<String> {
         format!("{:width$}  layers   reused in computed steps   marked           quantile   rule", "kind");
     let row = |name: &str| {
         let kind = &summary.kinds[name];
-        // Halves up, as `plan lint` rounds.
+        // Rounds halves up, as `plan lint` does.
         let permille = |part: usize| (part * 1000 + kind.entries / 2) / kind.entries.max(1);
         let percent = |part: usize| format!("({}.{} %)", permille(part) / 10, permille(part) % 10);
         format!(
@@ -179,7 +179,7 @@ fn speedups(summary: &Summary) -> Vec<String> {
             "predicted speed-up  {gate:.2}x from the gate alone, {all:.2}x in all ({percent:.1} % of the FLOPs)"
         ),
         format!(
-            "peak cache          {} an image ({rows}, {} bytes an element)",
+            "peak cache          {} per image ({rows}, {} bytes per element)",
             bytes(peak),
             summary.element_bytes
         ),

@@ -14,27 +14,27 @@ use super::{Source, two_decimals};
 /// What `plan show --json` prints. Numbers that need the model's shapes are null where no model is known.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Summary {
-    /// The file as it was given.
+    /// The file's path as given.
     pub(super) file: String,
     /// Its format in words.
     pub(super) format: String,
     /// SHA-256 of the plan in the compact format, provenance included.
     pub(super) fingerprint: String,
-    /// The model whose shapes the numbers below are of.
+    /// The model whose shapes the numbers below are computed from.
     pub(super) model: Option<String>,
     /// Whether that model was guessed.
     pub(super) model_assumed: bool,
     pub(super) steps: usize,
-    /// Steps of the run that the plan stands for.
+    /// Number of steps of the run that the plan replaces.
     pub(super) full_steps: usize,
     pub(super) skipped_steps: usize,
-    /// Lengths of the runs of skipped steps.
+    /// Lengths of consecutive skipped steps.
     pub(super) skip_runs: Vec<usize>,
     /// `true` = skipped.
     pub(super) gate: Vec<bool>,
-    /// Where the gate acts: `trunk`, or `output` with the form kept.
+    /// Where the gate acts: `trunk`, or `output` with the cached form.
     pub(super) gate_site: &'static str,
-    /// How a skipped step's value is made: `hold` or `extrapolate-N`.
+    /// How the value of a skipped step is computed: `hold` or `extrapolate-N`.
     pub(super) gate_rule: String,
     /// Predicted speed-up of the gate alone, two decimals.
     pub(super) gate_speedup: Option<f64>,
@@ -46,16 +46,16 @@ pub(super) struct Summary {
     pub(super) reused_modules: usize,
     pub(super) kinds: BTreeMap<String, KindSummary>,
     pub(super) thresholds: Vec<Threshold>,
-    /// Quantiles that the file's name says, by stream.
+    /// Quantiles in the file's name, by stream.
     pub(super) named_quantiles: BTreeMap<String, f64>,
     pub(super) warm_up: Option<usize>,
-    /// The most bytes kept at any moment for one image.
+    /// Peak bytes of the cache for one image.
     pub(super) peak_cache_bytes: Option<usize>,
-    /// Bytes of one element, on which `peak_cache_bytes` rests.
+    /// Bytes per element assumed in `peak_cache_bytes`.
     pub(super) element_bytes: usize,
-    /// Whether `peak_cache_bytes` is of two rows an image (batched guidance).
+    /// Whether `peak_cache_bytes` counts two rows per image (batched guidance).
     pub(super) guided: bool,
-    /// FLUX alone: the same plan where single blocks keep projected features.
+    /// FLUX only: the same plan with projected features cached in single-stream blocks.
     pub(super) split_projection: Option<Predicted>,
     pub(super) method: String,
     pub(super) tool: String,
@@ -72,19 +72,19 @@ pub(super) struct KindSummary {
     pub(super) layers: usize,
     /// Steps times layers.
     pub(super) entries: usize,
-    /// Entries that say reuse, those of skipped steps included.
+    /// Reused entries, including those of skipped steps.
     pub(super) marked: usize,
-    /// Those of steps that are not skipped.
+    /// Reused entries of steps that are not skipped.
     pub(super) reused: usize,
     pub(super) rule: String,
 }
 
-/// What a fitted plan says besides its gate.
+/// The part of a fitted plan besides its gate.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Fitted {
-    /// The times as the model is given them, where they are not the sampler's.
+    /// The times that are passed to the model, if they are not the sampler's.
     pub(super) times: Vec<f32>,
-    /// Weights at the gate, a row a step: of the fresh value and of the ones kept, the newest first, and of the sample.
+    /// Weights at the gate, one row per step: of the fresh value, of the cached ones (newest first), and of the sample.
     pub(super) weights: Vec<WeightRow>,
     /// How they were found.
     pub(super) fit: Option<FitRecord>,
@@ -102,7 +102,7 @@ impl Fitted {
     }
 }
 
-/// What the cost model says.
+/// The results of the cost model.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Predicted {
     pub(super) gate_speedup: f64,
@@ -173,7 +173,7 @@ impl Summary {
 }
 
 impl Summary {
-    /// The quantile of a stream, by the plan or by the file's name.
+    /// The quantile of a stream, from the plan or from the file's name.
     pub(super) fn quantile(&self, stream: &str) -> Option<f64> {
         let said = self.thresholds.iter().find(|threshold| threshold.kind.as_str() == stream);
         said.map(|threshold| threshold.quantile).or_else(|| self.named_quantiles.get(stream).copied())
@@ -205,7 +205,7 @@ fn split_projection(plan: &CachePlan, model: &Model, element_bytes: usize) -> Re
     }
 }
 
-/// As the plan's run had it; a plan that does not say ran as its authors do, FLUX in bfloat16 and DiT in f32.
+/// Bytes per element in the plan's run; for a plan without a run, those of its authors: FLUX in bfloat16, DiT in f32.
 fn element_bytes(source: &Source, plan: &CachePlan) -> usize {
     let dtype = source.execution().map(|run| run.dtype.as_str());
     let flux = plan.sites().iter().any(|site| site.kind == Kind::SINGLE_ATTN);
@@ -248,7 +248,7 @@ fn rule(rule: ReuseRule) -> String {
     }
 }
 
-/// Lengths of the runs of `true`.
+/// Lengths of consecutive `true` values.
 fn runs(gate: &[bool]) -> Vec<usize> {
     gate.split(|skip| !skip).map(<[bool]>::len).filter(|length| *length > 0).collect()
 }

@@ -24,7 +24,7 @@ the images, or calibrate for the number of steps that is wanted.
 
 --json prints one object: plan, out, from_steps, steps, skipped_steps, speedup, confidence.";
 
-/// Lay the step gate of a plan over another number of steps of the same sampler
+/// Adapt the step gate of a plan to another number of steps of the same sampler
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(super) struct Args {
@@ -38,7 +38,7 @@ pub(super) struct Args {
     /// (owner/name); by default the plan's model, if it is embedded
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// Where the new plan goes (.json or .bin)
+    /// The plan file to write (.json or .bin)
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Print one JSON object instead of a line

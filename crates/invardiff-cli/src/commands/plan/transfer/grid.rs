@@ -7,12 +7,12 @@ use invardiff_models::{Architecture, Dit, DitConfig};
 use invardiff_plan::{RunSpec, Topology};
 use invardiff_runtime::Sampler;
 
-/// What another number of steps comes to. Nothing of the weights is read for it.
+/// The steps of a run with another number of steps. Weights are not read.
 pub(super) struct Grid {
     pub(super) topology: Topology,
     /// The sampler's own time of every step.
     pub(super) times: Vec<f64>,
-    /// The run, otherwise that of the plan.
+    /// The run, the plan's but for the number of steps.
     pub(super) execution: RunSpec,
 }
 
