@@ -27,18 +27,18 @@ use invardiff_runtime::Denoiser;
 const EXAMPLES: &str = "\
 Examples:
   invardiff calibrate
-      The embedded Fashion-MNIST model, DDIM-50, the published fast setting; everything lands in out/fashion
+      The embedded Fashion-MNIST model, DDIM-50, the published fast setting; writes to out/fashion
   invardiff calibrate --model emoji --preset paper-slow
   invardiff calibrate --model DiT-XL-2-256x256.pt --runs 4 --calibrate-unguided --out out/xl
   invardiff calibrate --step-quantile 0.5 --quantile msa=0.3 --quantile mlp=0.1 --warm-up 3
   invardiff calibrate --model black-forest-labs/FLUX.1-dev --prompts prompts.txt --dtype bf16 --images 5 --converged-steps 0
   invardiff calibrate --target-speedup 2.5
-      The plan of least error that is 2.5 times faster, instead of the published rule's
+      A plan of least error with a speed-up of 2.5, instead of the published rule's
   invardiff calibrate --max-latency 120 --guard 0.06
-      The plan of least error that draws an image in 120 ms here; hard images may compute 6 % of the steps more
+      A plan of least error that draws an image in 120 ms on this machine; hard images may compute 6 % of all steps in addition
   invardiff calibrate --cache-budget 200kB --cache-dtype f16
   invardiff calibrate --toward converged --target-speedup 2.6
-      The fitted plan that is 2.6 times faster, its images as near to the converged ones as they get";
+      A fitted plan with a speed-up of 2.6, fitted towards the converged images";
 
 /// Measure how much features change, make a plan in two phases, replay it and report
 ///

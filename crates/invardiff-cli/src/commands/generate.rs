@@ -19,20 +19,20 @@ use output::{Asked, Format};
 const HELP: &str = "\
 Examples:
   invardiff generate --out grid.png
-      Ten images of the embedded Fashion-MNIST model, everything computed
+      Ten images of the embedded Fashion-MNIST model, without a plan
   invardiff generate --model emoji --class-labels face,heart,0-2 --images-per-class 4 --out emoji.png
   invardiff generate --plan out/fashion/plan.json --class-labels 3,5 --out grid.png
       Model, sampler, steps and guidance are those that the plan was made for
   invardiff generate --model facebook/DiT-XL-2-256 --class-labels 207,360 --out dogs.png
   invardiff generate --model black-forest-labs/FLUX.1-dev --prompt 'a red panda' --dtype bf16 --out panda.png
 
-The PNG says what made it in text chunks: model, weights_sha256, seed, sampler, num_inference_steps, eta, guidance_scale,
+The PNG has its settings in text chunks: model, weights_sha256, seed, sampler, num_inference_steps, eta, guidance_scale,
 dtype, batch_size, plan (fingerprint or none), plan_forced, Software; of classes class_labels and images_per_class; of prompts
 prompts, negative_prompt, true_cfg_scale, images_per_prompt, height, width, max_sequence_length. A .safetensors file
 has the tensors samples, seeds and, of classes, class_labels, and the same facts as JSON under the metadata key invardiff.
 Samples of FLUX are its packed latents.
 
-A FLUX run says what memory it will take on standard error before it loads anything, and stops where that is not there.
+A FLUX run prints the memory that it will take to standard error before it loads anything, and stops if that is not available.
 
 --json prints one object: these facts (software in lower case), and file, images, seconds, plan_file, skipped_steps,
 predicted_speedup (two decimals), peak_cache_bytes (measured, of one batch).";

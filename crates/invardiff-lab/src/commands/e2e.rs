@@ -18,9 +18,9 @@ Examples:
   invardiff e2e --device wgpu
   invardiff e2e --device all --json
   invardiff e2e --device cuda --require --runs 16 --num-inference-steps 50
-      Fails where there is no such device
+      Fails if there is no such device
 
-On the device and on the processor: the embedded model is calibrated and drawn from, and rates (1e-3 relative), decisions
+On the device and on the CPU: the embedded model is calibrated and drawn from, and rates (1e-3 relative), decisions
 (different only within 1e-3 of a threshold) and images (PSNR at least 50 dB, uncached and under the plans of either) are
 compared. Networks are compared with stored arrays, attention with the processor's. On the device alone: runs repeat, an
 empty plan changes nothing, the cache is as large as scheduled, two threads do not disturb each other.

@@ -20,7 +20,7 @@ Examples:
   invardiff plan convert plan.json mask.txt --to mask --part gate
   invardiff plan convert smoothcache.json plan.json --model dit-xl-2-256
 
-What a format cannot say is refused, not dropped: a book holds values and nothing else, a SmoothCache schedule has no step
+A plan that a format cannot express is refused, not changed: a book holds values and nothing else, a SmoothCache schedule has no step
 gate and treats all layers alike, a mask has no modules. --part gate and --part modules take one half of a plan first.
 
 --json prints one object: in, out, to, part, bytes, steps, skipped_steps, reused_modules, fingerprint.";

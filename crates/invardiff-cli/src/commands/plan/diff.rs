@@ -15,7 +15,7 @@ Examples:
   invardiff plan diff out/fashion/plan.json other.json
   invardiff plan diff plan.bin cache_books_stp50_n0.0_sth0.63_msa0.22_mlp0.22.json --json
 
-The exit code is 0 where both plans do the same, 1 where they differ. Entries in skipped steps have no effect and do not
+The exit code is 0 if both plans have the same effect, 1 if they differ. Entries in skipped steps have no effect and do not
 count, nor does where a plan comes from.
 
 --json prints one object: left, right, equal, steps (both, where they differ), skipped_left, skipped_right (steps that only

@@ -12,7 +12,7 @@ use serde_json::json;
 const HELP: &str = "\
 Examples:
   invardiff plan make out/fashion/skips.atlas
-      The whole front: for every number of computed steps, the gate of least error
+      For every number of computed steps, the gate of least error
   invardiff plan make out/fashion/skips.atlas --target-speedup 2.5 --out plan.json
   invardiff plan make out/fashion/skips.atlas --compute-steps 17 --longest-run 3 --hold --out plan.json
 

@@ -197,13 +197,13 @@ fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
     let mut groups = vec![
         (
             "What a plan has to beat",
-            "Steps skipped at random, and each solver with fewer steps at times of its own: where a plan of least error computes, on the calibration runs.",
+            "Steps skipped at random, and each solver with fewer steps at chosen times: those that a plan of least error computes on the calibration runs.",
             stepped(&unmeasured),
         ),
         ("Plans of steps", "Plans made before the run that skip steps whole, and InvarDiff's own.", plans),
         (
             "Plans of modules",
-            "Plans made before the run that reuse modules of every block: gates and modulations stay fresh.",
+            "Plans made before the run that reuse modules of every block; gates and modulations are always computed.",
             of(&[
                 "fora=2,3,4,6",
                 "smoothcache=0.1,0.2,0.35,0.6",

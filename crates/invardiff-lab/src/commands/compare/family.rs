@@ -169,7 +169,9 @@ impl Family {
     pub(super) fn description(&self) -> String {
         match self {
             Self::FewerSteps(_) => "no cache, fewer steps".into(),
-            Self::Times(_) => "no cache, fewer steps, where a plan of least error computes".into(),
+            Self::Times(_) => {
+                "no cache, fewer steps, at the times that a plan of least error computes".into()
+            }
             Self::Random => "steps skipped at random, the hidden state after the last block held".into(),
             Self::Uniform => "steps skipped evenly, the hidden state after the last block held".into(),
             Self::Extrapolated => {
@@ -191,7 +193,7 @@ impl Family {
             Self::PaperPart(Part::Kind(kind)) => format!("{kind} modules alone, no step skipped"),
             Self::PaperRuns => "its fast setting from this many calibration runs".into(),
             Self::LeastError => {
-                "skips by their measured error, standing in for what errs least in replays".into()
+                "skips chosen by measured error; reuses the site with the least error in replays".into()
             }
             Self::Fora => "all modules reused except at each n-th step".into(),
             Self::SmoothCache => "kinds of modules reused while their measured error is below alpha".into(),
@@ -206,7 +208,7 @@ impl Family {
                 format!("all but the first {first} and last {last} blocks skipped by the first ones' change")
             }
             Self::MagCache => "all blocks skipped by measured magnitude ratios".into(),
-            Self::Files { .. } => "plans from files, with what was trained for them".into(),
+            Self::Files { .. } => "plans from files, with the vectors trained for them".into(),
         }
     }
 }

@@ -263,9 +263,9 @@ fn notes(extras: &Extras) -> Vec<String> {
         "Every image is drawn alone, so that policies that decide while they run decide for each image. All rows share \
          noise and conditions, on seeds that no calibration saw."
             .into(),
-        "Two references, because skipping can move an image towards the exact one: the full run is what a user would have got, the converged trajectory what its solver aims at."
+        "Two references, because skipping can move an image towards the exact one: the full run is the result without caching, the converged trajectory is what its solver approximates."
             .into(),
-        "The work of policies that decide while they run is counted by the sites that they really passed; what the trunk spends around its modules counts whole in every step."
+        "The FLOPs of policies that decide while sampling are those of the sites that they computed; the trunk's own FLOPs outside of its modules count in full at every step."
             .into(),
     ];
     if extras.critic.is_some() {
