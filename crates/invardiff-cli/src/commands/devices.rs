@@ -16,7 +16,7 @@ Examples:
   invardiff devices
   invardiff devices --json
 
-Graphics backends are chosen when the program is built (`cargo build --features wgpu`, `vulkan`, `cuda`), devices when it
+GPU backends are chosen when the program is built (`cargo build --features wgpu`, `vulkan`, `cuda`), devices when it
 runs (--device, INVARDIFF_DEVICE).
 
 --json prints one object: auto (what --device auto takes), backends (each with name, compiled and found), devices (each with

@@ -27,9 +27,9 @@ Examples:
   invardiff generate --model black-forest-labs/FLUX.1-dev --prompt 'a red panda' --dtype bf16 --out panda.png
 
 The PNG has its settings in text chunks: model, weights_sha256, seed, sampler, num_inference_steps, eta, guidance_scale,
-dtype, batch_size, plan (fingerprint or none), plan_forced, Software; of classes class_labels and images_per_class; of prompts
+dtype, batch_size, plan (fingerprint or none), plan_forced, Software; for classes class_labels and images_per_class; for prompts
 prompts, negative_prompt, true_cfg_scale, images_per_prompt, height, width, max_sequence_length. A .safetensors file
-has the tensors samples, seeds and, of classes, class_labels, and the same facts as JSON under the metadata key invardiff.
+has the tensors samples, seeds and, for classes, class_labels, and the same facts as JSON under the metadata key invardiff.
 Samples of FLUX are its packed latents.
 
 A FLUX run prints the memory that it will take to standard error before it loads anything, and stops if that is not available.

@@ -22,10 +22,10 @@ Examples:
 
 On the device and on the CPU: the embedded model is calibrated and drawn from, and rates (1e-3 relative), decisions
 (different only within 1e-3 of a threshold) and images (PSNR at least 50 dB, uncached and under the plans of either) are
-compared. Networks are compared with stored arrays, attention with the processor's. On the device alone: runs repeat, an
-empty plan changes nothing, the cache is as large as scheduled, two threads do not disturb each other.
+compared. Networks are compared with stored arrays, attention with the CPU's. On the device alone: runs repeat, an
+empty plan changes nothing, the cache is as large as scheduled, two threads do not affect each other.
 
---json prints an array with one object a device: device, model, kind, outcome (passed, failed, not_run), reason where it was
+--json prints an array with one object per device: device, model, kind, outcome (passed, failed, not_run), reason where it was
 not run, seconds, and checks (name, outcome, value, bound, limit, unit, notes).";
 
 /// Compare devices with the CPU, from calibration to images

@@ -26,10 +26,10 @@ Examples:
   invardiff fit magcache --model emoji --num-inference-steps 28 --runs 4 --out ratios.json
   invardiff fit smoothcache --out errors.json
 
-`compare` takes these files (--teacache, --magcache, --smoothcache) and measures what is not given. docs/baselines.md says what is
-measured and what the methods make of it.
+`compare` takes these files (--teacache, --magcache, --smoothcache) and makes the measurements that are not given. docs/baselines.md
+explains them and how the methods use them.
 
---json prints one object: method, model, num_inference_steps, runs, out, and what was found.";
+--json prints one object: method, model, num_inference_steps, runs, out, and the measurement.";
 
 /// Measure what TeaCache, MagCache or SmoothCache need
 #[derive(Debug, clap::Args)]

@@ -25,7 +25,7 @@ Examples:
   invardiff train-classifier --data fashion-mnist --out classifier.safetensors
       On the four IDX files of Fashion-MNIST (t10k-*, train-*; as they are, or with .gz) in a folder
   invardiff compare --classifier classifier.safetensors
-      Class accuracy and Fréchet distance of every row by it
+      Adds class accuracy and Fréchet distance to every row
 
 --json prints one object: data, images, test accuracy, losses, the Fréchet distances of real images.";
 

@@ -25,12 +25,12 @@ Examples:
   invardiff verify --model DiT-XL-2-256x256.pt --num-inference-steps 6 --class-labels 207 --json
 
 Checks: an empty plan is bit-identical to the uncached run; two runs are bit-identical; a calibration sees the uncached run
-and leaves the random state untouched; the most bytes that the cache held are those of the schedule (with a negative prompt
+and leaves the random state untouched; the peak bytes of the cache are those of the schedule (with a negative prompt
 at most those); two threads with two
-plans at once draw what they draw alone. Samples are compared by SHA-256, of which the lines show the first 12 digits.
+plans at once draw the same as each alone. Samples are compared by SHA-256, of which the lines show the first 12 digits.
 
 Without --plan the plans are evenly skipped steps, a random plan of skips and reused modules, and evenly skipped steps whose
-output is extrapolated. The exit code is 1 where a check fails.
+output is extrapolated. The exit code is 1 if a check fails.
 
 --json prints one object: model, weights_sha256, sampler, num_inference_steps, guidance_scale, dtype, class_labels or prompts, seed,
 plan, passed, failed, and checks (name, ok, expected, found).";

@@ -16,8 +16,8 @@ Examples:
   invardiff plan lint out/fashion/plan.json
   invardiff plan lint cache_books_stp50_n0.0_sth0.63_msa0.22_mlp0.22.json --json
 
-Says which kinds of modules never fire, what warm-up, skipped steps and the steps after them took from the quantiles, which
-kinds are the step gate in disguise, and what cannot run. The exit code is 1 where the plan cannot run, 0 otherwise.
+Lists kinds of modules that are never reused, how many reuses warm-up, skipped steps and the steps after them remove, kinds
+that only repeat the step gate, and entries that cannot run. The exit code is 1 if the plan cannot run, 0 otherwise.
 
 --json prints one object: file, model, errors, warnings, notes (counts), findings (severity, text, finding and its
 numbers).";

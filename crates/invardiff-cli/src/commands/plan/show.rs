@@ -21,11 +21,11 @@ Examples:
   invardiff plan show plan.bin --json
 
 Models: fashion, emoji, dit-{xl,l,b,s}-{2,4,8}-{256,512}, flux1-dev-1024, flux1-dev-1024-projected, a config.json, or
-weights. Without --model it is the one that the plan was made for, or else the first of these with the plan's layers, and
-the output says so.
+weights. The default is the model that the plan was made for, or else the first of these with the plan's layers, which
+the output then names as assumed.
 
-Speed-ups are predicted from the FLOPs of matrix products. For FLUX the second line is of single blocks that keep the
-projected attention and feed-forward apart, instead of their inputs to the joint projection as published.
+Speed-ups are predicted from the FLOPs of matrix products. For FLUX the second line is for single-stream blocks that cache the
+projected attention and feed-forward separately, instead of the inputs of their joint projection as published.
 
 --json prints one object: file, format, fingerprint, model, model_assumed, steps, skipped_steps, skip_runs, gate (true:
 skipped), gate_site, gate_rule, gate_speedup, speedup (both with two decimals), compute_fraction, reused_modules, kinds

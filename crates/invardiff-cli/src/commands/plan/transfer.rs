@@ -20,7 +20,7 @@ Examples:
 
 The new gate computes the same share of the steps around each time of the sampler. Only step gates transfer, to half as many
 to twice as many steps of the same sampler; up to a quarter more or fewer the confidence is high, beyond that it is fair: check
-the images, or calibrate for the number of steps that is wanted.
+the images then, or calibrate for the new number of steps.
 
 --json prints one object: plan, out, from_steps, steps, skipped_steps, speedup, confidence.";
 
