@@ -35,7 +35,7 @@ fn every_command_has_examples_and_says_what_its_json_holds() {
         assert!(help.contains(&format!("Examples:\n  {called}")), "{called} has no example:\n{help}");
         assert!(help.contains("--json"), "{called}");
         if command == ["e2e"] {
-            assert!(help.contains("--json prints an array with one object a device: "), "{called}");
+            assert!(help.contains("--json prints an array with one object per device: "), "{called}");
         } else if command != ["calibrate"] {
             assert!(help.contains("--json prints one object: "), "{called} does not say what --json prints");
         }
