@@ -61,7 +61,7 @@ pub(crate) struct Memory {
 }
 
 impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
-    /// Times `rounds` whole trajectories of each kind in turns after `warm_up` rounds. The processor computes at once, so
+    /// Times `rounds` whole trajectories of each kind in turns after `warm_up` rounds. The CPU computes at once, so
     /// that single steps are timed in the same trajectories; on other devices, further ones wait for every step.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
         read.map(drop).map_err(failed).context("a trajectory failed; is there memory enough for the model?")
     }
 
-    /// One trajectory, on the processor with the time of every step.
+    /// One trajectory, on the CPU with the time of every step.
     fn trial<P: Policy>(
         &self,
         policy: &mut P,

@@ -65,7 +65,7 @@ pub struct Point {
     pub compute_fraction: f64,
     /// Speed-up in wall time over the full run: one process, alternating runs, median.
     pub measured_speedup: f64,
-    /// The same in CPU time, where the processor computes.
+    /// The same in CPU time, on the CPU.
     pub cpu_speedup: Option<f64>,
     /// Differences to the full run's images.
     pub full: Scores,

@@ -54,7 +54,7 @@ pub struct Row {
     pub predicted_speedup: Option<f64>,
     /// Speed-up in wall time: one process, alternating runs, median.
     pub measured_speedup: Option<f64>,
-    /// The same in CPU time, where the processor computes.
+    /// The same in CPU time, on the CPU.
     pub cpu_speedup: Option<f64>,
     /// Image metrics against the reference's images.
     #[serde(flatten)]

@@ -18,9 +18,9 @@ pub(crate) enum AttentionPath {
     Fused,
     /// Separate kernels, with all scores in memory between them.
     Unfused,
-    /// On the processor, in tiles.
+    /// On the CPU, in tiles.
     Tiled,
-    /// On the processor, with all scores in memory.
+    /// On the CPU, with all scores in memory.
     Whole,
     /// Unknown: the device does not report its memory.
     Unknown,

@@ -129,7 +129,7 @@ pub(super) fn picture_section(report: &Report, drawings: &Drawings) -> Result<Op
         return Ok(None);
     }
     let body = pictures(&report.grids, &drawings.grids, PIXELS)?;
-    Ok(Some(Section::new("pictures", "Pictures", body)))
+    Ok(Some(Section::new("pictures", "Images", body)))
 }
 
 /// Grids of images, shrunk together to at most `most` pixels; each names its file.
