@@ -66,7 +66,9 @@ fn a_guard_that_cannot_be_run_is_refused() {
         assert!(message(steps).contains("the times of a guard"), "{time}");
     }
     let mut falling = steps(None);
-    falling.iter_mut().for_each(|step| step.time = -step.time);
+    for step in &mut falling {
+        step.time = -step.time;
+    }
     let guard = Guard::new(falling, OutputForm::X0).unwrap();
     assert!(
         guard.with_tolerance(f64::NAN).unwrap_err().to_string().contains("the tolerance of a guard is NaN")
