@@ -1,4 +1,4 @@
-//! One DiT block on 256 tokens, batch 2 (a 256x256 picture under guidance).
+//! One DiT block on 256 tokens, batch 2 (a 256x256 image under guidance).
 
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput};

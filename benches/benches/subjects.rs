@@ -25,7 +25,7 @@ impl Subject {
         Self::random("384x4", &DitConfig { hidden_size: 384, depth: 4, num_heads: 6, ..DitConfig::default() })
     }
 
-    /// One block of `hidden` channels on the 256 tokens of a 256x256 picture.
+    /// One block of `hidden` channels on the 256 tokens of a 256x256 image.
     pub(crate) fn block(hidden: usize, heads: usize) -> Self {
         let config = DitConfig { hidden_size: hidden, depth: 1, num_heads: heads, ..DitConfig::default() };
         Self::random("block", &config)
@@ -41,7 +41,7 @@ impl Subject {
         BatchedGuidance::new(self.dit.clone(), 2.0)
     }
 
-    /// Starting noise of one picture.
+    /// Starting noise of one image.
     pub(crate) fn noise(&self) -> Tensor<4> {
         let config = self.dit.config();
         let shape = [1, config.in_channels, config.input_size, config.input_size];

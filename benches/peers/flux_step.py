@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One step of FLUX.1-dev in PyTorch, for comparison with `invardiff bench-model`'s full step.
 
-The transformer of diffusers with random weights at 1024x1024 (4096 picture tokens, 512 prompt tokens), attention by
+The transformer of diffusers with random weights at 1024x1024 (4096 image tokens, 512 prompt tokens), attention by
 torch.nn.functional.scaled_dot_product_attention. Prints one JSON object; full_step_ms is the median.
 
 Needs torch with CUDA and diffusers >= 0.31: pip install torch diffusers

@@ -40,13 +40,13 @@ enum Task {
     /// Measure what TeaCache, MagCache or SmoothCache decide by (`invardiff fit`)
     #[command(disable_help_flag = true)]
     Fit(Passed),
-    /// Make pictures, with or without a plan (`invardiff generate`)
+    /// Make images, with or without a plan (`invardiff generate`)
     #[command(disable_help_flag = true)]
     Generate(Passed),
     /// Show, convert, compare and lint plans (`invardiff plan`)
     #[command(disable_help_flag = true)]
     Plan(Passed),
-    /// Train the classifier by which comparisons see what pictures show (`invardiff train-classifier`)
+    /// Train the classifier by which comparisons see what images show (`invardiff train-classifier`)
     #[command(disable_help_flag = true)]
     TrainClassifier(Passed),
     /// Check that runs repeat and that an empty plan changes nothing (`invardiff verify`)

@@ -15,7 +15,7 @@ fn calibrate(out: &Path, more: &[&str]) -> Value {
         "8",
         "--runs",
         "2",
-        "--pictures",
+        "--images",
         "5",
         "--converged-steps",
         "24",

@@ -186,15 +186,15 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_seen_alike_in_any_batch() {
+    fn a_image_is_seen_alike_in_any_batch() {
         let classifier = classifier(SHAPE.initial(3));
-        let pictures = Array4::from_shape_fn((BATCH + 3, 1, 8, 8), |(n, _, y, x)| {
+        let images = Array4::from_shape_fn((BATCH + 3, 1, 8, 8), |(n, _, y, x)| {
             ((n * 31 + y * 7 + x * 3) % 17) as f32 / 8.5 - 1.0
         });
-        let all = classifier.classify(pictures.view()).unwrap();
+        let all = classifier.classify(images.view()).unwrap();
         assert_eq!((all.features.dim(), all.classes.len()), ((BATCH + 3, 32), BATCH + 3));
         for place in [0, BATCH + 2] {
-            let one = pictures.slice_axis(Axis(0), (place..=place).into());
+            let one = images.slice_axis(Axis(0), (place..=place).into());
             let one = classifier.classify(one).unwrap();
             assert_eq!(one.classes[0], all.classes[place]);
             for (a, b) in one.features.iter().zip(all.features.row(place)) {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pictures_and_other_parameters_are_refused() {
+    fn other_images_and_other_parameters_are_refused() {
         let classifier = classifier(SHAPE.initial(0));
         let message = classifier.classify(Array4::zeros((2, 3, 8, 8)).view()).unwrap_err().to_string();
         assert!(message.contains("[2, 3, 8, 8]") && message.contains("[images, 1, 8, 8]"), "{message}");

@@ -55,7 +55,7 @@ pub fn rgb_image(bytes: ArrayView3<'_, u8>) -> Result<RgbImage, EvalError> {
     }))
 }
 
-/// How [`picture_grid`] lays images out. The default is a near-square grid without labels.
+/// How [`image_grid`] lays images out. The default is a near-square grid without labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GridLayout {
     /// Images in a row; `None` for as near to a square as can be.
@@ -94,18 +94,17 @@ impl GridLayout {
 ///
 /// # Errors
 /// [`EvalError::Shape`] without images, [`EvalError::ShapesDiffer`] when they have different sizes.
-pub fn picture_grid(pictures: &[RgbImage], layout: &GridLayout) -> Result<RgbImage, EvalError> {
-    let Some(first) = pictures.first() else {
+pub fn image_grid(images: &[RgbImage], layout: &GridLayout) -> Result<RgbImage, EvalError> {
+    let Some(first) = images.first() else {
         let (what, expected) = ("an image grid".to_owned(), "at least one image".to_owned());
         return Err(EvalError::Shape { what, expected, found: vec![0] });
     };
-    for picture in pictures {
+    for image in images {
         let size = |image: &RgbImage| [image.height() as usize, image.width() as usize];
-        crate::error::same_shape("images of a grid", &size(first), &size(picture))?;
+        crate::error::same_shape("images of a grid", &size(first), &size(image))?;
     }
-    let columns =
-        layout.columns.unwrap_or_else(|| near_square(pictures.len())).clamp(1, pictures.len()) as u32;
-    let rows = (pictures.len() as u32).div_ceil(columns);
+    let columns = layout.columns.unwrap_or_else(|| near_square(images.len())).clamp(1, images.len()) as u32;
+    let rows = (images.len() as u32).div_ceil(columns);
     let scale = layout.scale(first.width(), first.height());
     let (width, height) = (first.width() * scale, first.height() * scale);
     let font = layout.font(width);
@@ -114,9 +113,9 @@ pub fn picture_grid(pictures: &[RgbImage], layout: &GridLayout) -> Result<RgbIma
     let place = |column: u32, row: u32| (left + column * (width + GAP), top + row * (height + GAP));
     let (right, bottom) = place(columns, rows);
     let mut grid = RgbImage::from_pixel(right, bottom, PAPER);
-    for (number, picture) in (0..).zip(pictures) {
+    for (number, image) in (0..).zip(images) {
         let (x, y) = place(number % columns, number / columns);
-        let enlarged = imageops::resize(picture, width, height, imageops::FilterType::Nearest);
+        let enlarged = imageops::resize(image, width, height, imageops::FilterType::Nearest);
         imageops::replace(&mut grid, &enlarged, i64::from(x), i64::from(y));
     }
     for (column, label) in (0..columns).zip(&layout.column_labels) {
@@ -132,9 +131,9 @@ pub fn picture_grid(pictures: &[RgbImage], layout: &GridLayout) -> Result<RgbIma
 }
 
 /// The least number of columns that makes a grid no higher than wide.
-fn near_square(pictures: usize) -> usize {
-    let root = pictures.isqrt();
-    if root * root == pictures { root } else { root + 1 }
+fn near_square(images: usize) -> usize {
+    let root = images.isqrt();
+    if root * root == images { root } else { root + 1 }
 }
 
 #[cfg(test)]
@@ -165,28 +164,28 @@ mod tests {
     }
 
     #[test]
-    fn pictures_stand_row_by_row_enlarged() {
-        let pictures: Vec<RgbImage> =
+    fn images_stand_row_by_row_enlarged() {
+        let images: Vec<RgbImage> =
             (0..5).map(|i| RgbImage::from_pixel(2, 3, Rgb([i * 40, 0, 255 - i * 40]))).collect();
-        let grid = picture_grid(&pictures, &plain(2, 3)).unwrap();
+        let grid = image_grid(&images, &plain(2, 3)).unwrap();
         assert_eq!(grid.dimensions(), (GAP + 2 * (6 + GAP), GAP + 3 * (9 + GAP)));
-        for (i, picture) in (0..).zip(&pictures) {
+        for (i, image) in (0..).zip(&images) {
             let (x, y) = (GAP + i % 2 * (6 + GAP), GAP + i / 2 * (9 + GAP));
-            assert_eq!(grid.get_pixel(x, y), picture.get_pixel(0, 0));
-            assert_eq!(grid.get_pixel(x + 5, y + 8), picture.get_pixel(0, 0));
+            assert_eq!(grid.get_pixel(x, y), image.get_pixel(0, 0));
+            assert_eq!(grid.get_pixel(x + 5, y + 8), image.get_pixel(0, 0));
             assert_eq!(*grid.get_pixel(x + 6, y), PAPER);
         }
     }
 
     #[test]
     fn labels_leave_ink_in_the_margins_only() {
-        let pictures = vec![RgbImage::from_pixel(4, 4, Rgb([9, 9, 9])); 4];
+        let images = vec![RgbImage::from_pixel(4, 4, Rgb([9, 9, 9])); 4];
         let mut layout = plain(2, 8);
-        let bare = picture_grid(&pictures, &layout).unwrap();
+        let bare = image_grid(&images, &layout).unwrap();
         let small = Font { size: 1 };
         layout.row_labels = vec!["full".into(), "cached".into()];
         layout.column_labels = vec!["3".into(), "a label too long".into()];
-        let grid = picture_grid(&pictures, &layout).unwrap();
+        let grid = image_grid(&images, &layout).unwrap();
         let left = grid.width() - bare.width();
         assert_eq!(left, small.width("cached") + GAP);
         let ink = grid.enumerate_pixels().filter(|(_, _, pixel)| **pixel == INK);
@@ -211,12 +210,9 @@ mod tests {
 
     #[test]
     fn unequal_sizes_and_nothing_are_refused() {
-        assert!(matches!(picture_grid(&[], &GridLayout::default()), Err(EvalError::Shape { .. })));
+        assert!(matches!(image_grid(&[], &GridLayout::default()), Err(EvalError::Shape { .. })));
         let unequal = [RgbImage::new(2, 2), RgbImage::new(2, 3)];
-        assert!(matches!(
-            picture_grid(&unequal, &GridLayout::default()),
-            Err(EvalError::ShapesDiffer { .. })
-        ));
+        assert!(matches!(image_grid(&unequal, &GridLayout::default()), Err(EvalError::ShapesDiffer { .. })));
         assert_eq!([1, 2, 4, 5, 9, 10, 16].map(near_square), [1, 2, 2, 3, 3, 4, 4]);
     }
 }

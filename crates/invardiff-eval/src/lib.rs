@@ -3,7 +3,7 @@
 //! - [`psnr`], [`ssim`] and [`Lpips`] compare images, [`Quality`] sums a batch up;
 //! - [`Classifier`] says what images show, and [`Gaussian::frechet`] how far their features are from those of others;
 //! - [`alternate`] times runs against each other, [`peak_rss`] and [`reset_peak_rss`] read the peak memory;
-//! - [`rgb_images`] makes images of arrays and [`picture_grid`] one image of many.
+//! - [`rgb_images`] makes images of arrays and [`image_grid`] one image of many.
 
 mod classifier;
 mod error;
@@ -20,7 +20,7 @@ mod timing;
 pub use classifier::{Classified, Classifier, ClassifierShape, Prediction};
 pub use error::EvalError;
 pub use frechet::Gaussian;
-pub use grid::{GridLayout, picture_grid, rgb_image, rgb_images, rounded_bytes, truncated_bytes};
+pub use grid::{GridLayout, image_grid, rgb_image, rgb_images, rounded_bytes, truncated_bytes};
 pub use lpips::{Backbone, Lpips, Weights, formula_weights};
 pub use pixel::Pixel;
 pub use psnr::{PSNR_OF_EQUAL, psnr, psnr_each};

@@ -44,7 +44,7 @@ pub fn psnr_each<P: Pixel>(a: ArrayView4<'_, P>, b: ArrayView4<'_, P>) -> Result
     same_shape("the batches of a PSNR", a.shape(), b.shape())?;
     (0..a.len_of(Axis(0)))
         .into_par_iter()
-        .map(|picture| psnr(a.index_axis(Axis(0), picture), b.index_axis(Axis(0), picture)))
+        .map(|image| psnr(a.index_axis(Axis(0), image), b.index_axis(Axis(0), image)))
         .collect()
 }
 
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_its_pictures() {
+    fn a_batch_is_its_images() {
         let a = Array4::from_shape_fn((3, 2, 4, 5), |(n, c, y, x)| (n * 7 + c * 5 + y * 3 + x) as u8);
         let b = a.mapv(|value| value + 9);
         let each = psnr_each(a.view(), b.view()).unwrap();

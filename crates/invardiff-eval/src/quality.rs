@@ -63,7 +63,7 @@ mod tests {
     use ndarray::Array4;
 
     #[test]
-    fn the_worst_picture_and_the_mean_are_told_apart() {
+    fn the_worst_image_and_the_mean_are_told_apart() {
         let a = Array4::from_shape_fn((2, 1, 16, 16), |(_, _, y, x)| (x * 9 + y * 5) as u8);
         let mut b = a.clone();
         b.index_axis_mut(ndarray::Axis(0), 1).mapv_inplace(|value| value ^ 16);

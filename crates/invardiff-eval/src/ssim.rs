@@ -52,7 +52,7 @@ pub fn ssim_each<P: Pixel>(a: ArrayView4<'_, P>, b: ArrayView4<'_, P>) -> Result
     same_shape("the batches of an SSIM", a.shape(), b.shape())?;
     (0..a.len_of(Axis(0)))
         .into_par_iter()
-        .map(|picture| ssim(a.index_axis(Axis(0), picture), b.index_axis(Axis(0), picture)))
+        .map(|image| ssim(a.index_axis(Axis(0), image), b.index_axis(Axis(0), image)))
         .collect()
 }
 
@@ -109,7 +109,7 @@ mod tests {
     use ndarray::Array3;
 
     #[test]
-    fn equal_pictures_have_one_and_constant_ones_the_closed_form() {
+    fn equal_images_have_one_and_constant_ones_the_closed_form() {
         let a = Array3::from_shape_fn((3, 12, 17), |(c, y, x)| ((c * 31 + y * 17 + x * 7) % 256) as u8);
         assert!((ssim(a.view(), a.view()).unwrap() - 1.0).abs() < 1e-12);
         let (flat, other) =
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_below_the_window_are_refused() {
+    fn images_below_the_window_are_refused() {
         let a = Array3::<u8>::zeros((3, 10, 40));
         let message = ssim(a.view(), a.view()).unwrap_err().to_string();
         assert!(message.contains("11x11") && message.contains("40x10"), "{message}");

@@ -234,7 +234,7 @@ struct Batch<const D: usize> {
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// Its images, `[images, channels, height, width]`, in `-1 ..= 1`.
-    pub pictures: Array4<f32>,
+    pub images: Array4<f32>,
     /// Metrics against the full run's images; SSIM is NaN for images of fewer than 11 rows or columns.
     pub quality: Quality,
     /// Metrics against the converged images, where these were drawn.
@@ -246,14 +246,14 @@ pub struct Evaluation {
     /// The same in CPU time, on the CPU only; it repeats better on a shared machine.
     pub cpu_speedup: Option<f64>,
     /// Peak bytes of a batch's cache, divided by its number of images.
-    pub peak_bytes_per_picture: usize,
+    pub peak_bytes_per_image: usize,
     /// FLOPs relative to the full run: as predicted, or as counted for a guard or a rule.
     pub compute_fraction: f64,
 }
 
 /// The images to draw: one subject and one seed each, a batch at a time.
 #[derive(Clone, Copy, Debug)]
-pub struct Pictures<'a, S> {
+pub struct Images<'a, S> {
     /// The subject of each image.
     pub subjects: &'a [S],
     /// The seed of each image's noise.
@@ -262,7 +262,7 @@ pub struct Pictures<'a, S> {
     pub batch: usize,
 }
 
-impl<S> Pictures<'_, S> {
+impl<S> Images<'_, S> {
     fn batches(&self) -> Result<Vec<(&[S], &[u64])>> {
         ensure!(
             self.batch > 0
@@ -287,13 +287,13 @@ const SSIM_WINDOW: usize = 11;
 /// When the pipeline cannot draw them; when the number of images is not a multiple of the batch.
 pub fn draw<const D: usize, P: Pipeline<D>>(
     pipeline: &P,
-    wanted: &Pictures<'_, P::Subject>,
+    wanted: &Images<'_, P::Subject>,
     progress: &dyn Fn(),
 ) -> Result<Array4<f32>> {
     let batches = wanted.batches()?.into_iter().map(|(subjects, seeds)| {
-        let pictures = pipeline.pictures(pipeline.generate(subjects, seeds)?)?;
+        let images = pipeline.images(pipeline.generate(subjects, seeds)?)?;
         progress();
-        Ok(pictures)
+        Ok(images)
     });
     stack(&batches.collect::<Result<Vec<_>>>()?)
 }
@@ -306,7 +306,7 @@ pub fn draw<const D: usize, P: Pipeline<D>>(
 /// When a candidate cannot run; when the number of images is not a multiple of the batch.
 pub fn compare<const D: usize, P: Pipeline<D>>(
     candidates: &[Candidate<P>],
-    wanted: &Pictures<'_, P::Subject>,
+    wanted: &Images<'_, P::Subject>,
     converged: Option<&Array4<f32>>,
     progress: &dyn Fn(),
 ) -> Result<Vec<Evaluation>> {
@@ -333,28 +333,28 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
     let mut subjects: Vec<_> =
         runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, anyhow::Error>).collect();
     let timings = alternate(batches.len(), 0, &mut subjects)?;
-    let mut pictures = Vec::with_capacity(candidates.len());
+    let mut images = Vec::with_capacity(candidates.len());
     for (candidate, (samples, peak, compute)) in candidates.iter().zip(drawn) {
-        let batches = samples.into_iter().map(|batch| candidate.pipeline.pictures(batch));
+        let batches = samples.into_iter().map(|batch| candidate.pipeline.images(batch));
         let mean = compute / batches.len() as f64;
-        pictures.push((stack(&batches.collect::<Result<Vec<_>, _>>()?)?, peak, mean));
+        images.push((stack(&batches.collect::<Result<Vec<_>, _>>()?)?, peak, mean));
     }
-    let full = pictures.first().map(|(full, ..)| unit(full)).context("no candidate")?;
+    let full = images.first().map(|(full, ..)| unit(full)).context("no candidate")?;
     let by_processor = candidates.iter().all(|candidate| on_processor(candidate.pipeline.device()));
     let converged = converged.map(unit);
-    pictures
+    images
         .into_iter()
         .zip(&timings)
-        .map(|((pictures, peak, compute_fraction), own)| {
-            let scaled = unit(&pictures);
+        .map(|((images, peak, compute_fraction), own)| {
+            let scaled = unit(&images);
             Ok(Evaluation {
                 quality: quality(&full, &scaled)?,
                 converged: converged.as_ref().map(|converged| quality(converged, &scaled)).transpose()?,
-                pictures,
+                images,
                 timings: own.clone(),
                 speedup: own.speedup_over(&timings[0]),
                 cpu_speedup: by_processor.then(|| own.cpu_speedup_over(&timings[0])),
-                peak_bytes_per_picture: peak / wanted.batch,
+                peak_bytes_per_image: peak / wanted.batch,
                 compute_fraction,
             })
         })
@@ -366,12 +366,12 @@ fn stack(batches: &[Array4<f32>]) -> Result<Array4<f32>> {
 }
 
 /// PSNR and SSIM; SSIM is NaN for images smaller than its window.
-fn quality(reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Quality> {
+fn quality(reference: &Array4<f32>, images: &Array4<f32>) -> Result<Quality> {
     let (rows, columns) = (reference.len_of(Axis(2)), reference.len_of(Axis(3)));
     if rows.min(columns) >= SSIM_WINDOW {
-        return Ok(Quality::between(reference.view(), pictures.view())?);
+        return Ok(Quality::between(reference.view(), images.view())?);
     }
-    let psnr = psnr_each(reference.view(), pictures.view())?;
+    let psnr = psnr_each(reference.view(), images.view())?;
     Ok(Quality::of(&psnr, &vec![f64::NAN; psnr.len()])?)
 }
 

@@ -7,8 +7,8 @@ mod attention;
 mod books;
 mod calibration;
 mod check;
+mod images;
 mod pair;
-mod pictures;
 
 use std::io;
 
@@ -19,9 +19,9 @@ pub(crate) use pair::Amounts;
 
 use crate::parity::{Checked, check_all};
 use check::Checks;
+use images::Draw;
 use invardiff::OpenDevice;
 use pair::Pair;
-use pictures::Draw;
 
 /// Makes every check in turn, showing each as soon as it is done.
 ///

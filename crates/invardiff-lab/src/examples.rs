@@ -34,8 +34,8 @@ impl<const D: usize, S: Clone> ExampleSet<D, S> {
         progress: &dyn Fn(),
     ) -> Result<Self> {
         ensure!(count > 0, "no example to draw");
-        let subjects: Vec<S> = (0..count).map(|picture| pipeline.subject(picture)).collect();
-        let seeds: Vec<u64> = (0..count as u64).map(|picture| seed.wrapping_add(picture)).collect();
+        let subjects: Vec<S> = (0..count).map(|image| pipeline.subject(image)).collect();
+        let seeds: Vec<u64> = (0..count as u64).map(|image| seed.wrapping_add(image)).collect();
         let (batch, mut drawn) = (pipeline.default_batch().max(1), Vec::new());
         for (subjects, seeds) in subjects.chunks(batch).zip(seeds.chunks(batch)) {
             drawn.push(pipeline.generate(subjects, seeds)?);

@@ -8,7 +8,7 @@ use invardiff_report::{Group, Row, Table};
 use invardiff_runtime::{Denoiser, Sampler};
 
 use crate::compare;
-use crate::compare::{Candidate, Evaluation, Pictures};
+use crate::compare::{Candidate, Evaluation, Images};
 use crate::progress::bar;
 
 /// Offset of held-out seeds from those of a calibration.
@@ -20,23 +20,23 @@ pub(crate) const EXAMPLES: u64 = 3_000_000;
 #[cfg(feature = "autodiff")]
 pub(crate) const TRAJECTORIES: u64 = 5_000_000;
 
-/// Draws `pictures` of all subjects in turn by every candidate, from the seeds that the table of `calibrate` takes for the
+/// Draws `images` of all subjects in turn by every candidate, from the seeds that the table of `calibrate` takes for the
 /// same `seed`.
 ///
 /// # Errors
 /// When a candidate cannot run.
 pub fn judge<const D: usize, P: Pipeline<D>>(
     candidates: &[(Group, Candidate<P>)],
-    pictures: usize,
+    images: usize,
     seed: u64,
 ) -> Result<Table> {
     let Some((_, full)) = candidates.first() else { return Ok(Table::default()) };
-    let subjects: Vec<P::Subject> = (0..pictures).map(|picture| full.pipeline.subject(picture)).collect();
-    let seeds: Vec<u64> = (0..pictures as u64).map(|picture| seed.wrapping_add(HELD_OUT + picture)).collect();
+    let subjects: Vec<P::Subject> = (0..images).map(|image| full.pipeline.subject(image)).collect();
+    let seeds: Vec<u64> = (0..images as u64).map(|image| seed.wrapping_add(HELD_OUT + image)).collect();
     let usual = full.pipeline.default_batch();
-    let batch = if pictures.is_multiple_of(usual) { usual } else { 1 };
-    let wanted = Pictures { subjects: &subjects, seeds: &seeds, batch };
-    let progress = bar(candidates.len() * (pictures / batch), "comparing (batches)");
+    let batch = if images.is_multiple_of(usual) { usual } else { 1 };
+    let wanted = Images { subjects: &subjects, seeds: &seeds, batch };
+    let progress = bar(candidates.len() * (images / batch), "comparing (batches)");
     let who: Vec<Candidate<P>> = candidates.iter().map(|(_, candidate)| candidate.clone()).collect();
     let evaluated = compare(&who, &wanted, None, &|| progress.inc(1))?;
     progress.finish_and_clear();
@@ -55,7 +55,7 @@ pub fn table<P>(candidates: &[(Group, Candidate<P>)], evaluated: &[Evaluation]) 
         cpu_speedup: evaluated.cpu_speedup,
         quality: evaluated.quality,
         converged: evaluated.converged,
-        peak_cache_bytes: Some(evaluated.peak_bytes_per_picture as u64),
+        peak_cache_bytes: Some(evaluated.peak_bytes_per_image as u64),
     };
     Table { rows: candidates.iter().zip(evaluated).map(row).collect() }
 }

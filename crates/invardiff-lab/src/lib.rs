@@ -16,7 +16,7 @@ mod parity;
 mod progress;
 pub mod stdout;
 
-pub use compare::{Candidate, Decider, Evaluation, Pictures, compare, draw};
+pub use compare::{Candidate, Decider, Evaluation, Images, compare, draw};
 #[cfg(feature = "autodiff")]
 pub use examples::ExampleSet;
 pub use progress::{Bars, bar};

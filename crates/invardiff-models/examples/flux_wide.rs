@@ -5,7 +5,7 @@
 //! cargo run --release -p invardiff-models --example flux_wide -- 1024 1 1 f32
 //! ```
 //!
-//! Arguments: the picture's side in pixels, double-stream blocks (of 19), single-stream blocks (of 38), the weights' type.
+//! Arguments: the image's side in pixels, double-stream blocks (of 19), single-stream blocks (of 38), the weights' type.
 
 use std::error::Error;
 use std::sync::Arc;

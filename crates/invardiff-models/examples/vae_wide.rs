@@ -1,10 +1,10 @@
-//! Decodes one picture at the widths of the published autoencoders with random weights: time and peak memory.
+//! Decodes one image at the widths of the published autoencoders with random weights: time and peak memory.
 //!
 //! ```text
 //! cargo run --release -p invardiff-models --example vae_wide -- 1024 64 flux
 //! ```
 //!
-//! Arguments: the picture's side in pixels, latent pixels along a side of a tile (0: no tiles), the autoencoder (sd, flux).
+//! Arguments: the image's side in pixels, latent pixels along a side of a tile (0: no tiles), the autoencoder (sd, flux).
 
 use std::error::Error;
 use std::time::Instant;
@@ -29,14 +29,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let values = (0..shape.iter().product()).map(|i: usize| (i as f32 * 0.7).sin()).collect();
     let z = Tensor::<4>::from_data(TensorData::new::<f32, _>(values, shape), (&device, DType::F32));
     let start = Instant::now();
-    let picture = match tile {
+    let image = match tile {
         0 => vae.decode(z),
         tile => vae.decode_tiled(z, Tiling::new(tile, tile / 4)?, |done, all| {
             println!("tile {done} of {all}: {:.1?}", start.elapsed());
         }),
     };
-    let largest: f32 = picture.clone().abs().max().into_scalar();
-    println!("{:?} in {:.1?}, largest value {largest:.2}", picture.dims(), start.elapsed());
+    let largest: f32 = image.clone().abs().max().into_scalar();
+    println!("{:?} in {:.1?}, largest value {largest:.2}", image.dims(), start.elapsed());
     print_memory("in all");
     Ok(())
 }

@@ -174,7 +174,7 @@ fn the_json_format_is_this() {
 
 #[test]
 fn the_binary_format_is_this() {
-    // A change of these bytes is a new version of the format, and of every fingerprint in a picture.
+    // A change of these bytes is a new version of the format, and of every fingerprint in a image.
     let plan =
         CachePlan::new(vec![Site::msa(0)], vec![false, true], Array2::from_elem((2, 1), true)).unwrap();
     let bytes = plan.to_bytes().unwrap();

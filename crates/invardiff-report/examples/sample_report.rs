@@ -7,8 +7,8 @@ use invardiff_eval::Quality;
 use invardiff_plan::Kind;
 use invardiff_plan::core::Threshold;
 use invardiff_report::{
-    Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Row,
-    Scale, Series, StepChart, TrainingChart, TrainingLine, Unit,
+    Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, ImageGrid, Measure, PlanMap, Report, Row, Scale,
+    Series, StepChart, TrainingChart, TrainingLine, Unit,
 };
 use ndarray::{Array2, Array4};
 
@@ -82,13 +82,13 @@ fn skipped(step: usize) -> bool {
     (2..16).contains(&step) || (18..48).contains(&step) && !step.is_multiple_of(3)
 }
 
-fn plan() -> PlanPicture {
+fn plan() -> PlanMap {
     let reuse = |salt: usize| {
         Array2::from_shape_fn((STEPS, LAYERS), |(step, layer)| {
             skipped(step) || (step > 1 && !skipped(step - 1) && (layer * 5 + step * 3 + salt) % 4 < 2)
         })
     };
-    PlanPicture {
+    PlanMap {
         gate: (0..STEPS).map(skipped).collect(),
         kinds: vec![(Kind::MSA, reuse(0)), (Kind::MLP, reuse(1))],
     }
@@ -118,7 +118,7 @@ fn heat_maps() -> Vec<HeatMap> {
     ]
 }
 
-fn grid() -> Result<PictureGrid, Box<dyn std::error::Error>> {
+fn grid() -> Result<ImageGrid, Box<dyn std::error::Error>> {
     let full = Array4::from_shape_fn((CLASSES.len(), 1, 28, 28), |(n, _, y, x)| {
         let (u, v) = ((x as f32 - 13.5) / 14.0, (y as f32 - 13.5) / 14.0);
         let wave = (u * (2.0 + n as f32)).sin() * (v * (3.0 + n as f32 * 0.7)).cos();
@@ -129,7 +129,7 @@ fn grid() -> Result<PictureGrid, Box<dyn std::error::Error>> {
         if value <= -1.0 { value } else { value + 0.06 * ((x * 3 + y * 5 + n) as f32).sin() }
     });
     let columns = CLASSES.map(str::to_owned).into();
-    let mut grid = PictureGrid::compare(
+    let mut grid = ImageGrid::compare(
         "Full computation and the plan",
         columns,
         full.view(),

@@ -18,17 +18,17 @@ pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, 
 }
 
 /// Encodes an image as PNG.
-pub(super) fn png(picture: &DynamicImage, what: &str) -> Result<Vec<u8>, EvalError> {
+pub(super) fn png(image: &DynamicImage, what: &str) -> Result<Vec<u8>, EvalError> {
     let mut bytes = Cursor::new(Vec::new());
-    picture
+    image
         .write_to(&mut bytes, ImageFormat::Png)
         .map_err(|error| EvalError::Encode { what: what.to_owned(), detail: error.to_string() })?;
     Ok(bytes.into_inner())
 }
 
 /// Encodes an image as a PNG in a `data:` URL, for a page that needs no other file.
-pub(super) fn data_address(picture: &DynamicImage, what: &str) -> Result<String, EvalError> {
-    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png(picture, what)?)))
+pub(super) fn data_address(image: &DynamicImage, what: &str) -> Result<String, EvalError> {
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png(image, what)?)))
 }
 
 /// Makes a name usable in a file name: letters, digits, `-` and `_`.

@@ -107,7 +107,7 @@ impl HeatMap {
             height: BAR,
             ..plot
         };
-        let picture = self.picture(axis)?;
+        let image = self.image(axis)?;
         let hatch_id = format!("hatch-{}", file.trim_end_matches(".svg"));
         let body = html! {
             (text("title", Anchor::Start, 4.0, 18.0, &self.title()))
@@ -115,7 +115,7 @@ impl HeatMap {
             rect x=(at(plot.left)) y=(at(plot.top)) width=(at(plot.width)) height=(at(plot.height))
                 fill=(format!("url(#{hatch_id})")) {}
             image.cells x=(at(plot.left)) y=(at(plot.top)) width=(at(plot.width)) height=(at(plot.height))
-                preserveAspectRatio="none" href=(picture) {}
+                preserveAspectRatio="none" href=(image) {}
             (rect("frame", plot.left, plot.top, plot.width, plot.height))
             (plot.steps(steps))
             @if layers > 1 {
@@ -128,13 +128,13 @@ impl HeatMap {
     }
 
     /// The cells as a PNG in a `data:` URL, layer 0 on top, enlarged by whole factors.
-    fn picture(&self, axis: &Axis) -> Result<String, EvalError> {
+    fn image(&self, axis: &Axis) -> Result<String, EvalError> {
         let (steps, layers) = self.values.dim();
-        let picture = RgbaImage::from_fn((steps * CELL) as u32, (layers * CELL) as u32, |x, y| {
+        let image = RgbaImage::from_fn((steps * CELL) as u32, (layers * CELL) as u32, |x, y| {
             let value = f64::from(self.values[[x as usize / CELL, y as usize / CELL]]);
             colour::cell((!value.is_nan()).then(|| axis.fraction(value)))
         });
-        files::data_address(&image::DynamicImage::ImageRgba8(picture), &self.title())
+        files::data_address(&image::DynamicImage::ImageRgba8(image), &self.title())
     }
 
     fn colour_bar(&self, axis: &Axis, bar: &Plot) -> Result<Markup, EvalError> {

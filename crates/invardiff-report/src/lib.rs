@@ -11,9 +11,9 @@ mod json;
 mod legend;
 mod number;
 
+mod images;
 mod page;
-mod pictures;
-mod plan_picture;
+mod plan_map;
 mod series;
 mod study;
 mod svg;
@@ -29,8 +29,8 @@ use serde::Serialize;
 
 pub use axis::Scale;
 pub use heat_map::{HeatMap, Measure};
-pub use pictures::{Amplify, PictureGrid, PictureRow};
-pub use plan_picture::PlanPicture;
+pub use images::{Amplify, ImageGrid, ImageRow};
+pub use plan_map::PlanMap;
 pub use series::{Series, StepChart, Unit};
 pub use study::{Line, Panel, Point, Scores, Study};
 pub use table::{Group, Row, Table};
@@ -69,9 +69,9 @@ pub struct Report {
     /// The table that compares the plan with other ways to sample.
     pub table: Table,
     /// The plan.
-    pub plan: Option<PlanPicture>,
+    pub plan: Option<PlanMap>,
     /// Images side by side.
-    pub grids: Vec<PictureGrid>,
+    pub grids: Vec<ImageGrid>,
     /// Measured change over steps and layers.
     pub heat_maps: Vec<HeatMap>,
     /// Wall time of every step.
@@ -121,8 +121,8 @@ impl Report {
             files::write(folder, &figure.file, figure.document().as_bytes())?;
         }
         for (grid, name) in self.grids.iter().zip(&drawings.grids) {
-            let picture = image::DynamicImage::ImageRgb8(grid.labelled()?);
-            files::write(folder, name, &files::png(&picture, &grid.title)?)?;
+            let image = image::DynamicImage::ImageRgb8(grid.labelled()?);
+            files::write(folder, name, &files::png(&image, &grid.title)?)?;
         }
         if !self.table.rows.is_empty() {
             files::write(folder, "table.md", self.table.markdown().as_bytes())?;
@@ -133,8 +133,8 @@ impl Report {
     }
 
     fn check(&self) -> Result<(), EvalError> {
-        self.plan.iter().try_for_each(PlanPicture::check)?;
-        self.grids.iter().try_for_each(PictureGrid::check)?;
+        self.plan.iter().try_for_each(PlanMap::check)?;
+        self.grids.iter().try_for_each(ImageGrid::check)?;
         self.heat_maps.iter().try_for_each(HeatMap::check)?;
         self.latency.iter().chain(&self.cache_bytes).try_for_each(StepChart::check)?;
         self.training.iter().try_for_each(TrainingChart::check)?;
@@ -151,7 +151,7 @@ impl Report {
         Ok(Drawings {
             heat_maps: heat_maps.collect::<Result<_, _>>()?,
             tradeoff: tradeoff::figure(&self.table, &self.curves),
-            plan: self.plan.as_ref().map(PlanPicture::figure),
+            plan: self.plan.as_ref().map(PlanMap::figure),
             latency: self.latency.as_ref().map(|chart| chart.figure("latency.svg", gate)),
             cache_bytes: self.cache_bytes.as_ref().map(|chart| chart.figure("cache-bytes.svg", gate)),
             training: (1..=self.training.len())

@@ -2,7 +2,7 @@
 
 mod sections;
 
-pub(super) use sections::{figure, pictures};
+pub(super) use sections::{figure, images};
 
 use invardiff_eval::EvalError;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -34,7 +34,7 @@ pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalE
         sections::results(report, drawings),
         sections::training(drawings),
         sections::plan(report, drawings),
-        sections::picture_section(report, drawings)?,
+        sections::image_section(report, drawings)?,
         sections::change(report, drawings),
         sections::cost(drawings),
         sections::settings(report),

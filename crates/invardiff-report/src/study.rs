@@ -10,7 +10,7 @@ use invardiff_eval::{EvalError, Quality};
 use serde::Serialize;
 
 use super::svg::Figure;
-use super::{PictureGrid, files};
+use super::{ImageGrid, files};
 
 /// Methods in panels, with baselines in every chart. Plain data; [`Study::write`] writes the files.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -29,7 +29,7 @@ pub struct Study {
     pub panels: Vec<Panel>,
     /// Images at equal compute.
     #[serde(skip)]
-    pub strips: Vec<PictureGrid>,
+    pub strips: Vec<ImageGrid>,
     /// Further data that is copied into `study.json`.
     pub provenance: serde_json::Value,
 }
@@ -121,8 +121,8 @@ impl Study {
             files::write(folder, &figure.file, figure.document().as_bytes())?;
         }
         for (grid, name) in self.strips.iter().zip(&drawings.strips) {
-            let picture = image::DynamicImage::ImageRgb8(grid.labelled()?);
-            files::write(folder, name, &files::png(&picture, &grid.title)?)?;
+            let image = image::DynamicImage::ImageRgb8(grid.labelled()?);
+            files::write(folder, name, &files::png(&image, &grid.title)?)?;
         }
         files::write(folder, "points.csv", table::csv(self).as_bytes())?;
         files::write(folder, "points.md", table::markdown(self).as_bytes())?;
@@ -152,7 +152,7 @@ impl Study {
         for panel in &self.panels {
             shape(format!("the panel '{}'", panel.title), Self::LINES, panel.lines.len())?;
         }
-        self.strips.iter().try_for_each(PictureGrid::check)
+        self.strips.iter().try_for_each(ImageGrid::check)
     }
 
     fn draw(&self) -> Drawings {

@@ -220,14 +220,14 @@ fn a_folder_that_is_a_file_is_named() {
 }
 
 #[test]
-fn large_pictures_are_shrunk_in_the_page_only() {
+fn large_images_are_shrunk_in_the_page_only() {
     let mut report = sample().unwrap();
     let large = image::RgbImage::from_fn(512, 512, |x, y| {
         let noise = x.wrapping_mul(2_654_435_761).wrapping_add(y.wrapping_mul(40_503)).wrapping_mul(x ^ y);
         image::Rgb([(noise >> 8) as u8, (noise >> 16) as u8, (noise >> 24) as u8])
     });
     for row in &mut report.grids[0].rows {
-        row.pictures = vec![large.clone(); 10];
+        row.images = vec![large.clone(); 10];
     }
     let folder = tempfile::tempdir().unwrap();
     let page = std::fs::read_to_string(report.write(folder.path()).unwrap()).unwrap();

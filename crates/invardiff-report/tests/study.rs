@@ -1,7 +1,7 @@
 //! A comparison of methods as it lies on disk.
 
 use invardiff_eval::Quality;
-use invardiff_report::{Line, Panel, PictureGrid, Point, Scores, Study};
+use invardiff_report::{ImageGrid, Line, Panel, Point, Scores, Study};
 use ndarray::Array4;
 
 fn point(setting: &str, compute_fraction: f64, psnr: f64) -> Point {
@@ -25,8 +25,8 @@ fn line(name: &str, psnr: f64) -> Line {
 }
 
 fn study() -> Study {
-    let pictures = Array4::from_shape_fn((2, 1, 8, 8), |(n, _, y, x)| (n + y + x) as f32 / 8.0 - 1.0);
-    let strip = PictureGrid::new("About half", vec!["coat".into(), "bag".into()]);
+    let images = Array4::from_shape_fn((2, 1, 8, 8), |(n, _, y, x)| (n + y + x) as f32 / 8.0 - 1.0);
+    let strip = ImageGrid::new("About half", vec!["coat".into(), "bag".into()]);
     Study {
         title: "Methods on toy".into(),
         subtitle: "ten steps".into(),
@@ -37,7 +37,7 @@ fn study() -> Study {
             Panel { title: "Plans".into(), note: "made before".into(), lines: vec![line("fora", 35.0)] },
             Panel { title: "Policies".into(), note: String::new(), lines: vec![line("first-block", 33.0)] },
         ],
-        strips: vec![strip.row("full", pictures.view()).unwrap()],
+        strips: vec![strip.row("full", images.view()).unwrap()],
         provenance: serde_json::json!({ "seed": 3 }),
     }
 }

@@ -234,7 +234,7 @@ impl Pipeline<4> for ClassToImage {
         })
     }
 
-    fn pictures(&self, samples: Tensor<4>) -> Result<Array4<f32>> {
+    fn images(&self, samples: Tensor<4>) -> Result<Array4<f32>> {
         if let Some(autoencoder) = &self.model.autoencoder {
             return decode(autoencoder, samples);
         }
@@ -242,7 +242,7 @@ impl Pipeline<4> for ClassToImage {
         Ok(to_array(samples)?.mapv_into(|value| (value - low) / (high - low) * 2.0 - 1.0))
     }
 
-    fn shows_pictures(&self) -> bool {
+    fn shows_images(&self) -> bool {
         let config = self.model.config();
         self.model.autoencoder.is_some()
             || config.pixel_range.is_some() && matches!(config.in_channels, 1 | 3)

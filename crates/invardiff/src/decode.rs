@@ -47,18 +47,18 @@ pub(crate) fn load(path: &Path, channels: usize, device: &Device) -> Result<Auto
 /// When the device fails, or a decoded value is NaN or infinite.
 pub(crate) fn decode(autoencoder: &AutoencoderKl, latents: Tensor<4>) -> Result<Array4<f32>> {
     let [batch, ..] = latents.dims();
-    let pictures = (0..batch).map(|row| {
+    let images = (0..batch).map(|row| {
         let latent = autoencoder.unscale(latents.clone().narrow(0, row, 1));
-        let picture = to_array(autoencoder.decode_tiled(latent, Tiling::default(), |_, _| {}))?;
-        let broken = picture.iter().filter(|value| !value.is_finite()).count();
-        let values = picture.len();
+        let image = to_array(autoencoder.decode_tiled(latent, Tiling::default(), |_, _| {}))?;
+        let broken = image.iter().filter(|value| !value.is_finite()).count();
+        let values = image.len();
         if broken > 0 {
             let problem = format!("{broken} of {values} decoded values are NaN or infinite");
             return Err(Error::Model(format!("{problem}: the autoencoder's weights make them so")));
         }
-        Ok(picture)
+        Ok(image)
     });
-    let pictures = pictures.collect::<Result<Vec<_>>>()?;
-    let views: Vec<_> = pictures.iter().map(|picture| picture.view()).collect();
+    let images = images.collect::<Result<Vec<_>>>()?;
+    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
     concatenate(Axis(0), &views).map_err(Error::shape)
 }

@@ -186,14 +186,14 @@ pub trait Pipeline<const D: usize>: Clone + Send + Sync {
     /// Samples as images, in `-1 ..= 1` (not clamped); samples that are latents and cannot be decoded as they are.
     ///
     /// # Shapes
-    /// - result: `[pictures, channels, height, width]`
+    /// - result: `[images, channels, height, width]`
     ///
     /// # Errors
     /// When the device fails.
-    fn pictures(&self, samples: Tensor<D>) -> Result<Array4<f32>>;
+    fn images(&self, samples: Tensor<D>) -> Result<Array4<f32>>;
 
-    /// Whether [`Pipeline::pictures`] gives something to look at, and not latents.
-    fn shows_pictures(&self) -> bool;
+    /// Whether [`Pipeline::images`] gives something to look at, and not latents.
+    fn shows_images(&self) -> bool;
 
     /// The span of the sample's values, in which a PSNR of samples is given: 2 where it is not known.
     fn sample_span(&self) -> f64;

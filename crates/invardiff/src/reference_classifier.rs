@@ -32,9 +32,11 @@ pub struct ClassifierFacts {
     /// The data's name, with its licence.
     pub data: String,
     /// Images that it was trained on.
-    pub training_pictures: usize,
+    #[serde(alias = "training_pictures")]
+    pub training_images: usize,
     /// Test images: those of the accuracy and of the reference.
-    pub test_pictures: usize,
+    #[serde(alias = "test_pictures")]
+    pub test_images: usize,
     /// The share of test images whose class it finds.
     pub accuracy: f64,
     /// Whether training and reference hold mirrored images too.
@@ -50,12 +52,13 @@ pub struct ClassifierFacts {
 #[serde(deny_unknown_fields)]
 pub struct RealImages {
     /// How many training images, of all classes in turn.
-    pub pictures: usize,
+    #[serde(alias = "pictures")]
+    pub images: usize,
     /// The mean distance over several draws of them.
     pub frechet: f64,
 }
 
-/// What a critic says of images.
+/// What a classifier says of images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClassifierScores {
     /// Fréchet distance to the data; too large with few images.
@@ -124,13 +127,13 @@ impl ReferenceClassifier {
     /// What it makes of images in `-1 ..= 1` (clamped here), each of a class or of none.
     ///
     /// # Shapes
-    /// - `pictures`: `[pictures, channels, size, size]`, at least two
+    /// - `images`: `[images, channels, size, size]`, at least two
     ///
     /// # Errors
     /// When the images are of another shape than those that it was trained on, or fewer than two.
-    pub fn score(&self, pictures: &Array4<f32>, classes: &[Option<usize>]) -> Result<ClassifierScores> {
+    pub fn score(&self, images: &Array4<f32>, classes: &[Option<usize>]) -> Result<ClassifierScores> {
         let Classified { features, classes: found } =
-            self.classifier.classify(pictures.mapv(|value| value.clamp(-1.0, 1.0)).view())?;
+            self.classifier.classify(images.mapv(|value| value.clamp(-1.0, 1.0)).view())?;
         let frechet = Gaussian::of(features.view())?.frechet(&self.reference)?;
         let right = found.iter().zip(classes).filter(|(found, wanted)| **wanted == Some(**found)).count();
         let all = classes.iter().all(Option::is_some) && !classes.is_empty();
@@ -138,10 +141,10 @@ impl ReferenceClassifier {
         Ok(ClassifierScores { frechet, accuracy })
     }
 
-    /// The distance that about as many real images have: of the largest number measured that is at most `pictures`.
-    pub fn real(&self, pictures: usize) -> Option<RealImages> {
-        let fewer = self.facts.real.iter().filter(|real| real.pictures <= pictures);
-        fewer.max_by_key(|real| real.pictures).copied()
+    /// The distance that about as many real images have: of the largest number measured that is at most `images`.
+    pub fn real(&self, images: usize) -> Option<RealImages> {
+        let fewer = self.facts.real.iter().filter(|real| real.images <= images);
+        fewer.max_by_key(|real| real.images).copied()
     }
 }
 
@@ -160,17 +163,17 @@ mod tests {
 
     const SHAPE: ClassifierShape = ClassifierShape { channels: 1, size: 8, classes: 3 };
 
-    fn critic(parameters: Vec<f32>) -> ReferenceClassifier {
+    fn network(parameters: Vec<f32>) -> ReferenceClassifier {
         let device = Device::flex();
         let dim = ClassifierShape::FEATURES;
         let facts = ClassifierFacts {
             shape: SHAPE,
             data: "none".into(),
-            training_pictures: 0,
-            test_pictures: 0,
+            training_images: 0,
+            test_images: 0,
             accuracy: 0.0,
             mirrored: false,
-            real: [20, 50, 100].map(|pictures| RealImages { pictures, frechet: 1.0 }).to_vec(),
+            real: [20, 50, 100].map(|images| RealImages { images, frechet: 1.0 }).to_vec(),
             recipe: "none".into(),
         };
         let reference = Gaussian::new(Array1::zeros(dim), Array2::eye(dim)).unwrap();
@@ -178,32 +181,32 @@ mod tests {
     }
 
     #[test]
-    fn a_critic_comes_back_and_says_the_same() {
+    fn a_classifier_comes_back_and_says_the_same() {
         let parameters = SHAPE.initial(5);
-        let critic = critic(parameters);
+        let network = network(parameters);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("classifier.safetensors");
-        critic.write(&path).unwrap();
+        network.write(&path).unwrap();
         let back = ReferenceClassifier::read(&path, &Device::flex()).unwrap();
-        assert_eq!(back.facts, critic.facts);
-        let pictures =
+        assert_eq!(back.facts, network.facts);
+        let images =
             Array4::from_shape_fn((4, 1, 8, 8), |(n, _, y, x)| ((n * 5 + y * 3 + x) % 7) as f32 / 3.0 - 1.0);
-        let of = |critic: &ReferenceClassifier, classes: &[Option<usize>]| {
-            critic.score(&pictures, classes).unwrap()
+        let of = |network: &ReferenceClassifier, classes: &[Option<usize>]| {
+            network.score(&images, classes).unwrap()
         };
-        let classes = critic.classifier.classify(pictures.view()).unwrap().classes;
+        let classes = network.classifier.classify(images.view()).unwrap().classes;
         let mut wanted: Vec<Option<usize>> = classes.into_iter().map(Some).collect();
         wanted[1] = wanted[1].map(|class| (class + 1) % 3);
-        assert_eq!(of(&back, &wanted), of(&critic, &wanted));
+        assert_eq!(of(&back, &wanted), of(&network, &wanted));
         assert_eq!(of(&back, &wanted).accuracy, Some(0.75));
         wanted[0] = None;
         assert_eq!(of(&back, &wanted).accuracy, None, "an image without a class has no accuracy");
     }
 
     #[test]
-    fn real_pictures_are_those_of_no_larger_number() {
-        let critic = critic(SHAPE.initial(0));
-        let found = |pictures| critic.real(pictures).map(|real| real.pictures);
+    fn real_images_are_those_of_no_larger_number() {
+        let network = network(SHAPE.initial(0));
+        let found = |images| network.real(images).map(|real| real.images);
         assert_eq!([found(19), found(20), found(70), found(500)], [None, Some(20), Some(50), Some(100)]);
     }
 }

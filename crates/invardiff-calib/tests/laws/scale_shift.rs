@@ -51,7 +51,7 @@ fn training_brings_the_student_nearer_to_the_teacher() {
         part.iter().map(|loss| loss.distance).sum::<f32>() / part.len() as f32
     };
     assert!(mean(&history[116..]) < 0.5 * mean(&history[..4]), "{history:?}");
-    // Along its own trajectory too, and on the pictures that it was trained on.
+    // Along its own trajectory too, and on the images that it was trained on.
     let (toy, sampler, runs) = (Toy::seeded(1), solver(STEPS), runs(4));
     let closed = session(&toy, &sampler, &runs).closed_loop();
     let plain = closed.errors(&schedule());

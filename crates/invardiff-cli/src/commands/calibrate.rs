@@ -93,7 +93,7 @@ pub(crate) struct Args {
     seed: u64,
     /// Held-out images to compare on
     #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pictures: u32,
+    images: u32,
     /// Steps of the converged images that every row is also compared with (0: draw none)
     #[arg(long, default_value_t = 250, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     converged_steps: u32,

@@ -9,7 +9,7 @@ const SMALL: [&str; 10] = [
     "10",
     "--runs",
     "3",
-    "--pictures",
+    "--images",
     "2",
     "--converged-steps",
     "40",
@@ -144,7 +144,7 @@ fn the_ends_of_the_default_settings_can_be_drawn() {
         "--json",
         "--runs",
         "2",
-        "--pictures",
+        "--images",
         "1",
         "--out",
         "study",
@@ -163,7 +163,7 @@ fn the_ends_of_the_default_settings_can_be_drawn() {
 #[test]
 fn all_methods_are_drawn_by_default() {
     let folder = tempfile::tempdir().unwrap();
-    let args = ["compare", "--json", "--num-inference-steps", "12", "--runs", "2", "--pictures", "1"];
+    let args = ["compare", "--json", "--num-inference-steps", "12", "--runs", "2", "--images", "1"];
     let more = ["--converged-steps", "0", "--out", "study", "--also", "uniform=9"];
     let study = json(folder.path(), &[&args[..], &more[..]].concat());
     let panels = study["panels"].as_array().unwrap();

@@ -6,7 +6,7 @@ use crate::support::{data, run, stdout};
 
 /// Little, so that it is done in seconds.
 const LITTLE: [&str; 9] =
-    ["e2e", "--runs", "1", "--num-inference-steps", "5", "--pictures", "1", "--attention", "1,2,48,16"];
+    ["e2e", "--runs", "1", "--num-inference-steps", "5", "--images", "1", "--attention", "1,2,48,16"];
 
 fn reports(output: &std::process::Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()

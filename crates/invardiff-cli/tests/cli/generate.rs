@@ -41,7 +41,7 @@ fn a_png_says_what_made_it_and_is_made_again() {
     let args = ["--class-labels", "3,boot,0-1", "--seed", "7", "--images-per-class", "2", "--json"];
     let found = json(here, &[&FEW[..], &args, &["--out", "a.png"]].concat());
     assert_eq!(
-        (&found["file"], &found["pictures"], &found["plan"]),
+        (&found["file"], &found["images"], &found["plan"]),
         (&"a.png".into(), &8.into(), &"none".into())
     );
     assert_eq!(found["class_labels"], serde_json::json!([3, 9, 0, 1]));
@@ -74,7 +74,7 @@ fn a_png_says_what_made_it_and_is_made_again() {
 }
 
 #[test]
-fn a_plan_brings_its_steps_and_guidance_and_changes_the_pictures() {
+fn a_plan_brings_its_steps_and_guidance_and_changes_the_images() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     write_fashion_plan(here);
@@ -99,7 +99,7 @@ fn a_plan_brings_its_steps_and_guidance_and_changes_the_pictures() {
 }
 
 #[test]
-fn a_picture_is_of_its_seed_whatever_else_is_drawn() {
+fn a_image_is_of_its_seed_whatever_else_is_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     for eta in ["0", "0.6"] {
@@ -197,7 +197,7 @@ fn what_cannot_run_is_refused_in_one_line_and_leaves_nothing() {
 }
 
 #[test]
-fn latents_are_written_as_safetensors_and_not_as_pictures() {
+fn latents_are_written_as_safetensors_and_not_as_images() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let model = data("invardiff-models/tests/data/dit_tiny");

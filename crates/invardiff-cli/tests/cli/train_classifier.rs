@@ -12,15 +12,15 @@ fn write(folder: &Path, name: &str, size: usize, count: usize) {
         all.extend(bytes);
         std::fs::write(folder.join(format!("{name}-{kind}")), all).unwrap();
     };
-    let pixel = |picture: usize, row: usize, column: usize| {
-        let stripe = row * 10 / size == picture % 10;
-        ((picture * 13 + row * 7 + column * 5) % 60) as u8 + if stripe { 190 } else { 0 }
+    let pixel = |image: usize, row: usize, column: usize| {
+        let stripe = row * 10 / size == image % 10;
+        ((image * 13 + row * 7 + column * 5) % 60) as u8 + if stripe { 190 } else { 0 }
     };
-    let all = (0..count).flat_map(|picture| {
-        (0..size).flat_map(move |row| (0..size).map(move |column| pixel(picture, row, column)))
+    let all = (0..count).flat_map(|image| {
+        (0..size).flat_map(move |row| (0..size).map(move |column| pixel(image, row, column)))
     });
     file("images-idx3-ubyte", &[count, size, size], &all.collect::<Vec<u8>>());
-    file("labels-idx1-ubyte", &[count], &(0..count).map(|picture| (picture % 10) as u8).collect::<Vec<u8>>());
+    file("labels-idx1-ubyte", &[count], &(0..count).map(|image| (image % 10) as u8).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_classifier_is_trained_and_compare_sees_by_it() {
     let found = json(folder, &[&train[..], &["--json"]].concat());
     let accuracy = found["facts"]["accuracy"].as_f64().unwrap();
     assert!(accuracy > 0.9, "{found}");
-    assert_eq!(found["facts"]["test_pictures"], 60);
+    assert_eq!(found["facts"]["test_images"], 60);
     // Fewer real images lie farther from the data, and half of the data is not drawn.
     let real = found["facts"]["real"].as_array().unwrap();
     assert_eq!(real.len(), 4);
@@ -47,8 +47,7 @@ fn a_classifier_is_trained_and_compare_sees_by_it() {
     assert_eq!(json(folder, &again)["facts"], found["facts"]);
 
     // No clothes are stripes.
-    let small =
-        ["--num-inference-steps", "6", "--pictures", "10", "--converged-steps", "12", "--out", "study"];
+    let small = ["--num-inference-steps", "6", "--images", "10", "--converged-steps", "12", "--out", "study"];
     let by = ["compare", "--method", "uniform=3", "--classifier", "classifier.safetensors"];
     let study = json(folder, &[&by[..], &small, &["--json"]].concat());
     let point = &study["panels"][0]["lines"][0]["points"][0];

@@ -17,7 +17,7 @@ const TRAIN: [&str; 14] = [
     "2",
     "--drawn-examples",
     "4",
-    "--pictures",
+    "--images",
     "2",
     "--out",
     "routers",
@@ -47,7 +47,7 @@ fn routers_are_trained_resumed_judged_and_cut() {
     assert!(other.contains("--lambda 0.00005, not 1"), "{other}");
 
     let evaluated =
-        ["route", "eval", "routers/routers.safetensors", "--pictures", "2", "--randoms", "1", "--json"];
+        ["route", "eval", "routers/routers.safetensors", "--images", "2", "--randoms", "1", "--json"];
     let evaluated = json(at, &evaluated);
     assert_eq!(evaluated["computed_modules"], resumed["computed_modules"]);
     assert_eq!(evaluated["table"][1]["psnr_mean"], resumed["table"][1]["psnr_mean"]);
@@ -113,7 +113,7 @@ fn vectors_are_trained_beside_their_plan_and_judged() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     plan(at, &["--target-compute", "0.6"]);
-    let train = ["block-cache", "train", "plan.json", "--batch-size", "1", "--pictures", "2", "--json"];
+    let train = ["block-cache", "train", "plan.json", "--batch-size", "1", "--images", "2", "--json"];
     let train = |more: &[&str]| json(at, &[&train[..], more].concat());
     let first = train(&["--iterations", "2"]);
     let vectors = first["adjustment"].as_str().unwrap().to_owned();
@@ -125,15 +125,14 @@ fn vectors_are_trained_beside_their_plan_and_judged() {
     let again = train(&["--iterations", "3"]);
     assert_eq!(std::fs::read(at.join(&vectors)).unwrap(), whole);
     assert!(at.join(again["report"].as_str().unwrap()).exists());
-    let evaluated = json(at, &["block-cache", "eval", "plan.json", "--pictures", "2", "--json"]);
+    let evaluated = json(at, &["block-cache", "eval", "plan.json", "--images", "2", "--json"]);
     assert_eq!(evaluated["table"][1]["name"], "adjusted");
     assert_eq!(evaluated["table"][1]["psnr_mean"], again["table"][1]["psnr_mean"]);
     assert_eq!(evaluated["table"][1]["peak_cache_bytes"], evaluated["table"][2]["peak_cache_bytes"]);
     assert_ne!(evaluated["table"][1]["psnr_mean"], evaluated["table"][2]["psnr_mean"]);
     // Beside the plan, the vectors take part in a comparison; elsewhere they do not.
     let compared = || {
-        let small =
-            ["--num-inference-steps", "6", "--pictures", "1", "--runs", "1", "--converged-steps", "0"];
+        let small = ["--num-inference-steps", "6", "--images", "1", "--runs", "1", "--converged-steps", "0"];
         let methods = ["--method", "ddim=3", "--method", "plans-mine=plan.json", "--json"];
         json(at, &[&["compare"], &small[..], &methods].concat())
             .pointer("/panels/0/lines/0/points/0/full/psnr_mean")

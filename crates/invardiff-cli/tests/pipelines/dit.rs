@@ -23,16 +23,16 @@ fn latents_are_decoded_where_there_is_an_autoencoder() {
         (&found["model"], &found["class_labels"]),
         (&"dit-4x64-p2-8x8x4".into(), &serde_json::json!([1, 10]))
     );
-    let picture = Png::read(&here.join("a.png"));
+    let image = Png::read(&here.join("a.png"));
     // Two images of 64 pixels, enlarged to 128, with margins and a line of labels.
-    assert!(picture.size.0 > 2 * 128 && picture.size.1 > 128, "{:?}", picture.size);
-    assert!(picture.bytes.iter().any(|byte| *byte != picture.bytes[picture.bytes.len() / 2]));
+    assert!(image.size.0 > 2 * 128 && image.size.1 > 128, "{:?}", image.size);
+    assert!(image.bytes.iter().any(|byte| *byte != image.bytes[image.bytes.len() / 2]));
     // Without it there are latents alone; one that is elsewhere can be named.
     std::fs::rename(here.join("dit/vae"), here.join("autoencoder")).unwrap();
     let message = error(here, &[&FEW[..], &["--out", "b.png"]].concat());
     assert!(message.contains("there is no autoencoder beside it"), "{message}");
     printed(here, &[&FEW[..], &["--out", "b.png", "--vae", "autoencoder"]].concat());
-    assert_eq!(Png::read(&here.join("b.png")).bytes, picture.bytes);
+    assert_eq!(Png::read(&here.join("b.png")).bytes, image.bytes);
     printed(here, &[&FEW[..], &["--out", "c.safetensors"]].concat());
 }
 

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_fit_the_pictures() {
+    fn parameters_fit_the_images() {
         let shape = ClassifierShape { channels: 1, size: 28, classes: 10 };
         let parameters = shape.parameters();
         assert_eq!(parameters.len(), 12);

@@ -19,7 +19,7 @@ use invardiff_report::Study;
 use ndarray::Array4;
 
 use super::request::{ModelSource, RunRequest, Work};
-use crate::compare::{Pictures, draw};
+use crate::compare::{Images, draw};
 use crate::held_out::HELD_OUT;
 use crate::progress::bar;
 use crate::stdout::say;
@@ -89,14 +89,14 @@ fn study<const D: usize, P: Pipeline<D>>(
         .transpose()
         .context("--lpips")?;
     let entrants = entrants::entrants(args, full)?;
-    let pictures = args.pictures as usize;
-    let subjects: Vec<P::Subject> = (0..pictures).map(|picture| full.subject(picture)).collect();
+    let images = args.images as usize;
+    let subjects: Vec<P::Subject> = (0..images).map(|image| full.subject(image)).collect();
     let first = args.seed.wrapping_add(HELD_OUT);
-    let seeds: Vec<u64> = (0..pictures as u64).map(|picture| first.wrapping_add(picture)).collect();
-    let wanted = Pictures { subjects: &subjects, seeds: &seeds, batch: 1 };
+    let seeds: Vec<u64> = (0..images as u64).map(|image| first.wrapping_add(image)).collect();
+    let wanted = Images { subjects: &subjects, seeds: &seeds, batch: 1 };
     let converged = converged(args, full, &wanted)?;
-    let progress = bar(entrants.candidates.len() * pictures, "comparing (images)");
-    let reference = converged.as_ref().map(|(_, pictures)| pictures);
+    let progress = bar(entrants.candidates.len() * images, "comparing (images)");
+    let reference = converged.as_ref().map(|(_, images)| images);
     let evaluated = crate::compare(&entrants.candidates, &wanted, reference, &|| progress.inc(1))?;
     progress.finish_and_clear();
     let names = subjects.iter().map(|subject| full.describe(subject)).collect();
@@ -109,14 +109,14 @@ fn study<const D: usize, P: Pipeline<D>>(
 fn converged<const D: usize, P: Pipeline<D>>(
     args: &Args,
     full: &P,
-    wanted: &Pictures<'_, P::Subject>,
+    wanted: &Images<'_, P::Subject>,
 ) -> Result<Option<(String, Array4<f32>)>> {
     let steps = args.converged_steps as usize;
     let Some(solver) = full.solvers().last().filter(|_| steps > 0) else { return Ok(None) };
     let pipeline = full.with_sampler(*solver, steps).context("--converged-steps")?;
     let progress = bar(wanted.seeds.len(), "drawing the converged images");
-    let pictures = draw(&pipeline, wanted, &|| progress.inc(1))?;
+    let images = draw(&pipeline, wanted, &|| progress.inc(1))?;
     progress.finish_and_clear();
     let name = format!("{steps} steps of {}", invardiff_runtime::Sampler::name(pipeline.sampler()));
-    Ok(Some((name, pictures)))
+    Ok(Some((name, images)))
 }

@@ -48,7 +48,7 @@ pub struct Args {
     num_inference_steps: u32,
     /// Number of images to compare
     #[arg(long = "images", alias = "pictures", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pictures: u32,
+    images: u32,
     /// Seed of the calibration's first run
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     seed: u64,
@@ -190,7 +190,7 @@ fn amounts(args: &Args, kind: DeviceKind) -> Result<Amounts> {
     Ok(Amounts {
         runs: args.runs as usize,
         num_inference_steps: args.num_inference_steps as usize,
-        pictures: args.pictures as usize,
+        images: args.images as usize,
         seed: args.seed,
         attention: args.attention.map_or(usual, |shape| shape.0),
         fixtures,

@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (training, test) = (read("train")?, read("t10k")?);
     let shape = training.shape()?;
     ensure!(
-        test.pictures.dim().1 == training.pictures.dim().1 && test.classes() <= shape.classes,
+        test.images.dim().1 == training.images.dim().1 && test.classes() <= shape.classes,
         "--data: the test images are of another size, or of classes that the training images lack"
     );
     let recipe = Recipe {
@@ -137,12 +137,12 @@ fn judge(
     // Enough training images for the largest draws; their features are needed once each.
     let some = training.len().min(20 * COUNTS[COUNTS.len() - 1]);
     let known = both(training, some)?;
-    let real = real_pictures(known.view(), &training.labels[..some], shape.classes, args.seed, &reference)?;
+    let real = real_images(known.view(), &training.labels[..some], shape.classes, args.seed, &reference)?;
     let facts = ClassifierFacts {
         shape,
         data: args.data_name.clone(),
-        training_pictures: training.len(),
-        test_pictures: test.len(),
+        training_images: training.len(),
+        test_images: test.len(),
         accuracy: right as f64 / test.len() as f64,
         mirrored: mirror,
         real,
@@ -153,18 +153,18 @@ fn judge(
 
 /// Features of the first `count` images, and where images are mirrored, of their mirror images after them.
 fn features(classifier: &Classifier, data: &Labelled, count: usize, mirror: bool) -> Result<Array2<f32>> {
-    let mut pictures = data.scaled(0..count);
-    let plain = classifier.classify(pictures.view())?.features;
+    let mut images = data.scaled(0..count);
+    let plain = classifier.classify(images.view())?.features;
     if !mirror {
         return Ok(plain);
     }
-    pictures.invert_axis(Axis(3));
-    Ok(concatenate(Axis(0), &[plain.view(), classifier.classify(pictures.view())?.features.view()])?)
+    images.invert_axis(Axis(3));
+    Ok(concatenate(Axis(0), &[plain.view(), classifier.classify(images.view())?.features.view()])?)
 }
 
 /// The mean Fréchet distance of draws of training images, all classes in turn. Where there are more features than labels,
 /// the rest are those of the mirror images, and a drawn image is mirrored or not by chance.
-fn real_pictures(
+fn real_images(
     features: ArrayView2<'_, f32>,
     labels: &[usize],
     classes: usize,
@@ -176,21 +176,21 @@ fn real_pictures(
     let by_class: Vec<Vec<usize>> =
         (0..classes).map(|class| of(class).collect()).filter(|places: &Vec<_>| !places.is_empty()).collect();
     let mut found = Vec::new();
-    for pictures in COUNTS.into_iter().filter(|count| 2 * count <= labels.len()) {
+    for images in COUNTS.into_iter().filter(|count| 2 * count <= labels.len()) {
         let mut sum = 0.0;
         for draw in 0..DRAWS {
             let mut draws = SplitMix64::of_part(seed, draw);
-            let rows: Vec<usize> = (0..pictures)
-                .map(|picture| {
-                    let places = &by_class[picture % by_class.len()];
-                    let images = features.nrows() / labels.len();
-                    places[draws.below(places.len())] + labels.len() * draws.below(images)
+            let rows: Vec<usize> = (0..images)
+                .map(|image| {
+                    let places = &by_class[image % by_class.len()];
+                    let copies = features.nrows() / labels.len();
+                    places[draws.below(places.len())] + labels.len() * draws.below(copies)
                 })
                 .collect();
             let drawn: Array2<f32> = features.select(Axis(0), &rows);
             sum += Gaussian::of(drawn.view())?.frechet(reference)?;
         }
-        found.push(RealImages { pictures, frechet: sum / DRAWS as f64 });
+        found.push(RealImages { images, frechet: sum / DRAWS as f64 });
     }
     Ok(found)
 }
@@ -210,10 +210,10 @@ fn report(args: &Args, critic: &ReferenceClassifier, epochs: &[Epoch]) -> Result
     say(format_args!(
         "finds the class of {:.2} % of {} test images",
         facts.accuracy * 100.0,
-        facts.test_pictures
+        facts.test_images
     ))?;
     for real in &facts.real {
-        say(format_args!("Fréchet distance of {} real images: {:.3}", real.pictures, real.frechet))?;
+        say(format_args!("Fréchet distance of {} real images: {:.3}", real.images, real.frechet))?;
     }
     say(format_args!("{}", args.out.display()))?;
     Ok(())

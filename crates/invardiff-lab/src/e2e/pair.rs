@@ -15,7 +15,7 @@ pub(crate) struct Amounts {
     /// Steps of all trajectories.
     pub(crate) num_inference_steps: usize,
     /// Images that are compared.
-    pub(crate) pictures: usize,
+    pub(crate) images: usize,
     /// The seed of the first run.
     pub(crate) seed: u64,
     /// Batch, heads, tokens and channels of a head of the attention that is compared.

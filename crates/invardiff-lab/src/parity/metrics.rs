@@ -46,7 +46,7 @@ fn pair(arrays: &Arrays, result: &Entry<'_>, checks: &mut Checks) -> Result<()> 
     for key in ["psnr_reference", "psnr_skimage_uint8"] {
         if let Some(expected) = result.find(key) {
             checks.run(format!("{key} {index}"), || {
-                let [a, b] = pictures(arrays, index)?;
+                let [a, b] = images(arrays, index)?;
                 let found = psnr(a.view(), b.view())?;
                 let measured = within(&one(found), &one(expected.number()?), PSNR)?;
                 Ok(Measured { measure: Measure::Decibels, ..measured })
@@ -57,7 +57,7 @@ fn pair(arrays: &Arrays, result: &Entry<'_>, checks: &mut Checks) -> Result<()> 
     {
         if let Some(expected) = result.find(key) {
             checks.run(format!("{key} {index}"), || {
-                let [a, b] = pictures(arrays, index)?;
+                let [a, b] = images(arrays, index)?;
                 within(&one(ssim(a.view(), b.view())?), &one(expected.number()?), SSIM)
             });
         }
@@ -122,7 +122,7 @@ fn distances(metric: &Lpips, arrays: &Arrays, name: &str, results: &[Entry<'_>],
         if whole.is_some() || layers.is_some() {
             checks.run(format!("lpips {name} {index}"), || {
                 let index = result.get("index")?.count()?;
-                let [a, b] = pictures(arrays, index)?.map(|picture| signed(&picture));
+                let [a, b] = images(arrays, index)?.map(|image| signed(&image));
                 let found = metric.layers(a.view(), b.view())?.row(0).to_vec();
                 let mut error = 0.0_f64;
                 if let Some(layers) = &layers {
@@ -146,17 +146,17 @@ fn off(found: f64, expected: f64) -> f64 {
 }
 
 /// The pair `a<index>`, `b<index>`, each `[channels, height, width]`.
-fn pictures(arrays: &Arrays, index: usize) -> Result<[Array3<u8>; 2]> {
+fn images(arrays: &Arrays, index: usize) -> Result<[Array3<u8>; 2]> {
     let read = |side: &str| {
         let key = format!("{side}{index}");
-        let picture = arrays.with_axes(&key, 3)?.into_dimensionality::<Ix3>().context(key)?;
-        Ok(picture.mapv(|value| value as u8))
+        let image = arrays.with_axes(&key, 3)?.into_dimensionality::<Ix3>().context(key)?;
+        Ok(image.mapv(|value| value as u8))
     };
     let [a, b]: [Result<_>; 2] = ["a", "b"].map(read);
     Ok([a?, b?])
 }
 
 /// A batch of one image in [-1, 1].
-fn signed(picture: &Array3<u8>) -> Array4<f32> {
-    picture.mapv(|value| f32::from(value) / 127.5 - 1.0).insert_axis(Axis(0))
+fn signed(image: &Array3<u8>) -> Array4<f32> {
+    image.mapv(|value| f32::from(value) / 127.5 - 1.0).insert_axis(Axis(0))
 }

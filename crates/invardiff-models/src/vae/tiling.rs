@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_1024_pixels_is_nine_small_tiles() {
+    fn a_image_of_1024_pixels_is_nine_small_tiles() {
         let tiles = Tiling::default().along(128);
         assert_eq!(tiles, [0..54, 37..91, 74..128]);
         assert_eq!(Tiling::default().along(64).len(), 1);

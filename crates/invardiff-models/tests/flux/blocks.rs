@@ -30,9 +30,9 @@ fn both_kinds_of_block_show_the_same_streams() {
     }
 }
 
-/// By hand: the first block sees the picture's tokens after its norm and modulation.
+/// By hand: the first block sees the image's tokens after its norm and modulation.
 #[test]
-fn the_modulated_input_is_the_pictures() {
+fn the_modulated_input_is_the_images() {
     let flux = models().remove(0);
     let mut dice = Dice(12);
     let (x, cond) = (noise(&flux, &mut dice), cond(&flux, &mut dice));

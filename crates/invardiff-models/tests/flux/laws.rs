@@ -17,7 +17,7 @@ use ndarray::Array2;
 use crate::fixture::{bits, device};
 use crate::seam::{Asked, BATCH, Dice, STEPS};
 
-/// With and without guidance, with and without blocks of either kind, wide and narrow pictures.
+/// With and without guidance, with and without blocks of either kind, wide and narrow images.
 pub(crate) fn models() -> Vec<Flux> {
     let shapes = [
         (2, 3, 3, [4, 6, 6], true),
@@ -217,7 +217,7 @@ fn a_skipped_step_runs_the_output_layer_alone() {
         let mut policy = Replay::new(schedule.clone());
         flux.predict(&mut policy.step(0), a.clone(), 0.9, &cond);
         let elements = flux.canvas().image_tokens() * flux.config().hidden_size();
-        assert_eq!(policy.store().bytes(), BATCH * elements * size_of::<f32>(), "the picture's tokens alone");
+        assert_eq!(policy.store().bytes(), BATCH * elements * size_of::<f32>(), "the image's tokens alone");
         bits(flux.predict(&mut policy.step(1), second.clone(), time, &cond))
     };
     assert_eq!(run(&a, 0.5), run(&b, 0.5));

@@ -21,7 +21,7 @@ fn every_stage_of_decoding_is_repeated() {
         let (vae, io) = load(folder);
         println!("{folder}: f32 differs from f64 by {:.1e}", manifest(folder, "max_abs_fp32_vs_fp64"));
         let mut seen = Vec::new();
-        let picture = vae.decode_with(io.tensor("z"), |stage, value| {
+        let image = vae.decode_with(io.tensor("z"), |stage, value| {
             let key = match stage {
                 DecoderStage::ConvIn => "dec.conv_in".to_owned(),
                 DecoderStage::Mid => "dec.mid".to_owned(),
@@ -33,8 +33,8 @@ fn every_stage_of_decoding_is_repeated() {
             seen.push(stage);
         });
         assert_eq!(seen.len(), 5);
-        within(&format!("{folder} image"), difference(picture.clone(), io.tensor("image")), TOLERANCE);
-        assert_eq!(bits(vae.decode(io.tensor("z"))), bits(picture));
+        within(&format!("{folder} image"), difference(image.clone(), io.tensor("image")), TOLERANCE);
+        assert_eq!(bits(vae.decode(io.tensor("z"))), bits(image));
     }
 }
 
@@ -60,16 +60,16 @@ fn latents_are_scaled_as_configured_and_back() {
     }
 }
 
-/// Half precision stays near: the pictures' values reach 3.
+/// Half precision stays near: the images' values reach 3.
 #[test]
 fn half_precision_is_near() {
     for folder in FOLDERS {
         let (_, io) = load(folder);
         for (dtype, tolerance) in [(DType::BF16, 0.15), (DType::F16, 0.02)] {
             let vae = AutoencoderKl::load_as(data(folder), dtype, &device()).unwrap();
-            let picture = vae.decode(io.tensor("z"));
-            assert_eq!((vae.dtype(), picture.dtype()), (dtype, DType::F32));
-            within(folder, difference(picture, io.tensor("image")), tolerance);
+            let image = vae.decode(io.tensor("z"));
+            assert_eq!((vae.dtype(), image.dtype()), (dtype, DType::F32));
+            within(folder, difference(image, io.tensor("image")), tolerance);
         }
     }
 }
@@ -85,12 +85,12 @@ fn random_weights_are_the_same_each_time_and_of_unit_scale() {
     };
     let make = |seed| AutoencoderKl::random(&config, seed, DType::F32, &device()).unwrap();
     let z = Tensor::<4>::ones([1, 2, 4, 6], &device());
-    let picture = make(1).decode(z.clone());
-    assert_eq!(picture.dims(), [1, 3, 8, 12]);
-    assert_eq!(bits(picture.clone()), bits(make(1).decode(z.clone())));
-    assert!(difference(picture.clone(), make(2).decode(z)) > 0.1);
-    assert!((0.2..10.0).contains(&largest(picture.clone())), "{}", largest(picture.clone()));
-    assert_eq!(make(1).encode(picture).mean.dims(), [1, 2, 4, 6]);
+    let image = make(1).decode(z.clone());
+    assert_eq!(image.dims(), [1, 3, 8, 12]);
+    assert_eq!(bits(image.clone()), bits(make(1).decode(z.clone())));
+    assert!(difference(image.clone(), make(2).decode(z)) > 0.1);
+    assert!((0.2..10.0).contains(&largest(image.clone())), "{}", largest(image.clone()));
+    assert_eq!(make(1).encode(image).mean.dims(), [1, 2, 4, 6]);
     let odd = VaeConfig { norm_num_groups: 3, ..config };
     let error = AutoencoderKl::random(&odd, 1, DType::F32, &device()).unwrap_err().to_string();
     assert_eq!(error, "'block_out_channels' is [8, 16], expected multiples of norm_num_groups 3");

@@ -17,7 +17,7 @@ fn config(folder: &str) -> String {
     std::fs::read_to_string(data(folder).join("config.json")).unwrap()
 }
 
-/// The bits of the decoded picture and of the encoded mean.
+/// The bits of the decoded image and of the encoded mean.
 fn results(vae: &AutoencoderKl, folder: &str) -> [Vec<u32>; 2] {
     let io = Dump::open(&data(folder).join("io.safetensors"));
     [bits(vae.decode(io.tensor("z"))), bits(vae.encode(io.tensor("x")).mean)]

@@ -26,7 +26,7 @@ fn periodic(channels: usize, rows: usize, columns: usize) -> Tensor<4> {
 }
 
 #[test]
-fn a_picture_of_one_tile_is_the_same() {
+fn a_image_of_one_tile_is_the_same() {
     for folder in ["vae_sd_tiny", "vae_flux_tiny"] {
         let vae = load(folder);
         let z: Tensor<4> = Dump::open(&data(folder).join("io.safetensors")).tensor("z");
@@ -37,12 +37,12 @@ fn a_picture_of_one_tile_is_the_same() {
     }
 }
 
-/// The differences of two pictures of one row.
+/// The differences of two images of one row.
 struct Differences {
     values: Vec<f32>,
     rows: usize,
     columns: usize,
-    /// The root of the mean square of the expected picture's deviations from its mean.
+    /// The root of the mean square of the expected image's deviations from its mean.
     deviation: f32,
 }
 
@@ -56,7 +56,7 @@ impl Differences {
         Self { values, rows, columns, deviation }
     }
 
-    /// The root of the mean square, of the picture's deviation, in the pixels that this says so of.
+    /// The root of the mean square, of the image's deviation, in the pixels that this says so of.
     fn error(&self, counts: impl Fn(usize, usize) -> bool) -> f32 {
         let counted = self.values.iter().enumerate().filter(|(i, _)| {
             let pixel = i % (self.rows * self.columns);
@@ -111,7 +111,7 @@ fn tiles_agree_with_the_whole_away_from_their_edges() {
     }
 }
 
-/// Where tiles overlap, one fades into the other: at their edges the picture changes as it does elsewhere.
+/// Where tiles overlap, one fades into the other: at their edges the image changes as it does elsewhere.
 #[test]
 fn no_seam_is_seen() {
     for folder in ["vae_sd_tiny", "vae_flux_tiny"] {

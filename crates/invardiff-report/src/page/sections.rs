@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::Section;
 use crate::heat_map::display_name;
 use crate::svg::Figure;
-use crate::{Drawings, HeatMap, Measure, PictureGrid, Report, Row, Table};
+use crate::{Drawings, HeatMap, ImageGrid, Measure, Report, Row, Table};
 
 /// Pixels of all images in the page; more are shrunk, so that the page stays below 3 MB.
 const PIXELS: f64 = 500_000.0;
@@ -97,12 +97,12 @@ pub(super) fn training(drawings: &Drawings) -> Option<Section> {
 }
 
 pub(super) fn plan(report: &Report, drawings: &Drawings) -> Option<Section> {
-    let picture = report.plan.as_ref().zip(drawings.plan.as_ref());
-    if picture.is_none() && report.thresholds.is_empty() {
+    let image = report.plan.as_ref().zip(drawings.plan.as_ref());
+    if image.is_none() && report.thresholds.is_empty() {
         return None;
     }
     let body = html! {
-        @if let Some((plan, drawing)) = picture { (figure(drawing, "wide", &format!("{}.", plan.summary()))) }
+        @if let Some((plan, drawing)) = image { (figure(drawing, "wide", &format!("{}.", plan.summary()))) }
         @if !report.thresholds.is_empty() {
             div.scroll tabindex="0" role="group" aria-label="Thresholds" {
                 table.thresholds {
@@ -124,34 +124,34 @@ pub(super) fn plan(report: &Report, drawings: &Drawings) -> Option<Section> {
     Some(Section::new("plan", "The plan", body))
 }
 
-pub(super) fn picture_section(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
+pub(super) fn image_section(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
     if report.grids.is_empty() {
         return Ok(None);
     }
-    let body = pictures(&report.grids, &drawings.grids, PIXELS)?;
-    Ok(Some(Section::new("pictures", "Images", body)))
+    let body = images(&report.grids, &drawings.grids, PIXELS)?;
+    Ok(Some(Section::new("images", "Images", body)))
 }
 
 /// Grids of images, shrunk together to at most `most` pixels; each names its file.
-pub(crate) fn pictures(grids: &[PictureGrid], files: &[String], most: f64) -> Result<Markup, EvalError> {
-    let pixels: f64 = grids.iter().map(PictureGrid::pixels).sum();
+pub(crate) fn images(grids: &[ImageGrid], files: &[String], most: f64) -> Result<Markup, EvalError> {
+    let pixels: f64 = grids.iter().map(ImageGrid::pixels).sum();
     let shrink = (pixels / most).sqrt().max(1.0);
     let mut tables = Vec::new();
     for (grid, file) in grids.iter().zip(files) {
-        tables.push(picture_table(grid, &grid.addresses(shrink)?, shrink, file));
+        tables.push(image_table(grid, &grid.addresses(shrink)?, shrink, file));
     }
     Ok(html! { @for table in tables { (table) } })
 }
 
-fn picture_table(grid: &PictureGrid, addresses: &[Vec<String>], shrink: f64, file: &str) -> Markup {
-    let side = grid.rows[0].pictures[0].width();
-    let columns = grid.rows[0].pictures.len() as u32;
+fn image_table(grid: &ImageGrid, addresses: &[Vec<String>], shrink: f64, file: &str) -> Markup {
+    let side = grid.rows[0].images[0].width();
+    let columns = grid.rows[0].images.len() as u32;
     let shown =
         if side < 96 { side * 84_u32.div_ceil(side) } else { side.min((840 / columns).clamp(96, 240)) };
     let column =
         |number: usize| grid.columns.get(number).map_or_else(|| format!("image {number}"), Clone::clone);
     html! {
-        figure.pictures {
+        figure.images {
             figcaption {
                 strong { (grid.title) } " " (grid.caption)
                 @if shrink > 1.0 { " Shown at reduced size; " (file) " has every pixel." }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::table::{columns, name};
 use super::{Drawings, Line, Study};
-use crate::page::{Section, figure, head, pictures, shell};
+use crate::page::{Section, figure, head, images, shell};
 
 /// Pixels of all images in the page; more are shrunk.
 const PIXELS: f64 = 500_000.0;
@@ -25,8 +25,8 @@ pub(super) fn page(study: &Study, drawings: &Drawings) -> Result<Markup, EvalErr
         });
     }
     if !study.strips.is_empty() {
-        let body = pictures(&study.strips, &drawings.strips, PIXELS)?;
-        sections.push(Section { anchor: "pictures".into(), heading: "Images at equal compute".into(), body });
+        let body = images(&study.strips, &drawings.strips, PIXELS)?;
+        sections.push(Section { anchor: "images".into(), heading: "Images at equal compute".into(), body });
     }
     sections.push(settings(study));
     sections.push(files(drawings));

@@ -171,7 +171,7 @@ fn forced_decisions_read_nothing() {
 
 /// A batch of two alike decides as one of them alone.
 #[test]
-fn a_batch_of_equal_pictures_decides_as_one() {
+fn a_batch_of_equal_images_decides_as_one() {
     let (toy, sampler) = (Toy::seeded(1), solver(STEPS));
     let single: Tensor<3> = noise(3).narrow(0, 0, 1);
     let words: Tensor<3> = text().narrow(0, 0, 1);

@@ -93,7 +93,7 @@ fn the_store_holds_both_passes() {
     assert!(below < 100);
 }
 
-/// Two pictures at once, under different plans, are the two drawn alone.
+/// Two images at once, under different plans, are the two drawn alone.
 #[test]
 fn two_threads_with_two_plans_do_not_meet() {
     for seed in (0..20).step_by(2) {

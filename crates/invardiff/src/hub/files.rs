@@ -10,7 +10,7 @@ const FOLDERS: [&str; 7] =
 const WEIGHTS: [&str; 3] = ["diffusion_pytorch_model", "model", "pytorch_model"];
 
 /// The files to fetch: configurations and tokenizers, and weights in safetensors, where a folder has them, otherwise in
-/// PyTorch's format. Half-precision copies, other frameworks' weights and pictures are left alone, and so is the single file
+/// PyTorch's format. Half-precision copies, other frameworks' weights and images are left alone, and so is the single file
 /// of a model that is there as a diffusers folder.
 pub(super) fn wanted(files: &[File]) -> Vec<&File> {
     let pipeline = files.iter().any(|file| file.name == "model_index.json");

@@ -38,7 +38,7 @@ use super::prompt::Prompt;
 /// let mut pipeline = TextToImage::from_pretrained(model, &["a red panda"], &options, &device)?;
 /// pipeline.enable_cache(&CachePlan::read("plan.json")?)?;
 /// let samples = pipeline.generate(pipeline.prompts(), &[0])?; // packed latents [1, 1024, 64]
-/// let images = pipeline.pictures(samples)?; // [1, 3, 512, 512] in -1 ..= 1
+/// let images = pipeline.images(samples)?; // [1, 3, 512, 512] in -1 ..= 1
 /// # Ok::<(), invardiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -273,7 +273,7 @@ impl Pipeline<3> for TextToImage {
         Ok(PromptCond::Two(Box::new(TwoPassCond { conditional, unconditional })))
     }
 
-    fn pictures(&self, samples: Tensor<3>) -> Result<Array4<f32>> {
+    fn images(&self, samples: Tensor<3>) -> Result<Array4<f32>> {
         let latents = unpack(samples, self.settled.canvas);
         match &self.autoencoder {
             Some(autoencoder) => decode(autoencoder, latents),
@@ -281,7 +281,7 @@ impl Pipeline<3> for TextToImage {
         }
     }
 
-    fn shows_pictures(&self) -> bool {
+    fn shows_images(&self) -> bool {
         self.autoencoder.is_some()
     }
 

@@ -123,8 +123,8 @@ impl<'a> PreparedFlux<'a> {
         const HELD: usize = 1280;
         let tile = Tiling::default().size() * FACTOR;
         let tile = self.settled.height.min(tile) * self.settled.width.min(tile);
-        let picture = self.settled.height * self.settled.width;
-        (tile * HELD + 3 * 3 * picture) as u64 * size_of::<f32>() as u64
+        let image = self.settled.height * self.settled.width;
+        (tile * HELD + 3 * 3 * image) as u64 * size_of::<f32>() as u64
     }
 
     /// Encodes the prompts, drops the text encoders, and loads the transformer.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
 use invardiff_lab::held_out::HELD_OUT;
-use invardiff_lab::{Candidate, Evaluation, Pictures, bar, compare as judge, draw};
+use invardiff_lab::{Candidate, Evaluation, Images, bar, compare as judge, draw};
 use invardiff_plan::core::Storage;
 use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
 use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule};
@@ -32,22 +32,22 @@ pub(super) fn compare<const D: usize, P: Pipeline<D>>(
     measured: &Measured,
 ) -> Result<Comparison<P>> {
     let candidates = candidates(args, full, measured)?;
-    let pictures = args.pictures as usize;
-    let subjects: Vec<P::Subject> = (0..pictures).map(|picture| full.subject(picture)).collect();
+    let images = args.images as usize;
+    let subjects: Vec<P::Subject> = (0..images).map(|image| full.subject(image)).collect();
     let first = args.seed.wrapping_add(HELD_OUT);
-    let seeds: Vec<u64> = (0..pictures as u64).map(|picture| first.wrapping_add(picture)).collect();
+    let seeds: Vec<u64> = (0..images as u64).map(|image| first.wrapping_add(image)).collect();
     let usual = full.default_batch();
-    let batch = if pictures.is_multiple_of(usual) { usual } else { 1 };
-    let wanted = Pictures { subjects: &subjects, seeds: &seeds, batch };
+    let batch = if images.is_multiple_of(usual) { usual } else { 1 };
+    let wanted = Images { subjects: &subjects, seeds: &seeds, batch };
     let exact = converged(args, full)?;
     let reference = exact
         .as_ref()
         .map(|(_, pipeline)| {
-            let progress = bar(pictures / batch, "drawing the converged images (batches)");
+            let progress = bar(images / batch, "drawing the converged images (batches)");
             draw(pipeline, &wanted, &|| progress.inc(1)).inspect(|_| progress.finish_and_clear())
         })
         .transpose()?;
-    let progress = bar(candidates.len() * (pictures / batch), "comparing (batches)");
+    let progress = bar(candidates.len() * (images / batch), "comparing (batches)");
     let who: Vec<Candidate<P>> = candidates.iter().map(|(_, candidate)| candidate.clone()).collect();
     let evaluated = judge(&who, &wanted, reference.as_ref(), &|| progress.inc(1))?;
     progress.finish_and_clear();

@@ -12,7 +12,7 @@ use invardiff_plan::core::{Target, Threshold};
 use invardiff_plan::two_phase::DistanceTable;
 use invardiff_plan::{CachePlan, Cost, Kind};
 use invardiff_report::{
-    Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, Measure, PictureGrid, PlanPicture, Report, Scale,
+    Amplify, Curve, CurvePoint, Group, HeatMap, Highlight, ImageGrid, Measure, PlanMap, Report, Scale,
     Series, StepChart, Unit,
 };
 use invardiff_runtime::{Denoiser, Sampler};
@@ -60,7 +60,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             },
             Highlight {
                 label: "peak cache".into(),
-                value: format!("{} KiB", own.peak_bytes_per_picture / 1024),
+                value: format!("{} KiB", own.peak_bytes_per_image / 1024),
                 detail: format!("an image; the schedule predicts {} KiB", plan.schedule(&topology)?.storing(args.means.storage()).peak_bytes(1, full.dtype().size()) / 1024),
             },
         ],
@@ -78,7 +78,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
         ]),
         thresholds: plan.provenance.thresholds.clone(),
         table,
-        plan: Some(PlanPicture {
+        plan: Some(PlanMap {
             gate: plan.gate().to_vec(),
             kinds: topology.kinds().into_iter().map(|kind| (kind, plan.of_kind(kind))).collect(),
         }),
@@ -207,7 +207,7 @@ fn facts<const D: usize, P: Pipeline<D>>(
             "seeds".into(),
             format!("calibration from {}, images from {}", args.seed, args.seed.wrapping_add(HELD_OUT)),
         ),
-        ("held-out images".into(), args.pictures.to_string()),
+        ("held-out images".into(), args.images.to_string()),
         ("full run of one batch".into(), format!("{:.2} s (median)", reference.timings.median())),
         ("plan".into(), measured.plan().fingerprint().unwrap_or_default()),
         ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
@@ -222,25 +222,25 @@ fn facts<const D: usize, P: Pipeline<D>>(
 }
 
 /// Image grids: full, cached and their difference for the plan; then the images of every candidate.
-fn grids<const D: usize, P: Pipeline<D>>(full: &P, comparison: &Comparison<P>) -> Result<Vec<PictureGrid>> {
-    if !full.shows_pictures() {
+fn grids<const D: usize, P: Pipeline<D>>(full: &P, comparison: &Comparison<P>) -> Result<Vec<ImageGrid>> {
+    if !full.shows_images() {
         return Ok(Vec::new());
     }
     let shown = comparison.names.len().min(COLUMNS);
     let names = comparison.names[..shown].to_vec();
     let first =
-        |evaluated: &Evaluation| evaluated.pictures.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
-    let pictures: Vec<_> = comparison.evaluated.iter().map(first).collect();
-    let compared = PictureGrid::compare(
+        |evaluated: &Evaluation| evaluated.images.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
+    let images: Vec<_> = comparison.evaluated.iter().map(first).collect();
+    let compared = ImageGrid::compare(
         "Full, cached, difference",
         names.clone(),
-        pictures[0].view(),
-        pictures[1].view(),
+        images[0].view(),
+        images[1].view(),
         Amplify::Fit,
     )?;
-    let mut all = PictureGrid::new("The same images by every row of the table", names);
-    for ((_, candidate), pictures) in comparison.candidates.iter().zip(&pictures) {
-        all = all.row(candidate.name.clone(), pictures.view())?;
+    let mut all = ImageGrid::new("The same images by every row of the table", names);
+    for ((_, candidate), images) in comparison.candidates.iter().zip(&images) {
+        all = all.row(candidate.name.clone(), images.view())?;
     }
     Ok(vec![compared, all])
 }

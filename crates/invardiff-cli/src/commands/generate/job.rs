@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 use invardiff::{Pipeline, files};
-use invardiff_eval::{GridLayout, picture_grid, rgb_images};
+use invardiff_eval::{GridLayout, image_grid, rgb_images};
 use invardiff_lab::bar;
 use invardiff_lab::stdout::say;
 use invardiff_plan::{CachePlan, Cost};
@@ -53,7 +53,7 @@ struct Drawn {
     /// The final samples, one per row.
     samples: ArrayD<f32>,
     /// The same decoded to images, where images are written.
-    pictures: Option<Array4<f32>>,
+    images: Option<Array4<f32>>,
     /// Peak bytes of a batch's cache.
     peak: usize,
     seconds: f64,
@@ -94,11 +94,11 @@ impl<const D: usize, P: Pipeline<D>> GenerateJob<D, P> {
 
     /// Draws everything and writes it.
     pub(super) fn draw(&self, args: &Args, format: Format) -> Result<ExitCode> {
-        format.suits(self.pipeline.shows_pictures(), &args.out)?;
+        format.suits(self.pipeline.shows_images(), &args.out)?;
         let drawn = self.sample(args, format)?;
         let facts = self.facts(args)?;
-        let bytes = match (format, &drawn.pictures) {
-            (Format::Png, Some(pictures)) => output::png(&self.grid(pictures)?, &facts)?,
+        let bytes = match (format, &drawn.images) {
+            (Format::Png, Some(images)) => output::png(&self.grid(images)?, &facts)?,
             (Format::Png | Format::Safetensors, _) => output::samples(&drawn.samples, &self.seeds, &facts)?,
         };
         files::write(&args.out, &bytes).context("--out")?;
@@ -111,22 +111,22 @@ impl<const D: usize, P: Pipeline<D>> GenerateJob<D, P> {
         let start = Instant::now();
         let batches = self.subjects.chunks(self.batch).zip(self.seeds.chunks(self.batch));
         let progress = bar(batches.len() * self.pipeline.sampler().steps(), "sampling (steps)");
-        let (mut samples, mut pictures, mut peak) = (Vec::<ArrayD<f32>>::new(), Vec::<Array4<f32>>::new(), 0);
+        let (mut samples, mut images, mut peak) = (Vec::<ArrayD<f32>>::new(), Vec::<Array4<f32>>::new(), 0);
         for (subjects, seeds) in batches {
             let own = (self.stochastic)(&self.pipeline, args.eta, seeds[0])?;
             let pipeline = own.as_ref().unwrap_or(&self.pipeline);
             let (batch, bytes) = pipeline.generate_with(subjects, seeds, &mut || progress.inc(1))?;
             peak = peak.max(bytes);
             match format {
-                Format::Png => pictures.push(pipeline.pictures(batch)?),
+                Format::Png => images.push(pipeline.images(batch)?),
                 Format::Safetensors => samples.push(host(batch)?),
             }
         }
         progress.finish_and_clear();
-        let pictures: Vec<_> = pictures.iter().map(|batch| batch.view()).collect();
+        let images: Vec<_> = images.iter().map(|batch| batch.view()).collect();
         let samples: Vec<_> = samples.iter().map(|batch| batch.view()).collect();
         Ok(Drawn {
-            pictures: (!pictures.is_empty()).then(|| ndarray::concatenate(Axis(0), &pictures)).transpose()?,
+            images: (!images.is_empty()).then(|| ndarray::concatenate(Axis(0), &images)).transpose()?,
             samples: if samples.is_empty() {
                 ArrayD::zeros(IxDyn(&[0]))
             } else {
@@ -139,8 +139,8 @@ impl<const D: usize, P: Pipeline<D>> GenerateJob<D, P> {
 
     /// A grid with one column per subject and its name above; many subjects make a near-square grid instead. A single image
     /// without a name is returned as it is.
-    fn grid(&self, pictures: &Array4<f32>) -> Result<RgbImage> {
-        let mut images = rgb_images(pictures.view())?;
+    fn grid(&self, images: &Array4<f32>) -> Result<RgbImage> {
+        let mut images = rgb_images(images.view())?;
         if images.len() == 1 && self.names.is_empty() {
             return Ok(images.remove(0));
         }
@@ -150,7 +150,7 @@ impl<const D: usize, P: Pipeline<D>> GenerateJob<D, P> {
             let column_labels = self.names.clone();
             GridLayout { columns: Some(self.width), column_labels, ..GridLayout::default() }
         };
-        Ok(picture_grid(&images, &layout)?)
+        Ok(image_grid(&images, &layout)?)
     }
 
     fn facts(&self, args: &Args) -> Result<Facts> {
@@ -184,7 +184,7 @@ impl<const D: usize, P: Pipeline<D>> GenerateJob<D, P> {
         if args.json {
             let mut object = serde_json::to_value(facts)?;
             object["file"] = json!(args.out.display().to_string());
-            object["pictures"] = json!(self.subjects.len());
+            object["images"] = json!(self.subjects.len());
             object["seconds"] = json!(drawn.seconds);
             object["plan_file"] = json!(args.plan.as_ref().map(|path| path.display().to_string()));
             object["skipped_steps"] = json!(skipped);

@@ -35,9 +35,9 @@ impl Format {
     ///
     /// # Errors
     /// An error that says what to write instead.
-    pub(super) fn suits(self, shows_pictures: bool, path: &Path) -> Result<()> {
+    pub(super) fn suits(self, shows_images: bool, path: &Path) -> Result<()> {
         ensure!(
-            self == Self::Safetensors || shows_pictures,
+            self == Self::Safetensors || shows_images,
             "--out {}: the samples of this model are latents, not images, and there is no autoencoder beside it to decode \
              them; give a name that ends in .safetensors to write the latents",
             path.display()

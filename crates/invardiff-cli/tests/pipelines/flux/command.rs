@@ -34,7 +34,7 @@ pub(super) fn draw(folder: &Path, model: &Path, out: &str, more: &[&str]) -> (St
 }
 
 #[test]
-fn both_layouts_give_the_same_picture() {
+fn both_layouts_give_the_same_image() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let (said, noted) = draw(here, &models().diffusers(), "a.png", &["--seed", "3"]);
@@ -109,7 +109,7 @@ fn the_command_draws_what_the_library_draws() {
     let guided = ["--negative-prompt", "fog", "--true-cfg-scale", "2", "--seed", "5"];
     draw(here, &models().diffusers(), "one.png", &guided);
     let first = pipeline.generate(&subjects[..1], &[5]).unwrap();
-    let image = rgb_images(pipeline.pictures(first).unwrap().view()).unwrap().remove(0);
+    let image = rgb_images(pipeline.images(first).unwrap().view()).unwrap().remove(0);
     assert_eq!(Png::read(&here.join("one.png")).bytes, image.into_raw());
     assert!(Png::read(&here.join("grid.png")).size > (2 * 64, 2 * 48));
 }
@@ -182,7 +182,7 @@ fn prompts_come_from_a_file_too() {
     let found = json(here, &args);
     assert_eq!(found["prompts"], serde_json::json!(["a red cat", "a blue dog"]));
     assert_eq!(
-        (&found["pictures"], &found["dtype"], &found["batch_size"]),
+        (&found["images"], &found["dtype"], &found["batch_size"]),
         (&2.into(), &"bf16".into(), &1.into())
     );
 }

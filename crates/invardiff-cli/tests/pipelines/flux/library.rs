@@ -41,14 +41,14 @@ fn plan(topology: &Topology, steps: usize, seed: u64) -> CachePlan {
 }
 
 #[test]
-fn a_picture_has_its_size_and_depends_on_prompt_seed_and_guidance() {
+fn a_image_has_its_size_and_depends_on_prompt_seed_and_guidance() {
     let pipeline = open(&options(), &["a red cat", "a blue dog"]);
     let samples = pipeline.generate(pipeline.prompts(), &[0, 1]).unwrap();
     assert_eq!(samples.dims(), [2, 3 * 4, 64]);
-    let pictures = pipeline.pictures(samples.clone()).unwrap();
-    assert_eq!(pictures.shape(), [2, 3, 48, 64]);
-    assert!(pictures.iter().all(|value| value.is_finite()));
-    let spread = pictures.iter().fold(0f32, |most, value| most.max((value - pictures[[0, 0, 0, 0]]).abs()));
+    let images = pipeline.images(samples.clone()).unwrap();
+    assert_eq!(images.shape(), [2, 3, 48, 64]);
+    assert!(images.iter().all(|value| value.is_finite()));
+    let spread = images.iter().fold(0f32, |most, value| most.max((value - images[[0, 0, 0, 0]]).abs()));
     assert!(spread > 0.1, "the image is of one colour ({spread})");
     let [cat, dog] = [0, 1].map(|row| pipeline.prompts()[row].clone());
     let of = |prompt: &invardiff::Prompt, seed| {
@@ -78,7 +78,7 @@ fn both_layouts_are_one_model() {
     assert_eq!(draw(&diffusers, 7), draw(&original, 7));
     assert_eq!(diffusers.execution().timesteps, original.execution().timesteps);
     let samples = diffusers.generate(diffusers.prompts(), &[7]).unwrap();
-    assert_eq!(diffusers.pictures(samples.clone()).unwrap(), original.pictures(samples).unwrap());
+    assert_eq!(diffusers.images(samples.clone()).unwrap(), original.images(samples).unwrap());
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) struct Args {
     model: Option<String>,
     /// Held-out images
     #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pictures: u32,
+    images: u32,
     /// Images are of seeds 1000000 above this one, as in `calibrate`
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -64,7 +64,7 @@ impl Work for &Args {
         let path = self.adjustment.clone().map_or_else(|| adjustment_path(&self.plan, plan), Ok)?;
         let adjustment = read_adjustment(&path, plan, &full.denoiser().topology(), full.device())?;
         let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
-        let table = judge(full, plan, adjustment, self.pictures as usize, self.seed)?;
+        let table = judge(full, plan, adjustment, self.images as usize, self.seed)?;
         if self.json {
             let object = json!({
                 "plan": self.plan, "adjustment": path, "adjusted_modules": adjusted, "bytes": bytes, "table": table,
@@ -86,7 +86,7 @@ pub(super) fn judge<const D: usize, P: Pipeline<D>>(
     full: &P,
     plan: &CachePlan,
     adjustment: ScaleShift,
-    pictures: usize,
+    images: usize,
     seed: u64,
 ) -> Result<Table> {
     let what = "reused modules go through trained scales and shifts";
@@ -96,5 +96,5 @@ pub(super) fn judge<const D: usize, P: Pipeline<D>>(
     let mut candidates =
         vec![(Group::Reference, Candidate::full(full)), (Group::Plan, adjusted), (Group::Part, plain)];
     candidates.extend(held_out::untrained(full, compute)?);
-    held_out::judge(&candidates, pictures, seed)
+    held_out::judge(&candidates, images, seed)
 }

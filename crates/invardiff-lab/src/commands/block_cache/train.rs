@@ -43,7 +43,7 @@ pub(super) struct Args {
     pub(super) seed: u64,
     /// Held-out images of the report
     #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(super) pictures: u32,
+    pub(super) images: u32,
     #[command(flatten)]
     pub(super) prompts: PromptFlags,
     /// Go on from the state beside the plan

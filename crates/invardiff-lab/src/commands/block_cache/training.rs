@@ -10,7 +10,7 @@ use invardiff::{Pipeline, adjustment_path, write_adjustment};
 use invardiff_calib::{AdamW, Run, ScaleShiftState, ScaleShiftTraining};
 use invardiff_plan::CachePlan;
 use invardiff_plan::core::SplitMix64;
-use invardiff_report::{Highlight, PlanPicture, Report, Scale, Table, TrainingChart, TrainingLine};
+use invardiff_report::{Highlight, PlanMap, Report, Scale, Table, TrainingChart, TrainingLine};
 use invardiff_runtime::Denoiser;
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,7 @@ impl Work for &Args {
         ];
         write_adjustment(&adjustment, plan, notes, &path)?;
         let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
-        let table = judge(full, plan, adjustment, self.pictures as usize, self.seed)?;
+        let table = judge(full, plan, adjustment, self.images as usize, self.seed)?;
         let report = report(self, full, plan, training.state(), table, seconds)?;
         let page = report.write(&path.with_extension(""))?;
         if self.json {
@@ -134,7 +134,7 @@ fn trajectories<const D: usize, P: Pipeline<D>>(
 ) -> Result<Run<D, P::Cond>> {
     let batch = args.batch_size as usize;
     let first = args.seed.wrapping_add(TRAJECTORIES).wrapping_add((iteration * batch) as u64);
-    let seeds: Vec<u64> = (0..batch as u64).map(|picture| first.wrapping_add(picture)).collect();
+    let seeds: Vec<u64> = (0..batch as u64).map(|image| first.wrapping_add(image)).collect();
     let mut draws = SplitMix64::of_part(args.seed, iteration as u64);
     let subjects: Vec<P::Subject> = seeds.iter().map(|_| full.subject(draws.below(SUBJECTS))).collect();
     Ok(Run { noise: full.noise(&seeds), cond: full.condition(&subjects)? })
@@ -180,7 +180,7 @@ fn report<const D: usize, P: Pipeline<D>>(
             scale: Scale::Log,
             lines: vec![TrainingLine::smoothed(&format!("mean of {width} iterations"), losses, width)],
         }],
-        plan: Some(PlanPicture {
+        plan: Some(PlanMap {
             gate: plan.gate().to_vec(),
             kinds: topology.kinds().into_iter().map(|kind| (kind, plan.of_kind(kind))).collect(),
         }),

@@ -70,7 +70,7 @@ pub struct Args {
     pub(super) prompts: PromptFlags,
     /// Held-out images to compare on
     #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(super) pictures: u32,
+    pub(super) images: u32,
     /// Steps of the converged trajectory, the second reference (0: draw none); 999 are the most that DPM-Solver++ takes
     #[arg(long, default_value_t = 999, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub(super) converged_steps: u32,

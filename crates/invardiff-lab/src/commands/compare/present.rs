@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use invardiff::{ClassifierScores, Pipeline, ReferenceClassifier};
 use invardiff_eval::{Lpips, Quality, peak_rss};
-use invardiff_report::{Line, Panel, PictureGrid, Point, Scores, Study};
+use invardiff_report::{ImageGrid, Line, Panel, Point, Scores, Study};
 use invardiff_runtime::Sampler;
 use ndarray::{Array4, Axis, Slice};
 use serde_json::json;
@@ -42,20 +42,17 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
     extras: &Extras,
 ) -> Result<Study> {
     let reference = evaluated.first().context("the full run is always drawn")?;
-    let scorer = Scorer {
-        full: &reference.pictures,
-        converged: converged.as_ref().map(|(_, pictures)| pictures),
-        extras,
-    };
+    let scorer =
+        Scorer { full: &reference.images, converged: converged.as_ref().map(|(_, images)| images), extras };
     let mut left = evaluated.iter().skip(1);
     let mut line = |method: &Method| -> Result<(Line, Vec<Array4<f32>>)> {
-        let (mut points, mut pictures) = (Vec::new(), Vec::new());
+        let (mut points, mut images) = (Vec::new(), Vec::new());
         for value in &method.values {
             let evaluated = left.next().context("one result a setting")?;
             points.push(scorer.point(method.setting(*value), evaluated)?);
-            pictures.push(evaluated.pictures.clone());
+            images.push(evaluated.images.clone());
         }
-        Ok((Line { name: method.name(), description: method.family.description(), points }, pictures))
+        Ok((Line { name: method.name(), description: method.family.description(), points }, images))
     };
     let mut drawn: Vec<(Line, Vec<Array4<f32>>)> = Vec::new();
     for method in entrants.methods() {
@@ -90,7 +87,7 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
             full.sampler().steps(),
             full.sampler().name(),
             full.guidance_scale().map_or("no guidance".into(), |scale| format!("guidance {scale}")),
-            args.pictures
+            args.images
         ),
         facts,
         notes: notes(extras),
@@ -111,35 +108,35 @@ struct Scorer<'a> {
 impl Scorer<'_> {
     fn point(&self, setting: String, evaluated: &Evaluation) -> Result<Point> {
         let converged = match (evaluated.converged, self.converged) {
-            (Some(quality), Some(pictures)) => Some(self.scores(quality, pictures, &evaluated.pictures)?),
+            (Some(quality), Some(images)) => Some(self.scores(quality, images, &evaluated.images)?),
             (Some(_) | None, _) => None,
         };
-        let score = self.score(&evaluated.pictures)?;
+        let score = self.score(&evaluated.images)?;
         Ok(Point {
             setting,
             compute_fraction: evaluated.compute_fraction,
             measured_speedup: evaluated.speedup,
             cpu_speedup: evaluated.cpu_speedup,
-            full: self.scores(evaluated.quality, self.full, &evaluated.pictures)?,
+            full: self.scores(evaluated.quality, self.full, &evaluated.images)?,
             converged,
-            peak_cache_bytes: evaluated.peak_bytes_per_picture as u64,
+            peak_cache_bytes: evaluated.peak_bytes_per_image as u64,
             frechet: score.map(|score| score.frechet),
             accuracy: score.and_then(|score| score.accuracy),
         })
     }
 
     /// The class share of images, and their Fréchet distance if there are at least two.
-    fn score(&self, pictures: &Array4<f32>) -> Result<Option<ClassifierScores>> {
+    fn score(&self, images: &Array4<f32>) -> Result<Option<ClassifierScores>> {
         let Extras { critic, classes, .. } = self.extras;
         let critic = critic.as_ref().filter(|_| classes.len() >= 2);
-        critic.map(|critic| critic.score(pictures, classes).context("--classifier")).transpose()
+        critic.map(|critic| critic.score(images, classes).context("--classifier")).transpose()
     }
 
-    fn scores(&self, quality: Quality, reference: &Array4<f32>, pictures: &Array4<f32>) -> Result<Scores> {
+    fn scores(&self, quality: Quality, reference: &Array4<f32>, images: &Array4<f32>) -> Result<Scores> {
         let Some(lpips) = &self.extras.lpips else { return Ok(Scores { quality, lpips: None }) };
         let clamped = |x: &Array4<f32>| x.mapv(|value| value.clamp(-1.0, 1.0));
         let distances =
-            lpips.distances(clamped(reference).view(), clamped(pictures).view()).context("--lpips")?;
+            lpips.distances(clamped(reference).view(), clamped(images).view()).context("--lpips")?;
         let mean = distances.iter().sum::<f64>() / distances.len() as f64;
         let worst = distances.into_iter().fold(0.0, f64::max);
         Ok(Scores { quality, lpips: Some([mean, worst]) })
@@ -153,32 +150,32 @@ fn strips<const D: usize, P: Pipeline<D>>(
     converged: Option<&(String, Array4<f32>)>,
     drawn: &[(Line, Vec<Array4<f32>>)],
     names: &[String],
-) -> Result<Vec<PictureGrid>> {
+) -> Result<Vec<ImageGrid>> {
     /// The largest difference from that share that still counts as equal compute.
     const NEAR: f64 = 0.08;
-    if !full.shows_pictures() {
+    if !full.shows_images() {
         return Ok(Vec::new());
     }
     let shown = names.len().min(COLUMNS);
-    let first = |pictures: &Array4<f32>| pictures.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
+    let first = |images: &Array4<f32>| images.slice_axis(Axis(0), Slice::from(..shown)).to_owned();
     let mut strips = Vec::new();
     for share in STRIPS {
         let title = format!("About {:.0} % of the full run's compute", share * 100.0);
-        let mut grid = PictureGrid::new(title, names[..shown].to_vec())
-            .row("full", first(&reference.pictures).view())?;
-        if let Some((_, pictures)) = converged {
-            grid = grid.row("converged", first(pictures).view())?;
+        let mut grid =
+            ImageGrid::new(title, names[..shown].to_vec()).row("full", first(&reference.images).view())?;
+        if let Some((_, images)) = converged {
+            grid = grid.row("converged", first(images).view())?;
         }
         let rows = grid.rows.len();
-        for (line, pictures) in drawn {
-            let near = line.points.iter().zip(pictures).map(|(point, pictures)| {
+        for (line, images) in drawn {
+            let near = line.points.iter().zip(images).map(|(point, images)| {
                 let off = (point.compute_fraction - share).abs();
-                (off, point, pictures)
+                (off, point, images)
             });
             let nearest = near.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(off, ..)| *off <= NEAR);
-            if let Some((_, point, pictures)) = nearest {
+            if let Some((_, point, images)) = nearest {
                 let label = format!("{} {:.0} %", line.name, point.compute_fraction * 100.0);
-                grid = grid.row(label, first(pictures).view())?;
+                grid = grid.row(label, first(images).view())?;
             }
         }
         if grid.rows.len() > rows {
@@ -195,13 +192,13 @@ fn facts<const D: usize, P: Pipeline<D>>(
     scorer: &Scorer<'_>,
     converged: Option<&str>,
 ) -> Result<Vec<(String, String)>> {
-    let pictures = args.seed.wrapping_add(HELD_OUT);
+    let images = args.seed.wrapping_add(HELD_OUT);
     let mut facts = vec![
         ("model".into(), full.name().to_owned()),
         ("weights SHA-256".into(), full.weights_sha256().to_owned()),
         (
             "seeds".into(),
-            format!("calibration from {} ({} runs), images from {pictures}", args.seed, args.runs(full)),
+            format!("calibration from {} ({} runs), images from {images}", args.seed, args.runs(full)),
         ),
         ("full run of one image".into(), format!("{:.3} s (median)", reference.timings.median())),
         ("converged trajectory".into(), converged.unwrap_or("not drawn").to_owned()),
@@ -244,13 +241,13 @@ fn seen(critic: &ReferenceClassifier, scorer: &Scorer<'_>) -> Result<Vec<(String
     let share = known.accuracy * 100.0;
     let mut facts = vec![(
         "classifier".into(),
-        format!("of {}, right on {share:.2} % of {} test images", known.data, known.test_pictures),
+        format!("of {}, right on {share:.2} % of {} test images", known.data, known.test_images),
     )];
     if let Some(real) = critic.real(scorer.extras.classes.len()) {
-        let name = format!("Fréchet distance of {} real images", real.pictures);
+        let name = format!("Fréchet distance of {} real images", real.images);
         facts.push((name, format!("{:.2}", real.frechet)));
     }
-    if let Some(score) = scorer.converged.map(|pictures| scorer.score(pictures)).transpose()?.flatten() {
+    if let Some(score) = scorer.converged.map(|images| scorer.score(images)).transpose()?.flatten() {
         let accuracy =
             score.accuracy.map_or_else(String::new, |share| format!(", {:.1} % of the class", share * 100.0));
         facts.push(("converged images".into(), format!("Fréchet distance {:.2}{accuracy}", score.frechet)));

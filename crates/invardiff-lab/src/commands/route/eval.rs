@@ -46,7 +46,7 @@ pub(super) struct Args {
     threshold: f32,
     /// Held-out images
     #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pictures: u32,
+    images: u32,
     /// Random plans to compare with
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=100))]
     randoms: u64,
@@ -83,7 +83,7 @@ impl Work for &Args {
             Some(_) | None => opened.clone(),
         };
         let plan = routers.plan(self.threshold).context("--threshold")?;
-        let trial = Trial { pictures: self.pictures as usize, seed: self.seed, randoms: self.randoms };
+        let trial = Trial { images: self.images as usize, seed: self.seed, randoms: self.randoms };
         let table = judge(&full, &routers, &plan, trial)?;
         let (computed, routed) = (routers.computed(self.threshold), routers.logits().len());
         if self.json {

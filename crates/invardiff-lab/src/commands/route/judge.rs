@@ -15,7 +15,7 @@ use crate::held_out;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trial {
     /// Held-out images.
-    pub(super) pictures: usize,
+    pub(super) images: usize,
     /// Seed of the first one.
     pub(super) seed: u64,
     /// Random plans of the same compute.
@@ -32,7 +32,7 @@ pub(super) fn judge<const D: usize, P: Pipeline<D>>(
     plan: &CachePlan,
     trial: Trial,
 ) -> Result<Table> {
-    held_out::judge(&candidates(full, routers, plan, trial)?, trial.pictures, trial.seed)
+    held_out::judge(&candidates(full, routers, plan, trial)?, trial.images, trial.seed)
 }
 
 fn candidates<const D: usize, P: Pipeline<D>>(

@@ -4,7 +4,7 @@ use anyhow::Result;
 use invardiff::Pipeline;
 use invardiff_calib::RouterState;
 use invardiff_plan::{CachePlan, Cost};
-use invardiff_report::{Highlight, PlanPicture, Report, Scale, Table, TrainingChart, TrainingLine};
+use invardiff_report::{Highlight, PlanMap, Report, Scale, Table, TrainingChart, TrainingLine};
 use invardiff_runtime::{Denoiser, Sampler};
 
 use super::train::Args;
@@ -75,14 +75,14 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             ("learning rate".into(), args.learning_rate.to_string()),
             ("label dropout".into(), args.label_dropout.to_string()),
             ("threshold".into(), args.threshold.to_string()),
-            ("held-out images".into(), args.pictures.to_string()),
+            ("held-out images".into(), args.images.to_string()),
         ],
         notes: vec![
             "Random and uniform pairs have exactly as many reuses of each kind of module, in the same steps."
                 .into(),
         ],
         training: charts(state),
-        plan: Some(PlanPicture {
+        plan: Some(PlanMap {
             gate: plan.gate().to_vec(),
             kinds: topology.kinds().into_iter().map(|kind| (kind, plan.of_kind(kind))).collect(),
         }),

@@ -75,7 +75,7 @@ fn run_on<const D: usize, P: Pipeline<D>>(
     write_routers(&routers, &folder.join("routers.safetensors"))?;
     let plan = routers.plan(args.threshold).context("--threshold")?;
     plan.write(folder.join("plan.json"))?;
-    let trial = Trial { pictures: args.pictures as usize, seed: args.seed, randoms: 3 };
+    let trial = Trial { images: args.images as usize, seed: args.seed, randoms: 3 };
     let trained = Trained { state: training.state(), origin: &examples.origin, plan: &plan, seconds };
     let report = present::report(args, full, &trained, judge(full, &routers, &plan, trial)?)?;
     let page = report.write(&folder)?;

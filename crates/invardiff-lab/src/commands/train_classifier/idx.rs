@@ -17,7 +17,7 @@ const LIMIT: u64 = 1 << 30;
 #[derive(Clone, Debug)]
 pub(super) struct Labelled {
     /// Pixels, `[images, rows, columns]`; 0 is black.
-    pub(super) pictures: Array3<u8>,
+    pub(super) images: Array3<u8>,
     /// The class of each image.
     pub(super) labels: Vec<usize>,
 }
@@ -29,7 +29,7 @@ impl Labelled {
     /// When a file is missing or is not an IDX file of bytes, or the two do not fit together; names the file.
     pub(super) fn read(folder: &Path, name: &str) -> Result<Self> {
         let (path, [count, rows, columns], pixels) = idx(folder, &format!("{name}-images-idx3-ubyte"))?;
-        let pictures = Array3::from_shape_vec((count, rows, columns), pixels)
+        let images = Array3::from_shape_vec((count, rows, columns), pixels)
             .with_context(|| path.display().to_string())?;
         let (path, [labels], bytes) = idx(folder, &format!("{name}-labels-idx1-ubyte"))?;
         ensure!(labels == count, "{}: {labels} labels for {count} images", path.display());
@@ -38,7 +38,7 @@ impl Labelled {
             "{}: {count} images of {columns}x{rows}, expected square ones",
             path.display()
         );
-        Ok(Self { pictures, labels: bytes.into_iter().map(usize::from).collect() })
+        Ok(Self { images, labels: bytes.into_iter().map(usize::from).collect() })
     }
 
     /// The number of images.
@@ -58,7 +58,7 @@ impl Labelled {
     pub(super) fn shape(&self) -> Result<ClassifierShape> {
         let classes = self.classes();
         ensure!(classes >= 2, "--data: all images are of class 0, there is nothing to tell apart");
-        Ok(ClassifierShape { channels: 1, size: self.pictures.len_of(Axis(1)), classes })
+        Ok(ClassifierShape { channels: 1, size: self.images.len_of(Axis(1)), classes })
     }
 
     /// Images scaled to `-1 ..= 1`.
@@ -66,7 +66,7 @@ impl Labelled {
     /// # Shapes
     /// - result: `[images, 1, rows, columns]`
     pub(super) fn scaled(&self, range: Range<usize>) -> Array4<f32> {
-        self.pictures.slice_axis(Axis(0), Slice::from(range)).mapv(scale).insert_axis(Axis(1))
+        self.images.slice_axis(Axis(0), Slice::from(range)).mapv(scale).insert_axis(Axis(1))
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_come_plain_and_packed_and_what_is_wrong_is_named() {
+    fn images_come_plain_and_packed_and_what_is_wrong_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let pixels: Vec<u8> = (0..18).collect();
@@ -133,7 +133,7 @@ mod tests {
         assert!(message().contains("train-labels-idx1-ubyte.gz"), "{}", message());
         write(folder, "train-labels-idx1-ubyte", &[2], &[1, 0]);
         let read = Labelled::read(folder, "train").unwrap();
-        assert_eq!((read.labels, read.pictures[[1, 0, 2]]), (vec![1, 0], 11));
+        assert_eq!((read.labels, read.images[[1, 0, 2]]), (vec![1, 0], 11));
 
         let plain = std::fs::read(folder.join("train-images-idx3-ubyte")).unwrap();
         let file = File::create(folder.join("train-images-idx3-ubyte.gz")).unwrap();

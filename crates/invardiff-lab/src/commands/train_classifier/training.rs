@@ -33,8 +33,8 @@ const WEIGHT_DECAY: f64 = 0.02;
 
 impl Recipe {
     /// The number of updates of the whole training on this many images. The last, smaller batch of an epoch is left out, unless it is the only one.
-    pub(super) fn updates(&self, pictures: usize) -> usize {
-        self.epochs * (pictures / self.batch).max(1)
+    pub(super) fn updates(&self, images: usize) -> usize {
+        self.epochs * (images / self.batch).max(1)
     }
 }
 
@@ -114,7 +114,7 @@ fn gradient(
     let mut wanted = vec![0.0_f32; places.len() * shape.classes];
     for (row, place) in places.iter().enumerate() {
         let mirrored = mirror && draws.below(2) == 1;
-        for line in data.pictures.index_axis(ndarray::Axis(0), *place).rows() {
+        for line in data.images.index_axis(ndarray::Axis(0), *place).rows() {
             let column = |x: usize| if mirrored { size - 1 - x } else { x };
             pixels.extend((0..size).map(|x| scale(line[column(x)])));
         }
@@ -150,12 +150,12 @@ mod tests {
     /// Noise with a bright stripe whose row says the class.
     fn stripes(count: usize, seed: u64) -> Labelled {
         let mut draws = SplitMix64::seeded(seed);
-        let labels: Vec<usize> = (0..count).map(|picture| picture % 3).collect();
-        let pictures = Array3::from_shape_fn((count, 8, 8), |(picture, row, _)| {
-            let stripe = row / 3 == labels[picture];
+        let labels: Vec<usize> = (0..count).map(|image| image % 3).collect();
+        let images = Array3::from_shape_fn((count, 8, 8), |(image, row, _)| {
+            let stripe = row / 3 == labels[image];
             draws.below(if stripe { 120 } else { 90 }) as u8 + if stripe { 90 } else { 0 }
         });
-        Labelled { pictures, labels }
+        Labelled { images, labels }
     }
 
     const RECIPE: Recipe = Recipe { epochs: 4, batch: 16, learning_rate: 4e-3, mirror: true, seed: 1 };

@@ -97,9 +97,9 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
         };
         let mut alone = Vec::new();
         for Named { name, plan } in &plans {
-            let (pictures, peak) = self.draw(Some(plan))?;
+            let (images, peak) = self.draw(Some(plan))?;
             note(self.peak_check(name, plan, peak)?)?;
-            alone.push((*name, plan, pictures));
+            alone.push((*name, plan, images));
         }
         if alone.len() == 1 {
             alone.push(("an empty plan", &empty, full));

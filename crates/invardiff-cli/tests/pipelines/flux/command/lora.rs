@@ -20,7 +20,7 @@ fn lora(folder: &Path, map: &str) -> PathBuf {
 }
 
 #[test]
-fn a_file_changes_the_picture_by_its_strength_and_a_plan_knows() {
+fn a_file_changes_the_image_by_its_strength_and_a_plan_knows() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let file = lora(here, "transformer_blocks.0.attn.to_q");

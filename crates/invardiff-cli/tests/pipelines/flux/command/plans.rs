@@ -18,7 +18,7 @@ fn a_calibration_makes_a_plan_that_is_replayed_and_verified() {
     let model = models().diffusers();
     let model = ["--model", model.to_str().unwrap()];
     let prompts =
-        ["--prompts", "prompts.txt", "--pictures", "2", "--converged-steps", "0", "--out", "made", "--json"];
+        ["--prompts", "prompts.txt", "--images", "2", "--converged-steps", "0", "--out", "made", "--json"];
     let found = json(here, &[&["calibrate"], &model[..], &RUN, &prompts].concat());
     assert_eq!(found["steps"], 8);
     let written = names(&here.join("made"));
@@ -56,7 +56,7 @@ fn a_gate_is_carried_over_to_another_number_of_steps() {
     let here = folder.path();
     let model = models().diffusers();
     let model = ["--model", model.to_str().unwrap()];
-    let made = ["--prompt", "a fox", "--pictures", "1", "--converged-steps", "0", "--out", "made"];
+    let made = ["--prompt", "a fox", "--images", "1", "--converged-steps", "0", "--out", "made"];
     printed(here, &[&["calibrate", "--compute-steps", "5"], &model[..], &RUN, &made].concat());
     let transfer =
         ["plan", "transfer", "made/least-error.json", "--num-inference-steps", "10", "--out", "ten.json"];
@@ -110,7 +110,7 @@ fn the_published_plans_are_replayed() {
     };
     let full = draw("full.png", &[]);
     assert_eq!((&full["num_inference_steps"], &full["guidance_scale"]), (&28.into(), &3.5.into()));
-    let mut pictures = vec![Png::read(&here.join("full.png")).bytes];
+    let mut images = vec![Png::read(&here.join("full.png")).bytes];
     for (name, skipped) in [
         ("cache_books_stp28_n0.1_th0.7_attn0.68_ff0.68_ctxff0.68_sattn0.68_smlp0.68.json", 17),
         ("cache_books_stp28_n0.1_th0.7_attn0.68_ff0_ctxff0_sattn0.68_smlp0.json", 17),
@@ -124,9 +124,9 @@ fn the_published_plans_are_replayed() {
             (found["predicted_speedup"].as_f64().unwrap(), 28.0 / (28.0 - f64::from(skipped)));
         assert!(speedup >= gate * 0.9 && speedup < 2.0 * gate, "{name}: {speedup} {gate}");
         assert!(found["peak_cache_bytes"].as_u64().unwrap() > 0);
-        pictures.push(Png::read(&here.join("cached.png")).bytes);
+        images.push(Png::read(&here.join("cached.png")).bytes);
     }
-    for (index, picture) in pictures.iter().enumerate() {
-        assert!(!pictures[..index].contains(picture), "plan {index} draws what another draws");
+    for (index, image) in images.iter().enumerate() {
+        assert!(!images[..index].contains(image), "plan {index} draws what another draws");
     }
 }

@@ -17,7 +17,7 @@ const RUN: [&str; 12] = [
     "a red cat",
     "--prompt",
     "a blue dog",
-    "--pictures",
+    "--images",
     "2",
 ];
 /// Sites of two double and three single blocks: attention, feed-forward and the text's feed-forward; attention and mlp.

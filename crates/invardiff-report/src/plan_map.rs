@@ -9,7 +9,7 @@ use super::svg::{Anchor, Figure, Path, Plot, rect, text};
 
 /// What a plan does at every step and site.
 #[derive(Clone, Debug)]
-pub struct PlanPicture {
+pub struct PlanMap {
     /// One entry per step in sampling order, `true` = the step is skipped.
     pub gate: Vec<bool>,
     /// One matrix `[steps, layers]` per module kind, `true` = reuse. Entries of skipped steps are ignored.
@@ -48,7 +48,7 @@ const WIDTH: f64 = 760.0;
 const LEFT: f64 = 44.0;
 const GATE: f64 = 20.0;
 
-impl PlanPicture {
+impl PlanMap {
     pub(super) fn check(&self) -> Result<(), EvalError> {
         for (kind, matrix) in &self.kinds {
             if matrix.is_empty() || matrix.nrows() != self.gate.len() {
@@ -187,10 +187,10 @@ mod tests {
     fn skipped_steps_hide_their_module_rows() {
         let gate = vec![false, true, false];
         let matrix = ndarray::arr2(&[[false, false], [true, true], [false, true]]);
-        let picture = PlanPicture { gate, kinds: vec![(Kind::MSA, matrix)] };
-        picture.check().unwrap();
-        assert_eq!(picture.summary(), "1 of 3 steps skipped; modules reused at the others: msa 1 of 4");
-        let svg = picture.figure().document();
+        let image = PlanMap { gate, kinds: vec![(Kind::MSA, matrix)] };
+        image.check().unwrap();
+        assert_eq!(image.summary(), "1 of 3 steps skipped; modules reused at the others: msa 1 of 4");
+        let svg = image.figure().document();
         for class in ["computed", "reused", "skipped"] {
             assert!(svg.contains(&format!("<path class=\"{class}\"")), "{class}");
         }
@@ -198,9 +198,9 @@ mod tests {
 
     #[test]
     fn a_matrix_of_other_length_than_the_gate_is_refused() {
-        let picture =
-            PlanPicture { gate: vec![false; 4], kinds: vec![(Kind::MLP, Array2::from_elem((3, 2), false))] };
-        let message = picture.check().unwrap_err().to_string();
+        let image =
+            PlanMap { gate: vec![false; 4], kinds: vec![(Kind::MLP, Array2::from_elem((3, 2), false))] };
+        let message = image.check().unwrap_err().to_string();
         assert!(message.contains("mlp") && message.contains("[3, 2]"), "{message}");
     }
 }

@@ -1,7 +1,7 @@
 //! Grids of images: full, cached, and their difference.
 
 use image::{DynamicImage, RgbImage, imageops};
-use invardiff_eval::{EvalError, GridLayout, picture_grid, rgb_image, rgb_images};
+use invardiff_eval::{EvalError, GridLayout, image_grid, rgb_image, rgb_images};
 use ndarray::{ArrayView4, Zip};
 
 use crate::files;
@@ -15,18 +15,18 @@ pub enum Amplify {
     By(f32),
 }
 
-/// One row of a [`PictureGrid`].
+/// One row of a [`ImageGrid`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PictureRow {
+pub struct ImageRow {
     /// What the row shows, e.g. `full` or `difference x8`.
     pub label: String,
     /// One image per column.
-    pub pictures: Vec<RgbImage>,
+    pub images: Vec<RgbImage>,
 }
 
 /// Rows of images of one size; a column is one starting noise and condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PictureGrid {
+pub struct ImageGrid {
     /// Its title.
     pub title: String,
     /// A sentence below it; may be empty.
@@ -34,10 +34,10 @@ pub struct PictureGrid {
     /// Texts above the columns, e.g. class names; empty, or one per column.
     pub columns: Vec<String>,
     /// The rows from top to bottom.
-    pub rows: Vec<PictureRow>,
+    pub rows: Vec<ImageRow>,
 }
 
-impl PictureGrid {
+impl ImageGrid {
     /// A grid without rows.
     pub fn new(title: impl Into<String>, columns: Vec<String>) -> Self {
         Self { title: title.into(), columns, ..Self::default() }
@@ -64,12 +64,12 @@ impl PictureGrid {
     /// This grid with one more row of images.
     ///
     /// # Shapes
-    /// - `pictures`: `[batch, channels, height, width]` in `[-1, 1]`, 1 or 3 channels
+    /// - `images`: `[batch, channels, height, width]` in `[-1, 1]`, 1 or 3 channels
     ///
     /// # Errors
     /// [`EvalError::Shape`] for other channels.
-    pub fn row(mut self, label: impl Into<String>, pictures: ArrayView4<'_, f32>) -> Result<Self, EvalError> {
-        self.rows.push(PictureRow { label: label.into(), pictures: rgb_images(pictures)? });
+    pub fn row(mut self, label: impl Into<String>, images: ArrayView4<'_, f32>) -> Result<Self, EvalError> {
+        self.rows.push(ImageRow { label: label.into(), images: rgb_images(images)? });
         Ok(self)
     }
 
@@ -100,8 +100,8 @@ impl PictureGrid {
             Amplify::Fit => (1..=6).map(|power| 2_f32.powi(power)).rfind(|f| f * most <= 1.0).unwrap_or(1.0),
         };
         let bytes = distance.mapv(|value| (value * factor * 255.0).round() as u8);
-        let pictures = bytes.outer_iter().map(rgb_image).collect::<Result<_, _>>()?;
-        self.rows.push(PictureRow { label: format!("{label} x{factor}"), pictures });
+        let images = bytes.outer_iter().map(rgb_image).collect::<Result<_, _>>()?;
+        self.rows.push(ImageRow { label: format!("{label} x{factor}"), images });
         Ok(self)
     }
 
@@ -113,13 +113,13 @@ impl PictureGrid {
                 found,
             })
         };
-        let Some(first) = self.rows.first().and_then(|row| row.pictures.first()) else {
+        let Some(first) = self.rows.first().and_then(|row| row.images.first()) else {
             return shape("its first row".into(), "at least one image", vec![0]);
         };
-        let columns = self.rows[0].pictures.len();
-        if let Some(row) = self.rows.iter().find(|row| row.pictures.len() != columns) {
+        let columns = self.rows[0].images.len();
+        if let Some(row) = self.rows.iter().find(|row| row.images.len() != columns) {
             let expected = format!("{columns} images, as the first row");
-            return shape(format!("row '{}'", row.label), &expected, vec![row.pictures.len()]);
+            return shape(format!("row '{}'", row.label), &expected, vec![row.images.len()]);
         }
         if !self.columns.is_empty() && self.columns.len() != columns {
             return shape(
@@ -128,11 +128,11 @@ impl PictureGrid {
                 vec![self.columns.len()],
             );
         }
-        let sizes = self.rows.iter().flat_map(|row| row.pictures.iter().map(move |picture| (row, picture)));
-        match sizes.into_iter().find(|(_, picture)| picture.dimensions() != first.dimensions()) {
-            Some((row, picture)) => {
+        let sizes = self.rows.iter().flat_map(|row| row.images.iter().map(move |image| (row, image)));
+        match sizes.into_iter().find(|(_, image)| image.dimensions() != first.dimensions()) {
+            Some((row, image)) => {
                 let expected = format!("images of {}x{}", first.width(), first.height());
-                let found = vec![picture.width() as usize, picture.height() as usize];
+                let found = vec![image.width() as usize, image.height() as usize];
                 shape(format!("row '{}'", row.label), &expected, found)
             }
             None => Ok(()),
@@ -141,37 +141,37 @@ impl PictureGrid {
 
     /// Pixels of all images.
     pub(super) fn pixels(&self) -> f64 {
-        let pictures = self.rows.iter().flat_map(|row| &row.pictures);
-        pictures.map(|picture| f64::from(picture.width()) * f64::from(picture.height())).sum()
+        let images = self.rows.iter().flat_map(|row| &row.images);
+        images.map(|image| f64::from(image.width()) * f64::from(image.height())).sum()
     }
 
     /// All images and labels as one image.
     pub(super) fn labelled(&self) -> Result<RgbImage, EvalError> {
-        let pictures: Vec<RgbImage> = self.rows.iter().flat_map(|row| row.pictures.clone()).collect();
+        let images: Vec<RgbImage> = self.rows.iter().flat_map(|row| row.images.clone()).collect();
         let layout = GridLayout {
-            columns: self.rows.first().map(|row| row.pictures.len()),
+            columns: self.rows.first().map(|row| row.images.len()),
             scale: None,
             column_labels: self.columns.clone(),
             row_labels: self.rows.iter().map(|row| row.label.clone()).collect(),
         };
-        picture_grid(&pictures, &layout)
+        image_grid(&images, &layout)
     }
 
     /// Every image as a `data:` URL, shrunk by `shrink` (1 keeps its size).
     pub(super) fn addresses(&self, shrink: f64) -> Result<Vec<Vec<String>>, EvalError> {
-        let address = |picture: &RgbImage| {
-            files::data_address(&DynamicImage::ImageRgb8(shrunk(picture, shrink)), &self.title)
+        let address = |image: &RgbImage| {
+            files::data_address(&DynamicImage::ImageRgb8(shrunk(image, shrink)), &self.title)
         };
-        self.rows.iter().map(|row| row.pictures.iter().map(address).collect()).collect()
+        self.rows.iter().map(|row| row.images.iter().map(address).collect()).collect()
     }
 }
 
-fn shrunk(picture: &RgbImage, shrink: f64) -> RgbImage {
+fn shrunk(image: &RgbImage, shrink: f64) -> RgbImage {
     if shrink <= 1.0 {
-        return picture.clone();
+        return image.clone();
     }
     let side = |pixels: u32| ((f64::from(pixels) / shrink) as u32).max(1);
-    imageops::resize(picture, side(picture.width()), side(picture.height()), imageops::FilterType::Triangle)
+    imageops::resize(image, side(image.width()), side(image.height()), imageops::FilterType::Triangle)
 }
 
 #[cfg(test)]
@@ -184,37 +184,37 @@ mod tests {
         let full = Array4::from_shape_fn((2, 1, 4, 4), |(n, _, y, x)| (n + y + x) as f32 / 8.0 - 0.5);
         let cached = full.mapv(|value| value + 0.1);
         let columns = vec!["coat".to_owned(), "bag".to_owned()];
-        let grid = PictureGrid::compare("t", columns, full.view(), cached.view(), Amplify::Fit).unwrap();
+        let grid = ImageGrid::compare("t", columns, full.view(), cached.view(), Amplify::Fit).unwrap();
         grid.check().unwrap();
         let labels: Vec<&str> = grid.rows.iter().map(|row| row.label.as_str()).collect();
         assert_eq!(labels, ["full", "cached", "difference x16"]);
         // 0.1 / 2 * 16 * 255 = 204.
-        assert!(grid.rows[2].pictures[0].pixels().all(|pixel| pixel.0 == [204; 3]));
-        let cut = PictureGrid::new("t", vec![])
+        assert!(grid.rows[2].images[0].pixels().all(|pixel| pixel.0 == [204; 3]));
+        let cut = ImageGrid::new("t", vec![])
             .difference("d", full.view(), cached.view(), Amplify::By(100.0))
             .unwrap();
         assert_eq!(cut.rows[0].label, "d x100");
-        assert_eq!(cut.rows[0].pictures[0].get_pixel(0, 0).0, [255; 3]);
+        assert_eq!(cut.rows[0].images[0].get_pixel(0, 0).0, [255; 3]);
     }
 
     #[test]
-    fn equal_pictures_have_a_black_difference() {
+    fn equal_images_have_a_black_difference() {
         let full = Array4::from_elem((1, 3, 2, 2), 0.3);
-        let grid = PictureGrid::compare("t", vec![], full.view(), full.view(), Amplify::Fit).unwrap();
-        assert_eq!(grid.rows[2].pictures[0].get_pixel(1, 1).0, [0; 3]);
+        let grid = ImageGrid::compare("t", vec![], full.view(), full.view(), Amplify::Fit).unwrap();
+        assert_eq!(grid.rows[2].images[0].get_pixel(1, 1).0, [0; 3]);
     }
 
     #[test]
     fn rows_of_other_length_or_size_are_refused() {
-        let row = |label: &str, count: usize, side: u32| PictureRow {
+        let row = |label: &str, count: usize, side: u32| ImageRow {
             label: label.into(),
-            pictures: vec![RgbImage::new(side, side); count],
+            images: vec![RgbImage::new(side, side); count],
         };
-        let grid = |rows, columns: &[&str]| PictureGrid {
+        let grid = |rows, columns: &[&str]| ImageGrid {
             title: "t".into(),
             rows,
             columns: columns.iter().map(ToString::to_string).collect(),
-            ..PictureGrid::default()
+            ..ImageGrid::default()
         };
         assert!(grid(vec![], &[]).check().is_err());
         assert!(grid(vec![row("a", 2, 4), row("b", 2, 4)], &["x", "y"]).check().is_ok());

@@ -26,7 +26,7 @@ pub(super) struct Draw<'a> {
 impl<'a> Draw<'a> {
     /// Images from other seeds than the calibration's.
     pub(super) fn new(pair: &'a Pair<'a>) -> Self {
-        let count = pair.amounts.pictures;
+        let count = pair.amounts.images;
         let first = pair.amounts.seed.wrapping_add(HELD_OUT);
         let seeds = (0..count as u64).map(|index| first.wrapping_add(index)).collect();
         Self { pair, labels: pair.classes(count), seeds }
@@ -42,12 +42,12 @@ impl<'a> Draw<'a> {
         checks.run("images under the processor's plan", || self.apart(Some(&plans.processor)))?;
         checks.run("images under the device's plan", || self.apart(Some(&plans.device)))?;
         checks.run("two runs are equal", || {
-            let [one, other] = [self.pictures(device, None)?, self.pictures(device, None)?];
+            let [one, other] = [self.images(device, None)?, self.images(device, None)?];
             Ok(Check::equal(largest(&one, &other), 0.0, "largest difference"))
         })?;
         checks.run("an empty plan changes nothing", || {
             let empty = CachePlan::empty(&processor.denoiser().topology(), self.pair.steps());
-            let [full, cached] = [self.pictures(device, None)?, self.pictures(device, Some(&empty))?];
+            let [full, cached] = [self.images(device, None)?, self.images(device, Some(&empty))?];
             Ok(Check::equal(largest(&full, &cached), 0.0, "largest difference"))
         })?;
         checks.run("peak cache bytes as scheduled", || {
@@ -63,7 +63,7 @@ impl<'a> Draw<'a> {
     fn apart(&self, plan: Option<&CachePlan>) -> Result<Check> {
         let plan = plan.map(through_file).transpose()?;
         let [expected, found] =
-            [&self.pair.processor, &self.pair.device].map(|on| self.pictures(on, plan.as_ref()));
+            [&self.pair.processor, &self.pair.device].map(|on| self.images(on, plan.as_ref()));
         let [low, high] = self.pair.processor.model().config().pixel_range.unwrap_or([-1.0, 1.0]);
         let unit = |x: Array4<f32>| x.mapv(|value| ((value - low) / (high - low)).clamp(0.0, 1.0));
         let (expected, found) = (expected?, found?);
@@ -79,9 +79,9 @@ impl<'a> Draw<'a> {
         let device = &self.pair.device;
         let gate = uniform_gate(steps, steps.div_ceil(2))?;
         let other = CachePlan::gate_only(&device.denoiser().topology(), gate);
-        let alone = [self.pictures(device, Some(plan))?, self.pictures(device, Some(&other))?];
+        let alone = [self.images(device, Some(plan))?, self.images(device, Some(&other))?];
         let together = std::thread::scope(|scope| {
-            let threads = [plan, &other].map(|plan| scope.spawn(|| self.pictures(device, Some(plan))));
+            let threads = [plan, &other].map(|plan| scope.spawn(|| self.images(device, Some(plan))));
             threads.map(|thread| thread.join().map_err(|_| anyhow!("a thread panicked")).flatten())
         });
         let mut apart = 0.0_f64;
@@ -91,7 +91,7 @@ impl<'a> Draw<'a> {
         Ok(Check::equal(apart, 0.0, "largest difference"))
     }
 
-    fn pictures(&self, on: &ClassToImage, plan: Option<&CachePlan>) -> Result<Array4<f32>> {
+    fn images(&self, on: &ClassToImage, plan: Option<&CachePlan>) -> Result<Array4<f32>> {
         Ok(self.under(on, plan)?.0)
     }
 
@@ -104,8 +104,8 @@ impl<'a> Draw<'a> {
             Some(plan) => drop(pipeline.force_cache(plan)?),
             None => {}
         }
-        let (pictures, bytes) = pipeline.generate_measured(&self.labels, &self.seeds)?;
-        Ok((to_array(pictures)?, bytes))
+        let (images, bytes) = pipeline.generate_measured(&self.labels, &self.seeds)?;
+        Ok((to_array(images)?, bytes))
     }
 }
 
