@@ -28,6 +28,14 @@ impl Concurrency {
         if *device == Device::flex() { Self::Parallel } else { Self::Sequential }
     }
 
+    /// The most runs at once: the threads of rayon's pool, or 1.
+    pub fn runs_at_once(self) -> usize {
+        match self {
+            Self::Sequential => 1,
+            Self::Parallel => rayon::current_num_threads(),
+        }
+    }
+
     /// The results of `work` on every item, in the order of the items.
     pub(crate) fn each<T: Send, R: Send>(self, items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
         match self {

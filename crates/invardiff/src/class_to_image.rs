@@ -67,6 +67,9 @@ pub struct ClassToImage {
 }
 
 impl ClassToImage {
+    /// Images to draw at once where nothing is said.
+    pub const DEFAULT_BATCH: usize = 5;
+
     /// A pipeline for an embedded model (`fashion`, `emoji`) or the weights at a path.
     ///
     /// # Errors
@@ -196,7 +199,7 @@ impl Pipeline<4> for ClassToImage {
     }
 
     fn default_batch(&self) -> usize {
-        5
+        Self::DEFAULT_BATCH
     }
 
     fn record_options(&self) -> RecordOptions {

@@ -12,6 +12,7 @@ mod endpoint;
 mod error;
 mod files;
 mod id;
+mod listed;
 mod listing;
 mod name;
 mod settings;
@@ -22,12 +23,13 @@ use invardiff_runtime::Progress;
 
 pub use error::HubError;
 pub use id::HubId;
+pub use listed::ListedFile;
 pub use settings::Hub;
 
 use cache::RepoCache;
 use client::Client;
 use download::job::Download;
-use listing::{Listing, NoListing, Wanted};
+use listing::{Listing, NoListing};
 
 impl Hub {
     /// The folder of a model on this machine. What is not in the cache is downloaded: of a diffusers folder the
@@ -72,12 +74,7 @@ impl Hub {
         listing: &Listing,
         progress: &dyn Progress,
     ) -> Result<PathBuf, HubError> {
-        let wanted: Result<Vec<Wanted>, String> =
-            files::wanted(&listing.files).into_iter().map(listing::File::wanted).collect();
-        let wanted = wanted.map_err(|detail| {
-            let file = "the list of files".to_owned();
-            HubError::Answer { repo: id.to_string(), file, detail }
-        })?;
+        let wanted = listed::wanted(id, listing)?;
         if wanted.is_empty() {
             return Err(HubError::Empty { repo: id.to_string() });
         }

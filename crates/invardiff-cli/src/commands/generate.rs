@@ -32,7 +32,8 @@ prompts, negative_prompt, true_cfg_scale, images_per_prompt, height, width, max_
 has the tensors samples, seeds and, for classes, class_labels, and the same facts as JSON under the metadata key invardiff.
 Samples of FLUX are its packed latents.
 
-A FLUX run prints the memory that it will take to standard error before it loads anything, and stops if that is not available.
+The run of a model in files prints the memory that it will take to standard error before it loads anything; any run stops if
+that is not available (on the CPU; on other devices with --memory-limit alone).
 
 --json prints one object: these facts (software in lower case), and file, images, seconds, plan_file, skipped_steps,
 predicted_speedup (two decimals), peak_cache_bytes (measured, of one batch).";
@@ -113,8 +114,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let choice = request.resolve()?;
     match choice.model {
         ModelSource::Embedded(_) | ModelSource::Dit(_) => {
-            let (pipeline, plan) = choice.classes(&request, &device)?;
-            classes(args, pipeline, plan)?.draw(args, format)
+            // With eta, noise has one seed per batch, so a batch is one image.
+            let batch = if args.eta > 0.0 {
+                1
+            } else {
+                args.batch_size.map_or(ClassToImage::DEFAULT_BATCH, |batch| batch as usize)
+            };
+            let (pipeline, plan) = choice.classes(&request, Use::Draw { batch }, &device)?;
+            classes(args, pipeline, plan, batch)?.draw(args, format)
         }
         ModelSource::Flux(_) => {
             ensure!(
@@ -134,6 +141,7 @@ fn classes(
     args: &Args,
     pipeline: ClassToImage,
     plan: Option<CachePlan>,
+    batch: usize,
 ) -> Result<GenerateJob<4, ClassToImage>> {
     let config = pipeline.model().config();
     let columns = match &args.class_labels {
@@ -146,9 +154,6 @@ fn classes(
     let names = columns.iter().map(name).collect();
     let asked =
         Asked::Classes { class_labels: columns.clone(), images_per_class: args.images_per_class as usize };
-    // With eta, noise has one seed per batch, so a batch is one image.
-    let usual = pipeline.default_batch();
-    let batch = if args.eta > 0.0 { 1 } else { args.batch_size.map_or(usual, |batch| batch as usize) };
     let stochastic: Stochastic<ClassToImage> = |pipeline, eta, seed| {
         if eta > 0.0 { Ok(Some(pipeline.with_eta(eta, seed)?)) } else { Ok(None) }
     };

@@ -3,5 +3,6 @@
 mod command;
 mod dit;
 mod flux;
+mod hostile_files;
 mod hub;
 mod tiny;

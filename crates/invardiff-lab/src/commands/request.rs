@@ -4,9 +4,10 @@ mod classes;
 mod flags;
 mod prompts;
 mod resolve;
+mod room;
 mod work;
 
 pub use flags::PromptFlags;
-pub use prompts::Use;
 pub use resolve::{ModelSource, ResolvedModel, RunRequest};
+pub use room::Use;
 pub use work::Work;

@@ -91,7 +91,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let choice = request.resolve()?;
     match choice.model {
         ModelSource::Embedded(_) | ModelSource::Dit(_) => {
-            let (full, plan) = choice.classes(&request, &device)?;
+            let batch = args.class_labels.split(',').count();
+            let (full, plan) = choice.classes(&request, Use::Draw { batch }, &device)?;
             let labels = labels::parse(&args.class_labels, full.model().config())?;
             check(args, &full, plan, &labels, json!({"class_labels": labels}))
         }

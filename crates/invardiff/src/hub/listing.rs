@@ -111,9 +111,13 @@ impl Listing {
             return Err(refusal);
         }
         let text = body(response.body_mut().as_reader(), hub, id)?;
-        let answer: Answer =
-            serde_json::from_slice(&text).map_err(|error| senseless(id, error.to_string()))?;
-        Self::check(id, answer).map_err(|what| senseless(id, what))
+        Self::read(id, &text).map_err(|what| senseless(id, what))
+    }
+
+    /// Reads a hub's answer; the error says what is wrong with it.
+    pub(super) fn read(id: &HubId, answer: &[u8]) -> Result<Self, String> {
+        let answer: Answer = serde_json::from_slice(answer).map_err(|error| error.to_string())?;
+        Self::check(id, answer)
     }
 
     /// Refuses commits and names that none can have.
@@ -157,8 +161,12 @@ fn body(mut reader: impl Read, hub: &Hub, id: &HubId) -> Result<Vec<u8>, NoListi
 }
 
 fn senseless(id: &HubId, detail: String) -> NoListing {
-    let file = "the list of files".to_owned();
-    NoListing::Refused(HubError::Answer { repo: id.to_string(), file, detail })
+    NoListing::Refused(wrong(id, detail))
+}
+
+/// The error of a list that is none.
+pub(super) fn wrong(id: &HubId, detail: String) -> HubError {
+    HubError::Answer { repo: id.to_string(), file: "the list of files".to_owned(), detail }
 }
 
 /// What a status means, where it is not success.

@@ -1,7 +1,7 @@
 //! A run of FLUX that is checked and counted, before anything is loaded.
 
 use burn::tensor::Device;
-use invardiff_models::{Architecture, Flux, FluxConfig, LoadOptions, Outline, Tiling};
+use invardiff_models::{Architecture, Flux, FluxConfig, LoadOptions, Outline};
 use invardiff_plan::{Schedule, Topology};
 use invardiff_runtime::FlowMatchEuler;
 
@@ -9,7 +9,7 @@ use super::options::{Settled, TextToImageOptions};
 use super::packing::PATCH;
 use super::pipeline::{TextToImage, recorded_bytes};
 use super::prompt::PromptEncoder;
-use crate::decode::{self, FACTOR};
+use crate::decode;
 use crate::error::{Error, Result};
 use crate::memory::{MemoryNeed, Phase};
 use crate::pretrained::{FlowShift, Pretrained, SchedulerConfig};
@@ -98,7 +98,10 @@ impl<'a> PreparedFlux<'a> {
         sampling.extend(autoencoder.clone());
         phases.push(Phase { name: "sampling, text encoders dropped", parts: sampling });
         if let Some(autoencoder) = autoencoder {
-            let tile = ("activations of a tile and the image".to_owned(), self.decoding());
+            let tile = (
+                "activations of a tile and the image".to_owned(),
+                decode::held_bytes(self.settled.height, self.settled.width),
+            );
             phases.push(Phase { name: "decoding", parts: vec![transformer, autoencoder, tile] });
         }
         Ok(MemoryNeed { phases })
@@ -114,17 +117,6 @@ impl<'a> PreparedFlux<'a> {
         let tokens = (canvas.image_tokens() + canvas.text_tokens) as u64;
         // Attention and norms compute in f32, whatever the weights are.
         HELD * tokens * width * size_of::<f32>() as u64 * batch as u64
-    }
-
-    /// What decoding one image holds: the widest activations of a tile, and the image with its weights.
-    fn decoding(&self) -> u64 {
-        /// Values of a pixel that are held at once: what 5 GiB for 1024 x 1024 come to, as the autoencoder's documentation
-        /// has it.
-        const HELD: usize = 1280;
-        let tile = Tiling::default().size() * FACTOR;
-        let tile = self.settled.height.min(tile) * self.settled.width.min(tile);
-        let image = self.settled.height * self.settled.width;
-        (tile * HELD + 3 * 3 * image) as u64 * size_of::<f32>() as u64
     }
 
     /// Encodes the prompts, drops the text encoders, and loads the transformer.

@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use invardiff::{Keeps, PreparedFlux, SamplerKind, TextToImage, TextToImageOptions, available};
+use invardiff::{Keeps, PreparedFlux, SamplerKind, TextToImage, TextToImageOptions};
 use invardiff_plan::{CachePlan, RunSpec};
 
 use super::flags::PromptFlags;
 use super::resolve::{ModelSource, ResolvedModel, RunRequest};
+use super::room::{Use, room};
 use crate::commands::source::Source;
 use crate::stdout::note;
 
@@ -31,18 +32,6 @@ impl PromptFlags {
             dtype: request.dtype(made_for),
         }
     }
-}
-
-/// What a pipeline is opened for.
-#[derive(Clone, Copy, Debug)]
-pub enum Use {
-    /// To draw, with this many images per batch.
-    Draw {
-        /// Images at once.
-        batch: usize,
-    },
-    /// To calibrate, one run at a time.
-    Calibrate,
 }
 
 impl ResolvedModel {
@@ -85,9 +74,7 @@ impl ResolvedModel {
             Use::Calibrate => (1, Keeps::Calibration),
         };
         let need = prepared.memory(batch, keeps).with_context(named)?;
-        let limit = request.prompts.memory_limit.or_else(available);
-        need.check(limit)?;
-        note(need.table(limit));
+        note(room(request, device, &need)?);
         let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
         let pipeline = prepared.load(&prompts, device).with_context(named)?;
         for note in pipeline.notes() {

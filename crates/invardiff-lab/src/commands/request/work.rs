@@ -7,8 +7,8 @@ use burn::tensor::Device;
 use invardiff::Pipeline;
 use invardiff_plan::CachePlan;
 
-use super::prompts::Use;
 use super::resolve::{ModelSource, ResolvedModel, RunRequest};
+use super::room::Use;
 use crate::args::DeviceArg;
 
 /// The work of a command, on a pipeline of either kind.
@@ -39,7 +39,7 @@ impl ResolvedModel {
     pub fn work(&self, request: &RunRequest<'_>, device: &Device, work: impl Work) -> Result<ExitCode> {
         match self.model {
             ModelSource::Embedded(_) | ModelSource::Dit(_) => {
-                let (full, plan) = self.classes(request, device)?;
+                let (full, plan) = self.classes(request, Use::Calibrate, device)?;
                 work.on(&full, plan)
             }
             ModelSource::Flux(_) => {

@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let (choice, device) = (request.resolve()?, args.device.open()?);
     match choice.model {
         ModelSource::Embedded(_) | ModelSource::Dit(_) => {
-            let full = choice.classes(&request, &device)?.0;
+            let full = choice.classes(&request, Use::Calibrate, &device)?.0;
             let config = full.model().config();
             let read = |path: &PathBuf| ExampleSet::read(path, config, &device).context("--examples");
             run_on(args, &full, args.examples.as_ref().map(read).transpose()?)

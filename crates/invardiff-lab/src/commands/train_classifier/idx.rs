@@ -1,7 +1,7 @@
 //! Labelled images from IDX files, the format of MNIST.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ use ndarray::{Array3, Array4, Axis, Slice};
 
 /// The most bytes that a file may hold, unpacked.
 const LIMIT: u64 = 1 << 30;
+/// The most bytes that one byte of a packed file may stand for: images take ten at most, zeros a thousand.
+const PACKED: u64 = 64;
 
 /// Grey images and their classes.
 #[derive(Clone, Debug)]
@@ -75,40 +77,48 @@ pub(super) fn scale(byte: u8) -> f32 {
     f32::from(byte) / 127.5 - 1.0
 }
 
-/// A file's path, its dimensions and its bytes.
+/// A file's path, its dimensions and its bytes. No more is read than the dimensions announce.
 fn idx<const D: usize>(folder: &Path, name: &str) -> Result<(PathBuf, [usize; D], Vec<u8>)> {
-    let (path, bytes) = open(folder, name)?;
+    let (path, mut file, most) = open(folder, name)?;
+    let place = || path.display().to_string();
     let wrong = |what: &str| format!("{}: no IDX file of bytes with {D} dimensions: {what}", path.display());
-    ensure!(bytes.get(..4) == Some(&[0, 0, 8, D as u8]), wrong("its first four bytes are others"));
-    let head = bytes.get(4..4 + 4 * D).with_context(|| wrong("it ends in its header"))?;
+    let mut head = Vec::new();
+    file.by_ref().take(4 + 4 * D as u64).read_to_end(&mut head).with_context(place)?;
+    ensure!(head.get(..4) == Some(&[0, 0, 8, D as u8]), wrong("its first four bytes are others"));
+    ensure!(head.len() == 4 + 4 * D, wrong("it ends in its header"));
     let mut shape = [0; D];
-    for (dimension, four) in shape.iter_mut().zip(head.as_chunks().0) {
+    for (dimension, four) in shape.iter_mut().zip(head[4..].as_chunks().0) {
         *dimension = u32::from_be_bytes(*four) as usize;
     }
-    let values = bytes[4 + 4 * D..].to_vec();
     let expected = shape.iter().try_fold(1_usize, |product, dimension| product.checked_mul(*dimension));
-    ensure!(expected == Some(values.len()), wrong(&format!("{} bytes for {shape:?}", values.len())));
+    let expected = expected.filter(|expected| *expected as u64 <= most);
+    let expected =
+        expected.with_context(|| wrong(&format!("{shape:?} is more than the {most} bytes that fit it")))?;
+    let mut values = Vec::new();
+    file.take(expected as u64 + 1).read_to_end(&mut values).with_context(place)?;
+    let found = if values.len() > expected { "more".to_owned() } else { values.len().to_string() };
+    ensure!(values.len() == expected, wrong(&format!("{found} bytes for {shape:?}")));
     Ok((path, shape, values))
 }
 
-/// The bytes of a file, unpacked.
-fn open(folder: &Path, name: &str) -> Result<(PathBuf, Vec<u8>)> {
+/// A file, unpacked as it is read, and the most bytes that it may hold.
+fn open(folder: &Path, name: &str) -> Result<(PathBuf, Box<dyn Read>, u64)> {
     let (plain, packed) = (folder.join(name), folder.join(format!("{name}.gz")));
-    let mut bytes = Vec::new();
-    let path = if plain.is_file() {
-        File::open(&plain)?
-            .take(LIMIT)
-            .read_to_end(&mut bytes)
-            .with_context(|| plain.display().to_string())?;
-        plain
+    let file = |path: &Path| -> Result<(File, u64)> {
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (length, file) = opened.with_context(|| path.display().to_string())?;
+        Ok((file, length))
+    };
+    if plain.is_file() {
+        let (file, length) = file(&plain)?;
+        Ok((plain, Box::new(BufReader::new(file)), length.min(LIMIT)))
     } else if packed.is_file() {
-        let file = GzDecoder::new(File::open(&packed)?);
-        file.take(LIMIT).read_to_end(&mut bytes).with_context(|| packed.display().to_string())?;
-        packed
+        let (file, length) = file(&packed)?;
+        let most = length.saturating_mul(PACKED).min(LIMIT);
+        Ok((packed, Box::new(GzDecoder::new(BufReader::new(file))), most))
     } else {
         bail!("there is neither {} nor {}", plain.display(), packed.display());
-    };
-    Ok((path, bytes))
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +159,10 @@ mod tests {
         assert!(message().contains("3 labels for 2 images"), "{}", message());
         write(folder, "train-labels-idx1-ubyte", &[3], &[1, 0]);
         assert!(message().contains("2 bytes for [3]"), "{}", message());
+        write(folder, "train-labels-idx1-ubyte", &[1 << 20], &[1, 0]);
+        assert!(message().contains("[1048576] is more than the"), "{}", message());
+        write(folder, "train-labels-idx1-ubyte", &[1], &[1, 0]);
+        assert!(message().contains("more bytes for [1]"), "{}", message());
         std::fs::write(folder.join("train-labels-idx1-ubyte"), b"ID").unwrap();
         assert!(message().contains("no IDX file"), "{}", message());
     }
