@@ -4,6 +4,8 @@ mod bench_model;
 mod compare;
 mod devices;
 mod e2e;
+#[cfg(target_os = "linux")]
+mod faults;
 mod fit;
 mod generate;
 mod help;
