@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cargo::{FEATURES, cargo};
 use crate::graphics::Build;
 use crate::test::{self, Outcome};
-use crate::{e2e, tidy};
+use crate::{campaign, e2e, tidy};
 
 /// The steps before the tests, in the order in which they run: cheap ones first where nothing else decides.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,15 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     if !outcome.passed() {
         return Ok(outcome.close());
     }
+    timed("fuzz", || fuzz(root))?;
     Ok(graphics(root, outcome)?.close())
+}
+
+/// A minute of the fuzzing targets.
+fn fuzz(root: &Path) -> Result<()> {
+    let status = campaign::fuzz(root, &["--seconds".into(), "60".into()])?;
+    ensure!(status == ExitCode::SUCCESS, "a fuzzing target found something, see above");
+    Ok(())
 }
 
 /// Says that a software renderer was installed, so that `wgpu` has to be run and not only built.

@@ -5,12 +5,14 @@
 
 mod bench;
 mod binary;
+mod campaign;
 mod cargo;
 mod ci;
 mod dist;
 mod e2e;
 mod files;
 mod graphics;
+mod supply;
 mod test;
 mod tidy;
 
@@ -68,6 +70,14 @@ enum Task {
     Bench(bench::Args),
     /// Hold devices against the processor, each with the build that reaches it (`invardiff e2e`)
     E2e(e2e::Args),
+    /// Give the readers of files and answers inputs that are made to break them, on the seeds in fuzz/
+    #[command(disable_help_flag = true)]
+    Fuzz(Passed),
+    /// Draw in many threads of one process for minutes, while files vanish, writes fail and downloads break
+    #[command(disable_help_flag = true)]
+    Soak(Passed),
+    /// Count what the crates of the program may do: build scripts, unsafe code, connections, other programs
+    Supply,
     /// Build a stripped program, and check its size and what it needs
     Dist(dist::Args),
     /// Check format, lints, docs, style and licences, then run all tests
@@ -108,6 +118,9 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test(_) => test::run(root, &rest()).map(test::Outcome::close),
         Task::Bench(args) => bench::run(root, &args),
         Task::E2e(args) => e2e::run(root, &args),
+        Task::Fuzz(_) => campaign::fuzz(root, &rest()),
+        Task::Soak(_) => campaign::soak(root, &rest()),
+        Task::Supply => supply::run(root).map(|()| ExitCode::SUCCESS),
         Task::Dist(args) => dist::run(root, &args),
         Task::Ci => ci::run(root),
         Task::Tidy => tidy::run(root).map(|()| ExitCode::SUCCESS),

@@ -5,7 +5,7 @@ use super::{Finding, Manifest};
 /// The crates of the workspace, each with those of the workspace that it may depend on. Arrows run one way:
 /// plan <- runtime <- {models, calib, eval} <- invardiff <- lab <- cli, and eval <- report <- lab; models, calib and eval do
 /// not see each other.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("invardiff-plan", &[]),
     ("invardiff-runtime", &["invardiff-plan", HACK]),
     ("invardiff-models", &["invardiff-plan", "invardiff-runtime", HACK]),
@@ -52,6 +52,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             HACK,
         ],
     ),
+    ("invardiff-campaign", &["invardiff", "invardiff-plan", "invardiff-models", "invardiff-eval", HACK]),
     ("xtask", &[]),
     (HACK, &[]),
 ];
@@ -68,8 +69,8 @@ const WITHOUT_BURN: [&str; 3] = ["invardiff-plan", "xtask", HACK];
 
 /// What belongs to programs, with the crates that may depend on it.
 const OF_PROGRAMS: [(&str, &[&str]); 3] = [
-    ("clap", &["invardiff-cli", "invardiff-lab", "xtask"]),
-    ("anyhow", &["invardiff-cli", "invardiff-lab", "xtask"]),
+    ("clap", &["invardiff-cli", "invardiff-lab", "invardiff-campaign", "xtask"]),
+    ("anyhow", &["invardiff-cli", "invardiff-lab", "invardiff-campaign", "xtask"]),
     ("indicatif", &["invardiff-cli", "invardiff-lab", "invardiff"]),
 ];
 
