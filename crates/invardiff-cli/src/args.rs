@@ -5,7 +5,7 @@ use invardiff::{DeviceChoice, Dtype, Error, OpenDevice, SamplerKind};
 
 /// The flag `--device`.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct DeviceArg {
+pub(crate) struct DeviceArg {
     /// The device: auto, cpu, cuda, vulkan, wgpu, or the n-th of a kind as in cuda:1; `invardiff devices` lists them.
     /// auto takes a GPU where there is one, and never a software renderer
     #[arg(long = "device", env = "INVARDIFF_DEVICE", default_value = "auto", value_name = "DEVICE")]
@@ -17,17 +17,17 @@ impl DeviceArg {
     ///
     /// # Errors
     /// As [`DeviceChoice::open`].
-    pub fn open(self) -> Result<OpenDevice, Error> {
+    pub(crate) fn open(self) -> Result<OpenDevice, Error> {
         let device = self.choice.open()?;
         for note in device.notes() {
-            eprintln!("note: {note}");
+            crate::stdout::note(format_args!("note: {note}"));
         }
         Ok(device)
     }
 }
 
 /// Reads the name of an element type.
-pub fn dtype() -> impl TypedValueParser<Value = Dtype> {
+pub(crate) fn dtype() -> impl TypedValueParser<Value = Dtype> {
     let help = |dtype: Dtype| match dtype {
         Dtype::F32 => "32 bits",
         Dtype::F16 => "16 bits, with a small range",
@@ -38,7 +38,7 @@ pub fn dtype() -> impl TypedValueParser<Value = Dtype> {
 }
 
 /// Reads the name of a sampler.
-pub fn sampler() -> impl TypedValueParser<Value = SamplerKind> {
+pub(crate) fn sampler() -> impl TypedValueParser<Value = SamplerKind> {
     let help = |kind: SamplerKind| match kind {
         SamplerKind::Ddim => "DDIM, respaced as the authors use it",
         SamplerKind::DpmSolverPlusPlus => "DPM-Solver++ 2M",

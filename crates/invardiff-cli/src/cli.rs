@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use invardiff::fault::caught;
-#[cfg(feature = "autodiff")]
-use invardiff_lab::commands::train_classifier;
-use invardiff_lab::commands::{bench_model, block_cache, compare, e2e, fit, parity, route, verify};
 
-use crate::commands::{calibrate, devices, generate, plan};
+#[cfg(feature = "autodiff")]
+use crate::commands::train_classifier;
+use crate::commands::{
+    bench_model, block_cache, calibrate, compare, devices, e2e, fit, generate, parity, plan, route, verify,
+};
 
 /// Feature caching for diffusion transformers: measure how much features change from step to step, make a plan, replay it.
 #[derive(Debug, Parser)]

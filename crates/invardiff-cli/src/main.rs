@@ -1,13 +1,16 @@
 //! The `invardiff` command.
 
+mod args;
 mod cli;
 mod commands;
 mod message;
+mod progress;
+mod stdout;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use invardiff_lab::stdout::{closed, note};
+use stdout::{closed, note};
 
 /// Every operation allocates and frees large tensors. The system's allocator returns their pages each time, and faulting them
 /// in again took a fifth of a forward (docs/performance.md).

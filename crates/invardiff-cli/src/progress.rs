@@ -9,7 +9,7 @@ use crate::stdout::note;
 
 /// A [`Progress`] that draws one bar per open phase.
 #[derive(Debug, Default)]
-pub struct Bars {
+pub(crate) struct Bars {
     all: MultiProgress,
     open: Mutex<Vec<ProgressBar>>,
 }
@@ -45,7 +45,7 @@ impl Progress for Bars {
 }
 
 /// A bar of `length` units, hidden where standard error is no terminal.
-pub fn bar(length: usize, what: &'static str) -> ProgressBar {
+pub(crate) fn bar(length: usize, what: &'static str) -> ProgressBar {
     let bar = styled(ProgressBar::new(length as u64));
     bar.set_message(what);
     bar

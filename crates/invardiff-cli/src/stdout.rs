@@ -3,24 +3,22 @@
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
 
-use invardiff::fault::with_causes;
-
 /// Prints a line, as [`Plain`] text.
 ///
 /// # Errors
 /// When standard output cannot be written; [`closed`] tells whether its reader has gone, which is no failure.
-pub fn say(line: impl Display) -> io::Result<()> {
+pub(crate) fn say(line: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{}", Plain(line))
 }
 
 /// Prints a line to standard error, as [`Plain`] text.
-pub fn note(line: impl Display) {
+pub(crate) fn note(line: impl Display) {
     eprintln!("{}", Plain(line));
 }
 
 /// Text for a terminal. Files name models, methods and tensors as they like: characters that would clear the screen, set its
 /// title, or show the rest of the line in another order are written as `\u{1b}`. Line ends and tabs stay.
-pub struct Plain<T>(pub T);
+pub(crate) struct Plain<T>(pub T);
 
 impl<T: Display> Display for Plain<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,13 +50,12 @@ fn acts(c: char) -> bool {
 }
 
 /// Whether an error means that the reader of standard output has closed the pipe.
-pub fn closed(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// An error with its causes, in one line, as [`with_causes`] has it.
-pub fn in_one_line(error: &anyhow::Error) -> String {
-    with_causes(error.as_ref())
+pub(crate) fn closed(error: &anyhow::Error) -> bool {
+    let of_system = match error.downcast_ref::<invardiff_lab::Error>() {
+        Some(invardiff_lab::Error::Io(error)) => Some(error),
+        Some(_) | None => error.downcast_ref::<io::Error>(),
+    };
+    of_system.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
@@ -66,16 +63,6 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
-
-    #[test]
-    fn a_cause_is_not_said_twice() {
-        let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
-        let quoting = invardiff_plan::PlanError::Io { path: "p.json".into(), source: missing() };
-        let message = in_one_line(&anyhow::Error::from(quoting).context("--plan"));
-        assert_eq!(message, "--plan: p.json: no such file");
-        let plain = anyhow::Error::from(missing()).context("weights").context("--model");
-        assert_eq!(in_one_line(&plain), "--model: weights: no such file");
-    }
 
     #[test]
     fn what_acts_on_a_terminal_is_written_out() {
@@ -91,6 +78,7 @@ mod tests {
     #[test]
     fn only_a_reader_that_has_gone_is_no_failure() {
         assert!(closed(&io::Error::from(io::ErrorKind::BrokenPipe).into()));
+        assert!(closed(&invardiff_lab::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).into()));
         assert!(!closed(&io::Error::from(io::ErrorKind::StorageFull).into()));
         assert!(!closed(&anyhow!("broken pipe")));
     }

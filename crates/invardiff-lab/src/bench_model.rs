@@ -7,7 +7,6 @@ mod trial;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
 use burn::tensor::Tensor;
 use invardiff::fault::in_one_line;
 use invardiff::{DeviceKind, OpenDevice};
@@ -15,49 +14,57 @@ use invardiff_eval::{alternate, medians};
 use invardiff_plan::Schedule;
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample_with};
 
-pub(crate) use attention_path::{AttentionPath, attention_path};
-pub(crate) use calibration::{CalibrationMeasured, CalibrationSubject};
-pub(crate) use trial::{Trial, Trials};
+pub use attention_path::{AttentionPath, attention_path};
+pub use calibration::{CalibrationSubject, CalibrationTimes};
+pub use trial::{Trial, Trials};
 
 use trial::counted;
+
+use crate::error::{Context, Result, unfit};
 
 /// Traced trajectories of each kind where steps are not timed in the rounds; the first is not counted.
 const TRACES: usize = 3;
 
 /// A model with everything that one trajectory needs.
-pub(crate) struct Subject<'a, const D: usize, M: Denoiser<D>, S> {
-    pub(crate) model: &'a M,
-    pub(crate) sampler: &'a S,
-    pub(crate) noise: Tensor<D>,
-    pub(crate) cond: M::Cond,
-    pub(crate) schedule: Arc<Schedule>,
-    pub(crate) device: &'a OpenDevice,
+pub struct Subject<'a, const D: usize, M: Denoiser<D>, S> {
+    /// The network, with its guidance.
+    pub model: &'a M,
+    /// The sampler.
+    pub sampler: &'a S,
+    /// The noise that every trajectory starts from.
+    pub noise: Tensor<D>,
+    /// What the network is conditioned on.
+    pub cond: M::Cond,
+    /// The schedule of the plan.
+    pub schedule: Arc<Schedule>,
+    /// The device that computes.
+    pub device: &'a OpenDevice,
 }
 
-/// What was measured.
+/// Times and memory of full and cached trajectories.
 #[derive(Clone, Debug)]
-pub(crate) struct Measured {
+pub struct PlanTimes {
     /// Whole trajectories, everything computed.
-    pub(crate) full: Trials,
+    pub full: Trials,
     /// Whole trajectories under the plan.
-    pub(crate) cached: Trials,
+    pub cached: Trials,
     /// Milliseconds of every step, everything computed; the device is waited for after each.
-    pub(crate) full_steps: Vec<f64>,
+    pub full_steps: Vec<f64>,
     /// Milliseconds of every step under the plan.
-    pub(crate) cached_steps: Vec<f64>,
+    pub cached_steps: Vec<f64>,
     /// Peak bytes of the cache.
-    pub(crate) peak_cache_bytes: usize,
+    pub peak_cache_bytes: usize,
     /// Memory of the device, where it reports that; empty on the CPU.
-    pub(crate) memory: Memory,
+    pub memory: Memory,
 }
 
 /// Peak memory in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Memory {
+pub struct Memory {
     /// In use after a step: weights, samples, cached features.
-    pub(crate) in_use: Option<u64>,
+    pub in_use: Option<u64>,
     /// Allocated on the device, including memory used within a step.
-    pub(crate) reserved: Option<u64>,
+    pub reserved: Option<u64>,
 }
 
 impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
@@ -66,7 +73,7 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
     ///
     /// # Errors
     /// When the device fails.
-    pub(crate) fn measure(&self, rounds: usize, warm_up: usize, progress: &dyn Fn()) -> Result<Measured> {
+    pub fn measure(&self, rounds: usize, warm_up: usize, progress: &dyn Fn()) -> Result<PlanTimes> {
         let [mut full, mut cached] = [const { Vec::new() }; 2];
         let [mut full_steps, mut cached_steps] = [const { Vec::new() }; 2];
         let mut peak_cache_bytes = 0;
@@ -90,7 +97,7 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
             uncounted = 1;
             memory = self.watch_memory(progress)?;
         }
-        Ok(Measured {
+        Ok(PlanTimes {
             full: counted(warm_up, full)?,
             cached: counted(warm_up, cached)?,
             full_steps: medians(&full_steps[uncounted..]),
@@ -101,7 +108,7 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
     }
 
     /// How many trajectories [`Subject::measure`] runs.
-    pub(crate) fn trajectories(&self, rounds: usize, warm_up: usize) -> usize {
+    pub fn trajectories(&self, rounds: usize, warm_up: usize) -> usize {
         let further = if self.device.kind() == DeviceKind::Processor { 0 } else { TRACES + 1 };
         2 * (rounds + warm_up + further)
     }
@@ -111,7 +118,7 @@ impl<const D: usize, M: Denoiser<D>, S: Sampler<D>> Subject<'_, D, M, S> {
         let sample = sample_with(self.model, self.sampler, policy, noise, cond, |policy, _, _| look(policy));
         // wgpu drops work for which there is no memory and says so when a value is read, not when it is waited for.
         let read = sample.slice(std::array::from_fn::<_, D, _>(|_| 0..1)).try_into_data();
-        let failed = |error| anyhow!("the device gave no result: {}", in_one_line(&format!("{error:?}")));
+        let failed = |error| unfit!("the device gave no result: {}", in_one_line(&format!("{error:?}")));
         read.map(drop).map_err(failed).context("a trajectory failed; is there memory enough for the model?")
     }
 

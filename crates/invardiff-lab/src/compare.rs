@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::Tensor;
 use invardiff::{Pipeline, SamplerKind, on_processor};
 use invardiff_calib::Mix;
@@ -15,6 +14,8 @@ use invardiff_runtime::{
     BlockSkip, Denoiser, Event, FlopCounter, Guard, Guarded, Observed, Replay, Sampler, ScaleShift,
 };
 use ndarray::{Array4, Axis, concatenate};
+
+use crate::error::{Context, Error, Result, ensure};
 
 /// One way to draw the images: a plan over the full run's sampler, or another sampler.
 #[derive(Clone, Debug)]
@@ -330,8 +331,7 @@ pub fn compare<const D: usize, P: Pipeline<D>>(
             }
         })
         .collect();
-    let mut subjects: Vec<_> =
-        runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, anyhow::Error>).collect();
+    let mut subjects: Vec<_> = runs.iter_mut().map(|run| run as invardiff_eval::Run<'_, Error>).collect();
     let timings = alternate(batches.len(), 0, &mut subjects)?;
     let mut images = Vec::with_capacity(candidates.len());
     for (candidate, (samples, peak, compute)) in candidates.iter().zip(drawn) {

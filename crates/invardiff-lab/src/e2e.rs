@@ -12,11 +12,10 @@ mod pair;
 
 use std::io;
 
-use anyhow::Result;
+pub use check::{DeviceCheck, Outcome};
+pub use pair::Amounts;
 
-pub(crate) use check::{Check, Outcome};
-pub(crate) use pair::Amounts;
-
+use crate::error::Result;
 use crate::parity::{Checked, check_all};
 use check::Checks;
 use images::Draw;
@@ -27,11 +26,11 @@ use pair::Pair;
 ///
 /// # Errors
 /// When the embedded model does not load, or `look` fails. A check that cannot be made is a failed check.
-pub(crate) fn run(
+pub fn run(
     device: &OpenDevice,
     amounts: &Amounts,
-    look: &mut dyn FnMut(&Check) -> io::Result<()>,
-) -> Result<Vec<Check>> {
+    look: &mut dyn FnMut(&DeviceCheck) -> io::Result<()>,
+) -> Result<Vec<DeviceCheck>> {
     let mut checks = Checks::new(look);
     parity(device, amounts, &mut checks)?;
     let pair = Pair::open(device, amounts)?;
@@ -40,7 +39,7 @@ pub(crate) fn run(
     attention::compare(device, amounts.attention, &mut checks)?;
     checks.run("the device ends without an error", || {
         device.wait()?;
-        Ok(Check::equal(0.0, 0.0, "errors"))
+        Ok(DeviceCheck::equal(0.0, 0.0, "errors"))
     })?;
     Ok(checks.into_list())
 }
@@ -48,7 +47,7 @@ pub(crate) fn run(
 /// Networks and whole trajectories against stored arrays, one check per folder.
 fn parity(device: &OpenDevice, amounts: &Amounts, checks: &mut Checks<'_>) -> Result<()> {
     if amounts.fixtures.is_empty() {
-        return checks.skip("parity", "there are no fixtures beside this program; give folders (--fixtures)");
+        return checks.skip("parity", "there are no fixtures beside this program; name folders of them");
     }
     for folder in &amounts.fixtures {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -59,7 +58,7 @@ fn parity(device: &OpenDevice, amounts: &Amounts, checks: &mut Checks<'_>) -> Re
                 let bad = checked.checks.iter().filter(|check| !check.passed());
                 failed.extend(bad.map(|check| format!("{}: {}", check.name, check.error())));
             });
-            let check = Check::equal(failed.len() as f64, 0.0, "comparisons off");
+            let check = DeviceCheck::equal(failed.len() as f64, 0.0, "comparisons off");
             Ok(check.with_notes([format!("{made} comparisons")].into_iter().chain(failed)))
         })?;
     }

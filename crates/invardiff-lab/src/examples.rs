@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use invardiff::Pipeline;
 use invardiff_calib::Example;
@@ -10,6 +9,8 @@ use invardiff_models::DitConfig;
 use invardiff_plan::core::SplitMix64;
 use invardiff_runtime::Sampler;
 use safetensors::{Dtype, SafeTensors};
+
+use crate::error::{Context, Result, ensure, unfit};
 
 /// Samples without noise, and the subject of each: a class, a prompt.
 #[derive(Clone, Debug)]
@@ -69,12 +70,12 @@ impl<const D: usize, S: Clone> ExampleSet<D, S> {
         dropout: f64,
     ) -> Result<Example<D, P::Cond>> {
         let mut draws = SplitMix64::seeded(seed);
-        let (mut rows, mut subjects) = (Vec::<u32>::new(), Vec::new());
+        let (mut rows, mut subjects) = (Vec::<i64>::new(), Vec::new());
         for _ in 0..size {
             let chosen = draws.below(self.len());
             let dropped = draws.unit() < dropout;
             let null = pipeline.null_subject().filter(|_| dropped);
-            rows.push(u32::try_from(chosen)?);
+            rows.push(chosen as i64);
             subjects.push(null.unwrap_or_else(|| self.subjects[chosen].clone()));
         }
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [size]), pipeline.device());
@@ -92,8 +93,8 @@ impl ExampleSet<4, usize> {
         let file = path.display().to_string();
         let bytes = std::fs::read(path).with_context(|| file.clone())?;
         let tensors = SafeTensors::deserialize(&bytes)
-            .map_err(|error| anyhow!("{file}: no whole safetensors file: {error}"))?;
-        let get = |name: &str| tensors.tensor(name).map_err(|_| anyhow!("{file}: '{name}' is missing"));
+            .map_err(|error| unfit!("{file}: no whole safetensors file: {error}"))?;
+        let get = |name: &str| tensors.tensor(name).map_err(|_| unfit!("{file}: '{name}' is missing"));
         let (samples, labels) = (get("samples")?, get("class_labels")?);
         let count = samples.shape().first().copied().unwrap_or(0);
         let shape = [count, config.in_channels, config.input_size, config.input_size];
@@ -117,7 +118,7 @@ impl ExampleSet<4, usize> {
         let labels = labels.data().as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
         if let Some(label) = labels.clone().find(|label| *label > config.num_classes as u64) {
             let last = config.num_classes - 1;
-            return Err(anyhow!("{file}: class {label}: the model has classes 0 to {last}"));
+            return Err(unfit!("{file}: class {label}: the model has classes 0 to {last}"));
         }
         let subjects: Vec<usize> = labels.map(|label| label as usize).collect();
         let samples = Tensor::from_data(TensorData::new(values, shape), (device, DType::F32));

@@ -1,15 +1,14 @@
 //! Images that nothing was calibrated or trained on, drawn by all candidates.
 
-use anyhow::Result;
 use invardiff::Pipeline;
 use invardiff_plan::CachePlan;
 use invardiff_plan::methods::baseline::uniform_gate;
 use invardiff_report::{Group, Row, Table};
-use invardiff_runtime::{Denoiser, Sampler};
+use invardiff_runtime::{Denoiser, Phase, Progress, Sampler};
 
 use crate::compare;
 use crate::compare::{Candidate, Evaluation, Images};
-use crate::progress::bar;
+use crate::error::Result;
 
 /// Offset of held-out seeds from those of a calibration.
 pub const HELD_OUT: u64 = 1_000_000;
@@ -25,10 +24,11 @@ pub(crate) const TRAJECTORIES: u64 = 5_000_000;
 ///
 /// # Errors
 /// When a candidate cannot run.
-pub fn judge<const D: usize, P: Pipeline<D>>(
+pub fn evaluate<const D: usize, P: Pipeline<D>>(
     candidates: &[(Group, Candidate<P>)],
     images: usize,
     seed: u64,
+    progress: &dyn Progress,
 ) -> Result<Table> {
     let Some((_, full)) = candidates.first() else { return Ok(Table::default()) };
     let subjects: Vec<P::Subject> = (0..images).map(|image| full.pipeline.subject(image)).collect();
@@ -36,10 +36,9 @@ pub fn judge<const D: usize, P: Pipeline<D>>(
     let usual = full.pipeline.default_batch();
     let batch = if images.is_multiple_of(usual) { usual } else { 1 };
     let wanted = Images { subjects: &subjects, seeds: &seeds, batch };
-    let progress = bar(candidates.len() * (images / batch), "comparing (batches)");
+    let phase = Phase::begin(progress, "comparing (batches)", candidates.len() * (images / batch));
     let who: Vec<Candidate<P>> = candidates.iter().map(|(_, candidate)| candidate.clone()).collect();
-    let evaluated = compare(&who, &wanted, None, &|| progress.inc(1))?;
-    progress.finish_and_clear();
+    let evaluated = compare(&who, &wanted, None, &|| phase.advance(1))?;
     Ok(table(candidates, &evaluated))
 }
 

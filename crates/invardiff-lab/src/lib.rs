@@ -1,22 +1,34 @@
-//! Experiments and checks of InvarDiff: comparisons, trainings and measurements, and the program's commands for them.
+//! Experiments and checks of InvarDiff as a library: comparisons, trainings and measurements. The program `invardiff` has a
+//! command for each; nothing here reads arguments or prints.
 //!
-//! - [`compare()`] draws images with several candidates and compares them with the full run;
-//! - [`commands`] holds comparisons of methods, fits, trained methods, parity, end-to-end checks and measurements, each with
-//!   its command's arguments.
+//! - [`compare()`] draws images with several candidates and compares them with the full run; [`study`] does so for methods at
+//!   several settings;
+//! - [`fit`] makes the measurements that other methods need;
+//! - [`route`] and [`block_cache`] train what Learning-to-Cache and Block Caching need, and compare it with untrained plans;
+//!   `classifier` trains the small classifier of the comparisons (feature `autodiff`);
+//! - [`parity`], [`e2e`] and [`verify`] check this program against others' arrays, a device against the CPU, and a model on this
+//!   machine;
+//! - [`bench_model`] times models of published size.
 
-pub mod args;
-mod bench_model;
-pub mod commands;
+pub mod bench_model;
+pub mod block_cache;
+#[cfg(feature = "autodiff")]
+pub mod classifier;
 mod compare;
-mod e2e;
+pub mod e2e;
+mod error;
 #[cfg(feature = "autodiff")]
 mod examples;
+pub mod fit;
 pub mod held_out;
-mod parity;
-mod progress;
-pub mod stdout;
+pub mod parity;
+#[cfg(feature = "autodiff")]
+mod resumed;
+pub mod route;
+pub mod study;
+pub mod verify;
 
 pub use compare::{Candidate, Decider, Evaluation, Images, compare, draw};
+pub use error::{Error, Result};
 #[cfg(feature = "autodiff")]
 pub use examples::ExampleSet;
-pub use progress::{Bars, bar};

@@ -25,16 +25,17 @@ mod vae;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use invardiff_plan::two_phase::Variant;
 
-pub(crate) use check::{Check, Measure, Measured};
+pub use check::{Comparison, Deviation, Measure};
 
 use check::Checks;
 use find::{Found, Holds};
 use folder::Folder;
 use invardiff::fault::caught;
+
+use crate::error::{Context, Error, Result, ensure};
 
 /// What a fixture tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,19 +81,19 @@ impl Kind {
 
 /// The comparisons of one folder.
 #[derive(Debug)]
-pub(crate) struct Checked {
+pub struct Checked {
     /// The folder as it was given or found.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// Its name, with its parent folders' names where another one has the same name.
-    pub(crate) label: String,
+    pub label: String,
     /// The kind in its manifest, if that can be read.
-    pub(crate) kind: Option<String>,
+    pub kind: Option<String>,
     /// Its comparisons, at least one.
-    pub(crate) checks: Vec<Check>,
+    pub checks: Vec<Comparison>,
 }
 
 /// The folders that this repository ships and whose kind is known.
-pub(crate) fn shipped() -> Vec<PathBuf> {
+pub fn shipped() -> Vec<PathBuf> {
     let known = |found: &Found| match found.holds {
         Holds::Books => true,
         Holds::Fixture => Folder::open(&found.path).is_ok_and(|folder| {
@@ -103,7 +104,7 @@ pub(crate) fn shipped() -> Vec<PathBuf> {
 }
 
 /// Finds the fixtures in and below `given`, compares each, and passes every result to `show`.
-pub(crate) fn check_all(given: &[PathBuf], device: &Device, mut show: impl FnMut(&Checked)) {
+pub fn check_all(given: &[PathBuf], device: &Device, mut show: impl FnMut(&Checked)) {
     let each: Vec<(&PathBuf, Result<Vec<Found>>)> =
         given.iter().map(|path| (path, find::find(path))).collect();
     let found = each.iter().filter_map(|(_, found)| found.as_ref().ok()).flatten();
@@ -174,12 +175,12 @@ fn guarded(path: &Path, kind: Option<&str>, work: impl FnOnce(&mut Checks) -> Re
     match caught(|| work(&mut checks)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => checks.run("folder", || Err(error)),
-        Err(fault) => checks.run("folder", || bail!(fault)),
+        Err(fault) => checks.run("folder", || Err(fault.into())),
     }
     checked(path, kind, checks)
 }
 
-fn failed(path: &Path, kind: Option<&str>, name: &str, error: anyhow::Error) -> Checked {
+fn failed(path: &Path, kind: Option<&str>, name: &str, error: Error) -> Checked {
     let mut checks = Checks::default();
     checks.run(name, || Err(error));
     checked(path, kind, checks)

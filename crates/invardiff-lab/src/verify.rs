@@ -1,9 +1,9 @@
-//! The checks of `verify`.
+//! Checks of determinism and caching on this machine, with a model of the user's: runs repeat bit for bit, and caching changes only
+//! what it should.
 
 use std::fmt;
 use std::io;
 
-use anyhow::{Result, anyhow};
 use burn::tensor::Tensor;
 use invardiff::Pipeline;
 use invardiff_calib::{Pairs, Record, RecordOptions, Streams};
@@ -15,23 +15,24 @@ use ndarray::Array2;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::error::{Error, Result, unfit};
+
 /// A check with what it expected and found: hashes, or numbers of bytes.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Check {
+pub struct Check {
     /// What was checked.
-    name: String,
+    pub name: String,
     /// Whether it holds.
-    pub(super) ok: bool,
-    expected: String,
-    found: String,
+    pub ok: bool,
+    /// The expected hash, or number of bytes.
+    pub expected: String,
+    /// The hash, or number of bytes, that was found.
+    pub found: String,
 }
 
 impl Check {
-    pub(super) fn equal(
-        name: impl Into<String>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> Self {
+    /// A check that two hashes are equal.
+    pub fn equal(name: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Self {
         let (name, expected, found) = (name.into(), expected.into(), found.into());
         Self { name, ok: expected == found, expected, found }
     }
@@ -50,14 +51,15 @@ impl fmt::Display for Check {
     }
 }
 
-/// The pipeline and the images that the checks use.
-pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
+/// The pipeline and the images that the checks are made on.
+#[derive(Clone, Copy, Debug)]
+pub struct Verification<'a, const D: usize, P: Pipeline<D>> {
     /// The pipeline, without a plan.
-    pub(super) full: &'a P,
+    pub full: &'a P,
     /// The subject of each image.
-    pub(super) subjects: &'a [P::Subject],
+    pub subjects: &'a [P::Subject],
     /// The seed of each image.
-    pub(super) seeds: &'a [u64],
+    pub seeds: &'a [u64],
 }
 
 /// A plan and its name in the output.
@@ -66,12 +68,12 @@ struct Named {
     plan: CachePlan,
 }
 
-impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
+impl<const D: usize, P: Pipeline<D>> Verification<'_, D, P> {
     /// Runs every check and passes each result to `look`. With `plan`, that plan is used instead of the made-up ones.
     ///
     /// # Errors
     /// When a run is impossible: a plan that does not fit, a device that fails.
-    pub(super) fn run(
+    pub fn run(
         &self,
         plan: Option<CachePlan>,
         look: impl Fn(&Check) -> io::Result<()>,
@@ -189,12 +191,8 @@ impl<const D: usize, P: Pipeline<D>> Bench<'_, D, P> {
             (first.join(), second.join())
         });
         let check = |alone: &Alone<'_>, drawn: std::thread::Result<Result<(String, usize)>>| {
-            let drawn = drawn.map_err(|_| anyhow!("a thread that replays {} panicked", alone.0))??;
-            Ok::<_, anyhow::Error>(Check::equal(
-                format!("at once with another plan, {}", alone.0),
-                &alone.2,
-                drawn.0,
-            ))
+            let drawn = drawn.map_err(|_| unfit!("a thread that replays {} panicked", alone.0))??;
+            Ok::<_, Error>(Check::equal(format!("at once with another plan, {}", alone.0), &alone.2, drawn.0))
         };
         Ok([check(one, first)?, check(other, second)?])
     }
@@ -232,7 +230,7 @@ fn hash<const D: usize, const N: usize>(samples: [Tensor<D>; N]) -> Result<Strin
             .into_data()
             .convert::<f32>()
             .try_to_vec()
-            .map_err(|error| anyhow!("reading a sample back: {error:?}"))?;
+            .map_err(|error| unfit!("reading a sample back: {error:?}"))?;
         for value in values {
             digest.update(value.to_le_bytes());
         }

@@ -27,6 +27,16 @@ pub enum Error {
         /// How the sentence goes on: its value, and what is expected.
         problem: String,
     },
+    /// A setting whose value led to an error below.
+    #[error("{}", named(field, value))]
+    InSetting {
+        /// The field of the options, as `model`.
+        field: &'static str,
+        /// Its value; may be empty.
+        value: String,
+        /// What failed.
+        source: Box<Error>,
+    },
     /// A file or folder that is not what it should be.
     #[error("{}: {problem}", path.display())]
     File {
@@ -124,11 +134,17 @@ impl Error {
         Self::Setting { field, problem: problem.to_string() }
     }
 
-    /// The field and the problem of [`Error::Setting`], be it this error or its cause.
-    pub fn as_setting(&self) -> Option<(&'static str, &str)> {
+    /// The same error with the setting that led to it: its field and its value, which may be empty.
+    #[must_use]
+    pub fn in_setting(self, field: &'static str, value: impl Display) -> Self {
+        Self::InSetting { field, value: value.to_string(), source: Box::new(self) }
+    }
+
+    /// The field with which the message of this error begins, for [`Error::Setting`] and [`Error::InSetting`]; not that of a
+    /// cause.
+    pub const fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Setting { field, problem } => Some((field, problem)),
-            Self::About { source, .. } => source.as_setting(),
+            Self::Setting { field, .. } | Self::InSetting { field, .. } => Some(field),
             _ => None,
         }
     }
@@ -162,4 +178,21 @@ impl<T, E: Into<Error>> About<T> for Result<T, E> {
     fn about(self, about: impl Display) -> Result<T> {
         self.map_err(|error| Error::About { about: about.to_string(), source: Box::new(error.into()) })
     }
+}
+
+/// Says which setting led to an error.
+pub(crate) trait InSetting<T> {
+    /// The same error with the field and its value, which may be empty.
+    fn in_setting(self, field: &'static str, value: impl Display) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> InSetting<T> for Result<T, E> {
+    fn in_setting(self, field: &'static str, value: impl Display) -> Result<T> {
+        self.map_err(|error| error.into().in_setting(field, value))
+    }
+}
+
+/// A field with its value, where there is one.
+fn named(field: &str, value: &str) -> String {
+    if value.is_empty() { field.to_owned() } else { format!("{field} {value}") }
 }

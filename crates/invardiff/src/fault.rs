@@ -94,10 +94,18 @@ fn said(payload: &(dyn Any + Send)) -> String {
 
 /// An error with its causes, in one line; a cause that the error before it quotes already is left out.
 pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    with_causes_as(error, |error| error.to_string())
+}
+
+/// [`with_causes`], with each error in the words of `say`.
+pub fn with_causes_as(
+    error: &(dyn Error + 'static),
+    say: impl Fn(&(dyn Error + 'static)) -> String,
+) -> String {
     let mut message = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        let cause = error.to_string();
+        let cause = say(error);
         if message.is_empty() {
             message = cause;
         } else if !message.ends_with(&cause) {

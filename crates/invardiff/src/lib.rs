@@ -29,6 +29,7 @@ mod prepared_dit;
 mod pretrained;
 mod published;
 pub mod reference_classifier;
+mod request;
 mod routers;
 mod sampler;
 pub mod tensor_file;
@@ -65,6 +66,7 @@ pub use prepared_dit::PreparedDit;
 pub use pretrained::{FlowShift, Pretrained, SchedulerConfig, TextParts};
 pub use published::Preset;
 pub use reference_classifier::{ClassifierFacts, ClassifierScores, RealImages, ReferenceClassifier};
+pub use request::{ModelSource, PipelineWork, PlanSource, PromptRequest, ResolvedModel, RunRequest, Use};
 pub use routers::{read_routers, write_routers};
 pub use sampler::{DitHistory, DitSampler, SamplerKind};
 pub use text_to_image::{

@@ -1,13 +1,18 @@
-//! The settings of a run: from the flags, else from the plan, else the model's defaults.
+//! From the name of a model, the file of a plan and the settings of a run to the pipeline that draws it.
+//!
+//! A [`RunRequest`] says what is wanted; what it leaves open is taken from the plan, then from the model.
+//! [`RunRequest::resolve`] reads the plan's file and finds the model, and a [`ResolvedModel`] opens the pipeline.
 
 mod classes;
-mod flags;
+mod plan_source;
 mod prompts;
 mod resolve;
 mod room;
+mod run;
 mod work;
 
-pub use flags::PromptFlags;
-pub use resolve::{ModelSource, ResolvedModel, RunRequest};
+pub use plan_source::PlanSource;
+pub use resolve::{ModelSource, ResolvedModel};
 pub use room::Use;
-pub use work::Work;
+pub use run::{PromptRequest, RunRequest};
+pub use work::PipelineWork;

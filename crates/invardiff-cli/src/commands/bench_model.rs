@@ -12,6 +12,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use burn::tensor::Tensor;
 use invardiff::OpenDevice;
+use invardiff_lab::bench_model::{Subject, attention_path};
 use invardiff_models::{Dit, Flux};
 use invardiff_plan::two_phase::Variant;
 use invardiff_runtime::{
@@ -19,19 +20,18 @@ use invardiff_runtime::{
 };
 use serde::Serialize;
 
-use crate::bench_model::{Subject, attention_path};
 use crate::progress::bar;
 use crate::stdout::say;
 use model::Size;
 use outcome::Outcome;
 
-pub use args::Args;
+pub(crate) use args::Args;
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the model, the plan or the device does not fit, or the device fails.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let size = Size::named(&args.model, args.pixels as usize, args.text_tokens as usize)?;
     let device = args.device.open()?;
     args.dtype.check(&device)?;

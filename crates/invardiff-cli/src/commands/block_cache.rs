@@ -1,13 +1,8 @@
 //! `invardiff block-cache`: Block Caching.
 
 mod eval;
-mod made_for;
 mod plan;
-#[cfg(feature = "autodiff")]
-mod state;
 mod train;
-#[cfg(feature = "autodiff")]
-mod training;
 
 use std::process::ExitCode;
 
@@ -18,7 +13,7 @@ use anyhow::Result;
 /// A module is reused until its changes from step to step have added up to a threshold; for every reuse a scale and a
 /// shift for each channel can be trained, with the model as it is (arXiv 2312.03209).
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -34,7 +29,7 @@ enum Command {
 ///
 /// # Errors
 /// When a file cannot be read or written, or a plan does not fit the model.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Plan(args) => plan::run(args),
         Command::Train(args) => train(args),
@@ -44,7 +39,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 #[cfg(feature = "autodiff")]
 fn train(args: &train::Args) -> Result<ExitCode> {
-    training::run(args)
+    args.run()
 }
 
 #[cfg(not(feature = "autodiff"))]

@@ -13,12 +13,12 @@ pub(crate) use goal::CacheDtype;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::args::DeviceArg;
+use crate::commands::request::{self, PromptFlags};
+use crate::stdout::say;
 use anyhow::{Context, Result, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use invardiff::{Pipeline, Preset, SamplerKind};
-use invardiff_lab::args::DeviceArg;
-use invardiff_lab::commands::request::{PromptFlags, RunRequest, Work};
-use invardiff_lab::stdout::say;
+use invardiff::{Pipeline, PipelineWork, Preset, SamplerKind};
 use invardiff_plan::formats::{AuthorBook, BookLayout, BookName, BookVersion};
 use invardiff_plan::two_phase::{Settings, Variant, WarmUp};
 use invardiff_plan::{CachePlan, Kind};
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=1000))]
     num_inference_steps: Option<u32>,
     /// The sampler; by default ddim for DiT and flow-match-euler for FLUX
-    #[arg(long, value_parser = invardiff_lab::args::sampler())]
+    #[arg(long, value_parser = crate::args::sampler())]
     sampler: Option<SamplerKind>,
     /// Trajectories to measure, of the classes or prompts in turn; by default 16 classes as published, or every prompt once
     /// (5 were published)
@@ -142,17 +142,17 @@ fn kind_quantile(text: &str) -> Result<(Kind, f64), String> {
 /// # Errors
 /// When the model cannot be loaded, a setting does not fit it, or a file cannot be written.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let request = RunRequest {
-        model: Some(&args.model),
-        sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps,
-        guidance_scale: args.guidance_scale,
-        ..RunRequest::of(&args.prompts)
-    };
-    request.work(&args.device, args)
+    let mut asked = args.prompts.request();
+    asked.model = Some(args.model.clone());
+    asked.sampler = args.sampler;
+    asked.num_inference_steps = request::steps(args.num_inference_steps);
+    asked.guidance_scale = args.guidance_scale;
+    request::work(&asked, args.device, args)
 }
 
-impl Work for &Args {
+impl PipelineWork for &Args {
+    type Output = Result<ExitCode>;
+
     fn on<const D: usize, P: Pipeline<D>>(self, full: &P, _: Option<CachePlan>) -> Result<ExitCode> {
         let folder = self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(full.name()));
         std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;

@@ -1,65 +1,60 @@
 //! `invardiff compare`: methods at several settings on one model, against two references.
 
 mod args;
-mod bench;
-mod entrants;
-mod family;
-mod knee;
-mod method;
-mod present;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use invardiff::{Pipeline, ReferenceClassifier};
+use invardiff::{ModelSource, Pipeline, PipelineWork, ReferenceClassifier};
 use invardiff_eval::Lpips;
+use invardiff_lab::study::{Scoring, study};
 use invardiff_plan::CachePlan;
-use invardiff_report::Study;
-use ndarray::Array4;
 
-use super::request::{ModelSource, RunRequest, Work};
-use crate::compare::{Images, draw};
-use crate::held_out::HELD_OUT;
-use crate::progress::bar;
+use super::request;
+use crate::progress::Bars;
 use crate::stdout::say;
 
-pub use args::Args;
+pub(crate) use args::Args;
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the model or a file cannot be loaded, a method's setting does not fit, or a file cannot be written.
-pub fn run(args: &Args) -> Result<ExitCode> {
-    let wanted = RunRequest {
-        model: Some(&args.model),
-        sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps,
-        guidance_scale: args.guidance_scale,
-        ..RunRequest::of(&args.prompts)
-    };
-    let (choice, device) = (wanted.resolve()?, args.device.open()?);
-    let critic = match (&args.classifier, &choice.model) {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mut asked = args.prompts.request();
+    asked.model = Some(args.model.clone());
+    asked.sampler = args.sampler;
+    asked.num_inference_steps = request::steps(args.num_inference_steps);
+    asked.guidance_scale = args.guidance_scale;
+    let bars = Bars::default();
+    let (resolved, device) = (asked.resolve(&bars)?, args.device.open()?);
+    let classifier = match (&args.classifier, &resolved.model) {
         (Some(path), _) => Some(ReferenceClassifier::read(path, &device).context("--classifier")?),
         (None, ModelSource::Embedded(embedded)) => embedded.reference_classifier(&device)?,
         (None, ModelSource::Dit(_) | ModelSource::Flux(_)) => None,
     };
-    choice.work(&wanted, &device, Comparison { args, critic })
+    resolved.work(&asked, &device, &bars, Comparison { args, classifier, bars: &bars })?
 }
 
-/// The candidates, and the classifier where there is one.
+/// The flags, and the classifier where there is one.
 struct Comparison<'a> {
     args: &'a Args,
-    critic: Option<ReferenceClassifier>,
+    classifier: Option<ReferenceClassifier>,
+    bars: &'a Bars,
 }
 
-impl Work for Comparison<'_> {
+impl PipelineWork for Comparison<'_> {
+    type Output = Result<ExitCode>;
+
     fn on<const D: usize, P: Pipeline<D>>(self, full: &P, _: Option<CachePlan>) -> Result<ExitCode> {
-        let Self { args, critic } = self;
+        let Self { args, classifier, bars } = self;
         let folder =
             args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(format!("compare-{}", full.name())));
         std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
-        let study = study(args, full, critic)?;
+        let load = |path: &PathBuf| Lpips::load(path, args.lpips_backbone.backbone(), full.device());
+        let lpips = args.lpips.as_ref().map(load).transpose().context("--lpips")?;
+        let study = study(full, &args.options(), Scoring { lpips, classifier }, bars)?;
         let page = study.write(&folder)?;
         if args.json {
             say(serde_json::to_string_pretty(&study)?)?;
@@ -74,49 +69,4 @@ impl Work for Comparison<'_> {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Draws and compares.
-fn study<const D: usize, P: Pipeline<D>>(
-    args: &Args,
-    full: &P,
-    critic: Option<ReferenceClassifier>,
-) -> Result<Study> {
-    let lpips = args
-        .lpips
-        .as_ref()
-        .map(|path| Lpips::load(path, args.lpips_backbone.backbone(), full.device()))
-        .transpose()
-        .context("--lpips")?;
-    let entrants = entrants::entrants(args, full)?;
-    let images = args.images as usize;
-    let subjects: Vec<P::Subject> = (0..images).map(|image| full.subject(image)).collect();
-    let first = args.seed.wrapping_add(HELD_OUT);
-    let seeds: Vec<u64> = (0..images as u64).map(|image| first.wrapping_add(image)).collect();
-    let wanted = Images { subjects: &subjects, seeds: &seeds, batch: 1 };
-    let converged = converged(args, full, &wanted)?;
-    let progress = bar(entrants.candidates.len() * images, "comparing (images)");
-    let reference = converged.as_ref().map(|(_, images)| images);
-    let evaluated = crate::compare(&entrants.candidates, &wanted, reference, &|| progress.inc(1))?;
-    progress.finish_and_clear();
-    let names = subjects.iter().map(|subject| full.describe(subject)).collect();
-    let classes = subjects.iter().map(|subject| full.class(subject)).collect();
-    let extras = present::Extras { names, classes, lpips, critic };
-    present::study(args, full, &entrants, &evaluated, converged, &extras)
-}
-
-/// The converged images, from many steps of the model's best solver, and that solver's name.
-fn converged<const D: usize, P: Pipeline<D>>(
-    args: &Args,
-    full: &P,
-    wanted: &Images<'_, P::Subject>,
-) -> Result<Option<(String, Array4<f32>)>> {
-    let steps = args.converged_steps as usize;
-    let Some(solver) = full.solvers().last().filter(|_| steps > 0) else { return Ok(None) };
-    let pipeline = full.with_sampler(*solver, steps).context("--converged-steps")?;
-    let progress = bar(wanted.seeds.len(), "drawing the converged images");
-    let images = draw(&pipeline, wanted, &|| progress.inc(1))?;
-    progress.finish_and_clear();
-    let name = format!("{steps} steps of {}", invardiff_runtime::Sampler::name(pipeline.sampler()));
-    Ok(Some((name, images)))
 }

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::stdout::say;
 use anyhow::Result;
 use burn::tensor::Device;
 use invardiff::Dtype;
 use invardiff::device::{DeviceChoice, DeviceKind, Found, GpuBackend, memory};
 use invardiff::fault::{caught, with_causes};
-use invardiff_lab::stdout::say;
 use serde::Serialize;
 
 const HELP: &str = "\

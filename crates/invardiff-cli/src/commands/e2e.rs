@@ -8,9 +8,9 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use invardiff::fault::with_causes;
 use invardiff::{DeviceChoice, DeviceKind, GpuBackend, OpenDevice};
+use invardiff_lab::e2e::{Amounts, DeviceCheck, Outcome, run as check};
 use serde::Serialize;
 
-use crate::e2e::{Amounts, Check, Outcome, run as check};
 use crate::stdout::say;
 
 const HELP: &str = "\
@@ -33,7 +33,7 @@ not run, seconds, and checks (name, outcome, value, bound, limit, unit, notes)."
 /// A device that is missing is reported as not run, not as passed; with --require it is a failure.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = HELP)]
-pub struct Args {
+pub(crate) struct Args {
     /// Which device to check (as --device of other commands), or all: the first of every kind
     #[arg(long, env = "INVARDIFF_DEVICE", default_value = "auto", value_name = "DEVICE")]
     device: DeviceSelection,
@@ -103,14 +103,14 @@ struct Report {
     outcome: Outcome,
     reason: Option<String>,
     seconds: f64,
-    checks: Vec<Check>,
+    checks: Vec<DeviceCheck>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// When standard output cannot be written. A fault of a device is not an error here, but a failed check and exit code 1.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let choices = match args.device {
         DeviceSelection::One(choice) => vec![choice],
         DeviceSelection::All => {
@@ -176,7 +176,7 @@ fn checked(args: &Args, device: &OpenDevice, start: Instant) -> Result<Report> {
 }
 
 /// Notes a check that needs an element type which the device lacks.
-fn optional(check: &Check) -> bool {
+fn optional(check: &DeviceCheck) -> bool {
     check.name.starts_with("attention")
 }
 

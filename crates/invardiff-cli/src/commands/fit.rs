@@ -4,18 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use invardiff::{Pipeline, SamplerKind, files};
-use invardiff_calib::Changes;
+use invardiff::{Pipeline, PipelineWork, SamplerKind, files};
+use invardiff_lab::fit::{FitMethod, MethodFit};
 use invardiff_plan::CachePlan;
-use invardiff_plan::core::Calibration;
-use invardiff_plan::formats::{Fit, Measurement};
 use invardiff_plan::methods::magcache::Magnitudes;
 use invardiff_plan::methods::smoothcache::ComponentErrors;
 use invardiff_plan::methods::teacache::TeaCacheFit;
 use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 
-use super::request::{PromptFlags, RunRequest, Work};
+use super::request::{self, PromptFlags};
 use crate::args::DeviceArg;
 use crate::progress::Bars;
 use crate::stdout::say;
@@ -34,7 +32,7 @@ explains them and how the methods use them.
 /// Measure what TeaCache, MagCache or SmoothCache need
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
-pub struct Args {
+pub(crate) struct Args {
     /// The method
     #[arg(value_enum, value_name = "METHOD")]
     method: Method,
@@ -87,42 +85,40 @@ enum Method {
 ///
 /// # Errors
 /// When the model cannot be loaded, the options do not fit it, or the file cannot be written.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out)?;
-    let request = RunRequest {
-        model: Some(&args.model),
-        sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps,
-        guidance_scale: args.guidance_scale,
-        ..RunRequest::of(&args.prompts)
-    };
-    request.work(&args.device, args)
+    let mut asked = args.prompts.request();
+    asked.model = Some(args.model.clone());
+    asked.sampler = args.sampler;
+    asked.num_inference_steps = request::steps(args.num_inference_steps);
+    asked.guidance_scale = args.guidance_scale;
+    request::work(&asked, args.device, args)
 }
 
-impl Work for &Args {
+impl Method {
+    const fn measured(self) -> FitMethod {
+        match self {
+            Self::TeaCache => FitMethod::TeaCache,
+            Self::MagCache => FitMethod::MagCache,
+            Self::SmoothCache => FitMethod::SmoothCache,
+        }
+    }
+}
+
+impl PipelineWork for &Args {
+    type Output = Result<ExitCode>;
+
     fn on<const D: usize, P: Pipeline<D>>(self, pipeline: &P, _: Option<CachePlan>) -> Result<ExitCode> {
-        let count = self.runs.map_or_else(|| pipeline.default_runs(), |runs| runs as usize);
-        let (runs, bars) = (pipeline.calibration_runs(count, self.seed)?, Bars::default());
-        let session = pipeline.session(&runs)?.with_progress(&bars);
-        let origin = pipeline.calibration_origin(count, self.seed);
-        let (found, line) = match self.method {
-            Method::TeaCache => {
-                let fit = signed(pipeline, origin, Changes::teacache(&session.changes()?)?);
-                fit.write(&self.out)?;
-                (serde_json::to_value(&fit.fit)?, teacache_line(&fit.fit))
-            }
-            Method::MagCache => {
-                let fit = signed(pipeline, origin, Changes::magnitudes(&session.changes()?));
-                fit.write(&self.out)?;
-                (serde_json::to_value(&fit.fit)?, magnitudes_line(&fit.fit))
-            }
-            Method::SmoothCache => {
-                let fit = signed(pipeline, origin, session.component_errors(lookahead(pipeline))?);
-                fit.write(&self.out)?;
-                (serde_json::to_value(&fit.fit)?, errors_line(&fit.fit))
-            }
+        let runs = self.runs.map_or_else(|| pipeline.default_runs(), |runs| runs as usize);
+        let bars = Bars::default();
+        let found = MethodFit::measure(self.method.measured(), pipeline, runs, self.seed, &bars)?;
+        found.write(&self.out)?;
+        let line = match &found {
+            MethodFit::TeaCache(fit) => teacache_line(&fit.fit),
+            MethodFit::MagCache(fit) => magnitudes_line(&fit.fit),
+            MethodFit::SmoothCache(fit) => errors_line(&fit.fit),
         };
-        report(self, pipeline, count, found, &line)?;
+        report(self, pipeline, runs, found.json()?, &line)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -176,23 +172,4 @@ fn errors_line(fit: &ComponentErrors) -> String {
     };
     let kinds = fit.components.iter().map(|(kind, rows)| format!("{kind} {}", of(rows)));
     format!("mean errors by distance: {}", kinds.collect::<Vec<_>>().join("; "))
-}
-
-/// The largest distance in steps at which `SmoothCache` compares modules.
-pub(super) fn lookahead<const D: usize, P: Pipeline<D>>(pipeline: &P) -> usize {
-    ComponentErrors::LOOKAHEAD.min(pipeline.sampler().steps() - 1)
-}
-
-/// A measurement with its provenance.
-fn signed<const D: usize, P: Pipeline<D>, T: Measurement>(
-    pipeline: &P,
-    origin: Calibration,
-    fit: T,
-) -> Fit<T> {
-    Fit {
-        tool: concat!("invardiff ", env!("CARGO_PKG_VERSION")).into(),
-        execution: Some(pipeline.execution()),
-        calibration: Some(origin),
-        fit,
-    }
 }

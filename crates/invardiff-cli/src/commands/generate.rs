@@ -6,11 +6,12 @@ mod output;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::args::DeviceArg;
+use crate::commands::labels;
+use crate::commands::request::{self, PromptFlags};
+use crate::progress::Bars;
 use anyhow::{Context, Result, ensure};
-use invardiff::{ClassToImage, Pipeline, SamplerKind, TextToImage, files};
-use invardiff_lab::args::DeviceArg;
-use invardiff_lab::commands::labels;
-use invardiff_lab::commands::request::{ModelSource, PromptFlags, RunRequest, Use};
+use invardiff::{ClassToImage, Pipeline, SamplerKind, TextToImage, Use, files};
 use invardiff_plan::CachePlan;
 
 use job::{Columns, GenerateJob, Stochastic};
@@ -71,7 +72,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true)]
     guidance_scale: Option<f32>,
     /// The sampler; by default the plan's, or ddim for DiT and flow-match-euler for FLUX
-    #[arg(long, value_parser = invardiff_lab::args::sampler())]
+    #[arg(long, value_parser = crate::args::sampler())]
     sampler: Option<SamplerKind>,
     /// eta of ddim: the share of fresh noise added at every step, 0 to 1; a plan can be replayed with 0 only
     #[arg(long, default_value_t = 0.0, value_name = "ETA")]
@@ -101,39 +102,30 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let format = Format::of(&args.out)?;
     files::check_writable(&args.out).context("--out")?;
-    let request = RunRequest {
-        model: args.model.as_deref(),
-        plan: args.plan.as_deref(),
-        sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps,
-        guidance_scale: args.guidance_scale,
-        eta: args.eta,
-        ..RunRequest::of(&args.prompts)
-    };
-    let device = args.device.open()?;
-    let choice = request.resolve()?;
-    match choice.model {
-        ModelSource::Embedded(_) | ModelSource::Dit(_) => {
-            // With eta, noise has one seed per batch, so a batch is one image.
-            let batch = if args.eta > 0.0 {
-                1
-            } else {
-                args.batch_size.map_or(ClassToImage::DEFAULT_BATCH, |batch| batch as usize)
-            };
-            let (pipeline, plan) = choice.classes(&request, Use::Draw { batch }, &device)?;
-            classes(args, pipeline, plan, batch)?.draw(args, format)
-        }
-        ModelSource::Flux(_) => {
-            ensure!(
-                args.class_labels.is_none(),
-                "--class-labels: the model is FLUX, which draws prompts (--prompt) and knows no classes"
-            );
-            let prompts = args.prompts.prompts(&[])?;
-            let batch = args.batch_size.map_or(1, |batch| batch as usize);
-            let (pipeline, plan) = choice.prompts(&request, &prompts, Use::Draw { batch }, &device)?;
-            prompted(args, pipeline, plan, batch)?.draw(args, format)
-        }
+    let mut asked = args.prompts.request();
+    asked.model.clone_from(&args.model);
+    asked.plan.clone_from(&args.plan);
+    asked.sampler = args.sampler;
+    asked.num_inference_steps = request::steps(args.num_inference_steps);
+    asked.guidance_scale = args.guidance_scale;
+    asked.eta = args.eta;
+    let (device, bars) = (args.device.open()?, Bars::default());
+    let resolved = asked.resolve(&bars)?;
+    if !resolved.model.draws_prompts() {
+        // With eta, noise has one seed per batch, so a batch is one image.
+        let asked_batch = args.batch_size.map_or(ClassToImage::DEFAULT_BATCH, |batch| batch as usize);
+        let batch = if args.eta > 0.0 { 1 } else { asked_batch };
+        let (pipeline, plan) = resolved.classes(&asked, Use::Draw { batch }, &device, &bars)?;
+        return classes(args, pipeline, plan, batch)?.draw(args, format);
     }
+    ensure!(
+        args.class_labels.is_none(),
+        "--class-labels: the model is FLUX, which draws prompts (--prompt) and knows no classes"
+    );
+    let prompts = asked.prompts.texts(&[])?;
+    let batch = args.batch_size.map_or(1, |batch| batch as usize);
+    let (pipeline, plan) = resolved.prompts(&asked, &prompts, Use::Draw { batch }, &device, &bars)?;
+    prompted(args, pipeline, plan, batch)?.draw(args, format)
 }
 
 /// The job of a DiT: subjects, pipeline and facts.

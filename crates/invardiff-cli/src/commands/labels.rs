@@ -11,7 +11,7 @@ const MOST: usize = 100_000;
 ///
 /// # Errors
 /// Names the entry that is not a class of the model.
-pub fn parse(text: &str, config: &DitConfig) -> Result<Vec<usize>> {
+pub(crate) fn parse(text: &str, config: &DitConfig) -> Result<Vec<usize>> {
     let mut labels = Vec::new();
     for entry in text.split(',').map(str::trim) {
         let (first, last) = one(entry, config)?;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use invardiff_lab::parity::{Checked, Comparison, Deviation, Measure, check_all, shipped};
 use serde::Serialize;
 
 use crate::args::DeviceArg;
-use crate::parity::{Check, Checked, Measure, Measured, check_all, shipped};
 use crate::stdout::say;
 
 /// Compare with fixtures: arrays that other programs made
@@ -27,7 +27,7 @@ use crate::stdout::say;
     invardiff parity fixtures/dit_tiny\n  \
     invardiff parity fixtures --json > parity.json\n  \
     invardiff parity my_calibration my_weights   (the first names the second as its weights)")]
-pub struct Args {
+pub(crate) struct Args {
     /// Fixture folders, or folders that have some below them; by default those of known kinds that this repository ships
     #[arg(value_name = "DIR")]
     dirs: Vec<PathBuf>,
@@ -42,7 +42,7 @@ pub struct Args {
 ///
 /// # Errors
 /// When no folder is given and none is shipped. A fault in a folder is a failed line, not an error.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let dirs = if args.dirs.is_empty() { shipped() } else { args.dirs.clone() };
     if dirs.is_empty() {
         bail!("there are no fixtures beside this program; give folders: invardiff parity DIR...");
@@ -83,7 +83,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(checked: &Checked, check: &Check) -> Self {
+    fn of(checked: &Checked, check: &Comparison) -> Self {
         let measured = check.outcome.as_ref().ok();
         Self {
             folder: checked.path.clone(),
@@ -115,8 +115,8 @@ fn print(checked: &Checked) -> io::Result<()> {
     Ok(())
 }
 
-fn numbers(measured: &Measured) -> String {
-    let Measured { error, tolerance, measure, note } = measured;
+fn numbers(measured: &Deviation) -> String {
+    let Deviation { error, tolerance, measure, note } = measured;
     // 0 and counts as they are, other numbers in powers of ten; a tolerance without trailing zeros.
     let short = |value: f64, text: String| if value == 0.0 { "0".to_owned() } else { text };
     let (error, tolerance) = match measure {

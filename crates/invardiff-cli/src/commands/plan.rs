@@ -14,8 +14,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+pub(crate) use invardiff::PlanSource;
 pub(crate) use invardiff::units::{bytes, two_decimals};
-pub(crate) use invardiff_lab::commands::source::Source;
 
 /// Look at plan files, convert, compare, check and make them
 ///

@@ -1,15 +1,8 @@
 //! `invardiff route`: Learning-to-Cache.
 
 mod eval;
-mod judge;
 mod plan;
-#[cfg(feature = "autodiff")]
-mod present;
-#[cfg(feature = "autodiff")]
-mod state;
 mod train;
-#[cfg(feature = "autodiff")]
-mod training;
 
 use std::process::ExitCode;
 
@@ -21,7 +14,7 @@ use anyhow::Result;
 /// worth against the one that was kept a step before (arXiv 2406.01733). Routers are trained with the model as it is; a
 /// threshold then makes a plan of them.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -37,7 +30,7 @@ enum Command {
 ///
 /// # Errors
 /// When a file cannot be read or written, or routers do not fit the model.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Train(args) => train(args),
         Command::Eval(args) => eval::run(args),
@@ -47,7 +40,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 #[cfg(feature = "autodiff")]
 fn train(args: &train::Args) -> Result<ExitCode> {
-    training::run(args)
+    args.run()
 }
 
 #[cfg(not(feature = "autodiff"))]

@@ -1,21 +1,20 @@
 //! `invardiff verify`: checks of determinism and caching on this machine with this model.
 
-mod checks;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use invardiff::{Pipeline, SamplerKind};
+use invardiff::{Pipeline, SamplerKind, Use};
+use invardiff_lab::verify::{Check, Verification};
 use invardiff_plan::CachePlan;
 use invardiff_runtime::Sampler;
 use serde_json::{Value, json};
 
 use super::labels;
-use super::request::{ModelSource, PromptFlags, RunRequest, Use};
+use super::request::{self, PromptFlags};
 use crate::args::DeviceArg;
+use crate::progress::Bars;
 use crate::stdout::say;
-use checks::{Bench, Check};
 
 const HELP: &str = "\
 Examples:
@@ -38,7 +37,7 @@ plan, passed, failed, and checks (name, ok, expected, found).";
 /// Check on this machine that runs repeat bit for bit and that caching changes only what it should
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
-pub struct Args {
+pub(crate) struct Args {
     /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub (owner/name); by
     /// default the plan's model, or fashion
     #[arg(long, value_name = "MODEL")]
@@ -77,37 +76,31 @@ pub struct Args {
 ///
 /// # Errors
 /// When a flag, the plan or the model does not fit. A check that fails is exit code 1.
-pub fn run(args: &Args) -> Result<ExitCode> {
-    let request = RunRequest {
-        model: args.model.as_deref(),
-        plan: args.plan.as_deref(),
-        sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps,
-        default_steps: 20,
-        guidance_scale: args.guidance_scale,
-        ..RunRequest::of(&args.prompts)
-    };
-    let device = args.device.open()?;
-    let choice = request.resolve()?;
-    match choice.model {
-        ModelSource::Embedded(_) | ModelSource::Dit(_) => {
-            let batch = args.class_labels.split(',').count();
-            let (full, plan) = choice.classes(&request, Use::Draw { batch }, &device)?;
-            let labels = labels::parse(&args.class_labels, full.model().config())?;
-            check(args, &full, plan, &labels, json!({"class_labels": labels}))
-        }
-        ModelSource::Flux(_) => {
-            let prompts = args.prompts.prompts(&USUAL)?;
-            let (full, plan) =
-                choice.prompts(&request, &prompts, Use::Draw { batch: prompts.len() }, &device)?;
-            let subjects = full.prompts().to_vec();
-            check(args, &full, plan, &subjects, json!({"prompts": prompts}))
-        }
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mut asked = args.prompts.request();
+    asked.model.clone_from(&args.model);
+    asked.plan.clone_from(&args.plan);
+    asked.sampler = args.sampler;
+    asked.num_inference_steps = request::steps(args.num_inference_steps);
+    asked.default_steps = 20;
+    asked.guidance_scale = args.guidance_scale;
+    let (device, bars) = (args.device.open()?, Bars::default());
+    let resolved = asked.resolve(&bars)?;
+    if resolved.model.draws_prompts() {
+        let prompts = asked.prompts.texts(&PROMPTS)?;
+        let draw = Use::Draw { batch: prompts.len() };
+        let (full, plan) = resolved.prompts(&asked, &prompts, draw, &device, &bars)?;
+        let subjects = full.prompts().to_vec();
+        return check(args, &full, plan, &subjects, json!({"prompts": prompts}));
     }
+    let batch = args.class_labels.split(',').count();
+    let (full, plan) = resolved.classes(&asked, Use::Draw { batch }, &device, &bars)?;
+    let labels = labels::parse(&args.class_labels, full.model().config())?;
+    check(args, &full, plan, &labels, json!({"class_labels": labels}))
 }
 
 /// Default prompts.
-const USUAL: [&str; 1] = ["a red panda in the snow"];
+const PROMPTS: [&str; 1] = ["a red panda in the snow"];
 
 /// Runs the checks on a pipeline; `asked` has the subjects to draw.
 fn check<const D: usize, P: Pipeline<D>>(
@@ -127,8 +120,8 @@ fn check<const D: usize, P: Pipeline<D>>(
         .seed
         .checked_add(subjects.len() as u64)
         .context("--seed is too large: image n takes seed + n")?;
-    let bench = Bench { full, subjects, seeds: &(args.seed..last).collect::<Vec<_>>() };
-    let checks = bench.run(plan, |check| if args.json { Ok(()) } else { say(check) })?;
+    let verification = Verification { full, subjects, seeds: &(args.seed..last).collect::<Vec<_>>() };
+    let checks = verification.run(plan, |check| if args.json { Ok(()) } else { say(check) })?;
     let failed = checks.iter().filter(|check| !check.ok).count();
     if args.json {
         let mut object = json!({

@@ -1,11 +1,12 @@
 //! Finds out how attention is computed, from the memory that it takes.
 
-use anyhow::Result;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Distribution, Tensor};
 use invardiff::{DeviceKind, OpenDevice};
 use serde::Serialize;
+
+use crate::error::Result;
 
 /// With more products of queries and keys than this, burn-flex computes attention in tiles.
 const FLEX_TILES: usize = 256 * 1024;
@@ -13,7 +14,7 @@ const FLEX_TILES: usize = 256 * 1024;
 /// How attention is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum AttentionPath {
+pub enum AttentionPath {
     /// One kernel; the scores are never written to memory.
     Fused,
     /// Separate kernels, with all scores in memory between them.
@@ -28,7 +29,7 @@ pub(crate) enum AttentionPath {
 
 impl AttentionPath {
     /// The path in words.
-    pub(crate) const fn describe(self) -> &'static str {
+    pub const fn describe(self) -> &'static str {
         match self {
             Self::Fused => "fused: the scores are never in memory",
             Self::Unfused => "unfused: the scores are written to memory",
@@ -44,7 +45,7 @@ impl AttentionPath {
 ///
 /// # Errors
 /// When the device fails.
-pub(crate) fn attention_path(
+pub fn attention_path(
     device: &OpenDevice,
     [batch, heads, tokens, channels]: [usize; 4],
     dtype: DType,

@@ -1,6 +1,5 @@
 //! Measures the cost of a calibration: calibration runs and plain ones in turns.
 
-use anyhow::Result;
 use invardiff::OpenDevice;
 use invardiff_calib::{Concurrency, RecordOptions, Run, Session, SharedDenoiser};
 use invardiff_eval::alternate;
@@ -8,29 +7,35 @@ use invardiff_plan::two_phase::Settings;
 use invardiff_runtime::{Denoiser, Full, Sampler, sample};
 
 use super::trial::{Trial, Trials, counted};
+use crate::error::Result;
 
 /// A model with one run to calibrate on.
-pub(crate) struct CalibrationSubject<'a, const D: usize, M: Denoiser<D>, S> {
-    pub(crate) model: &'a M,
-    pub(crate) sampler: &'a S,
-    pub(crate) run: Run<D, M::Cond>,
-    pub(crate) settings: &'a Settings,
+pub struct CalibrationSubject<'a, const D: usize, M: Denoiser<D>, S> {
+    /// The network, with its guidance.
+    pub model: &'a M,
+    /// The sampler.
+    pub sampler: &'a S,
+    /// Noise and condition of the run.
+    pub run: Run<D, M::Cond>,
+    /// The settings of the published rule.
+    pub settings: &'a Settings,
     /// Whether to measure the values that the model passes to `probe`.
-    pub(crate) probe: bool,
-    pub(crate) device: &'a OpenDevice,
+    pub probe: bool,
+    /// The device that computes.
+    pub device: &'a OpenDevice,
 }
 
-/// What was measured.
+/// Times of plain trajectories and of calibrations.
 #[derive(Clone, Debug)]
-pub(crate) struct CalibrationMeasured {
+pub struct CalibrationTimes {
     /// A plain trajectory.
-    pub(crate) plain: Trials,
+    pub plain: Trials,
     /// A calibration: the recorded trajectory, both phases, and the plan.
-    pub(crate) calibration: Trials,
+    pub calibration: Trials,
     /// The same with the similarity of consecutive steps, which the report draws.
-    pub(crate) with_similarity: Trials,
+    pub with_similarity: Trials,
     /// How often the model ran along the trajectory in one calibration.
-    pub(crate) passes: usize,
+    pub passes: usize,
 }
 
 impl<const D: usize, M, S> CalibrationSubject<'_, D, M, S>
@@ -42,12 +47,7 @@ where
     ///
     /// # Errors
     /// When the settings do not fit, or the device fails.
-    pub(crate) fn measure(
-        &self,
-        rounds: usize,
-        warm_up: usize,
-        progress: &dyn Fn(),
-    ) -> Result<CalibrationMeasured> {
+    pub fn measure(&self, rounds: usize, warm_up: usize, progress: &dyn Fn()) -> Result<CalibrationTimes> {
         let [mut plain, mut calibration, mut with_similarity] = [const { Vec::new() }; 3];
         let mut passes = 0;
         let mut run_plain = || -> Result<()> {
@@ -70,7 +70,7 @@ where
         };
         alternate(rounds, warm_up, &mut [&mut run_plain, &mut run_calibration, &mut run_with_similarity])?;
         let after_warm_up = |trials| counted(warm_up, trials);
-        Ok(CalibrationMeasured {
+        Ok(CalibrationTimes {
             plain: after_warm_up(plain)?,
             calibration: after_warm_up(calibration)?,
             with_similarity: after_warm_up(with_similarity)?,

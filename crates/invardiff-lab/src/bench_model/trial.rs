@@ -2,21 +2,22 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
 use cpu_time::ProcessTime;
 use invardiff::{DeviceKind, OpenDevice};
 use invardiff_eval::{Timings, peak_rss, reset_peak_rss};
 
+use crate::error::{Context, Result};
+
 /// Time and memory of one run.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Trial {
+pub struct Trial {
     /// Seconds.
-    pub(crate) wall: f64,
+    pub wall: f64,
     /// CPU seconds over all threads; only on the CPU, where the system reports them.
-    pub(crate) cpu: Option<f64>,
+    pub cpu: Option<f64>,
     /// Peak resident memory while it ran, in bytes; only on the CPU, and where the system lets it be separated
     /// from that of earlier runs.
-    pub(crate) peak_rss: Option<u64>,
+    pub peak_rss: Option<u64>,
 }
 
 impl Trial {
@@ -24,7 +25,7 @@ impl Trial {
     ///
     /// # Errors
     /// Those of `work`, and when the device fails.
-    pub(crate) fn of(device: &OpenDevice, work: impl FnOnce() -> Result<()>) -> Result<Self> {
+    pub fn of(device: &OpenDevice, work: impl FnOnce() -> Result<()>) -> Result<Self> {
         let on_processor = device.kind() == DeviceKind::Processor;
         device.wait()?;
         let is_own_peak = on_processor && reset_peak_rss();
@@ -41,37 +42,37 @@ impl Trial {
 
 /// Runs of one kind, in the order of the rounds. There is at least one.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Trials(Vec<Trial>);
+pub struct Trials(Vec<Trial>);
 
 impl Trials {
     /// What was run after `warm_up` rounds that do not count; `None` where nothing was.
-    pub(crate) fn after(warm_up: usize, mut trials: Vec<Trial>) -> Option<Self> {
+    pub fn after(warm_up: usize, mut trials: Vec<Trial>) -> Option<Self> {
         trials.drain(..warm_up.min(trials.len()));
         (!trials.is_empty()).then_some(Self(trials))
     }
 
     /// Milliseconds of every run.
-    pub(crate) fn wall_ms(&self) -> Vec<f64> {
+    pub fn wall_ms(&self) -> Vec<f64> {
         self.0.iter().map(|trial| trial.wall * 1e3).collect()
     }
 
     /// CPU milliseconds of every run.
-    pub(crate) fn cpu_ms(&self) -> Option<Vec<f64>> {
+    pub fn cpu_ms(&self) -> Option<Vec<f64>> {
         self.0.iter().map(|trial| Some(trial.cpu? * 1e3)).collect()
     }
 
     /// The most resident memory of any, in bytes.
-    pub(crate) fn peak_rss(&self) -> Option<u64> {
+    pub fn peak_rss(&self) -> Option<u64> {
         self.0.iter().map(|trial| trial.peak_rss).max().flatten()
     }
 
     /// The median over the rounds of (time of `base` / time of this one).
-    pub(crate) fn speedup_over(&self, base: &Self) -> Option<f64> {
+    pub fn speedup_over(&self, base: &Self) -> Option<f64> {
         Some(self.timings()?.speedup_over(&base.timings()?))
     }
 
     /// The same in CPU time.
-    pub(crate) fn cpu_speedup_over(&self, base: &Self) -> Option<f64> {
+    pub fn cpu_speedup_over(&self, base: &Self) -> Option<f64> {
         Some(self.timings()?.cpu_speedup_over(&base.timings()?)).filter(|ratio| ratio.is_finite())
     }
 
@@ -126,6 +127,6 @@ mod tests {
         if let (Some(large), Some(small)) = (large.peak_rss, small.peak_rss) {
             assert!(large >= LARGE as u64 && small < large, "{small} {large}");
         }
-        assert!(Trial::of(&device, || anyhow::bail!("no")).is_err());
+        assert!(Trial::of(&device, || crate::error::bail!("no")).is_err());
     }
 }

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
 use invardiff::tensor_file::TensorFile;
 use invardiff_calib::{Moments, ScaleShiftLoss, ScaleShiftState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::error::{Result, ensure};
+use crate::resumed::same;
 
 const FORMAT: &str = "invardiff-scale-shift-training";
 
@@ -15,16 +17,16 @@ const FORMAT: &str = "invardiff-scale-shift-training";
 struct Content {
     /// Numbers of each step, and their updates.
     steps: Vec<(usize, u64)>,
-    /// What the training was asked for, flag by flag.
+    /// The settings that the result depends on, by field.
     flags: Map<String, Value>,
 }
 
 /// Writes the state, whole or not at all: `vectors`, `first` and `second`, the numbers of all steps in a row, and
 /// `history`, one loss an iteration.
-pub(super) fn write(state: &ScaleShiftState, flags: &Map<String, Value>, path: &Path) -> Result<()> {
+pub(super) fn write(state: &ScaleShiftState, settings: &Map<String, Value>, path: &Path) -> Result<()> {
     let steps =
         state.vectors.iter().zip(&state.moments).map(|(vectors, moments)| (vectors.len(), moments.updates));
-    let content = Content { steps: steps.collect(), flags: flags.clone() };
+    let content = Content { steps: steps.collect(), flags: settings.clone() };
     let mut file = TensorFile::new(FORMAT, &content)?;
     let first = state.moments.iter().flat_map(|moments| &moments.first);
     let second = state.moments.iter().flat_map(|moments| &moments.second);
@@ -40,14 +42,14 @@ pub(super) fn write(state: &ScaleShiftState, flags: &Map<String, Value>, path: &
     Ok(file.write(path)?)
 }
 
-/// Reads a state that was asked for with the same flags.
+/// Reads a state that was made with the same settings.
 ///
 /// # Errors
-/// When the file is no whole state, or was made with other flags: names the first.
-pub(super) fn read(flags: &Map<String, Value>, path: &Path) -> Result<ScaleShiftState> {
+/// When the file is no whole state, or was made with other settings: names the first.
+pub(super) fn read(settings: &Map<String, Value>, path: &Path) -> Result<ScaleShiftState> {
     let file = TensorFile::read(path, FORMAT)?;
     let content: Content = file.object()?;
-    crate::commands::training::same(flags, &content.flags, path)?;
+    same(settings, &content.flags, path)?;
     let total: usize = content.steps.iter().map(|(length, _)| length).sum();
     ensure!(total < 1 << 28, "{}: {total} numbers are too many", path.display());
     let [vectors, first, second] = ["vectors", "first", "second"].map(|name| file.shaped(name, [total]));

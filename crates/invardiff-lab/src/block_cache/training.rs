@@ -1,191 +1,159 @@
-//! The training itself, its files and its report.
+//! The training itself and its files.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use invardiff::{Pipeline, adjustment_path, write_adjustment};
-use invardiff_calib::{AdamW, Run, ScaleShiftState, ScaleShiftTraining};
+use invardiff::{Pipeline, PromptRequest, adjustment_path, write_adjustment};
+use invardiff_calib::{AdamW, Run, ScaleShiftTraining};
 use invardiff_plan::CachePlan;
 use invardiff_plan::core::SplitMix64;
-use invardiff_report::{Highlight, PlanMap, Report, Scale, Table, TrainingChart, TrainingLine};
-use invardiff_runtime::Denoiser;
+use invardiff_report::Report;
+use invardiff_runtime::{Denoiser, Phase, Progress};
 use serde_json::{Map, Value, json};
 
-use super::eval::judge;
-use super::made_for::{fitting, made_for};
-use super::state;
-use super::train::Args;
-use crate::commands::request::Work;
-use crate::commands::training::{between, flags, of_model};
+use super::evaluate::evaluate;
+use super::options::ScaleShiftOptions;
+use super::{present, state};
+use crate::error::{Context, Result};
 use crate::held_out::TRAJECTORIES;
-use crate::progress::bar;
-use crate::stdout::say;
+use crate::resumed::{members, of_model};
 
 /// Classes or prompts are drawn from the first so many, in turn: all classes of any published model.
 const SUBJECTS: usize = 1 << 20;
 /// Iterations between two states on disk.
 const EVERY: usize = 5;
 
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    made_for(args.model.as_deref(), &args.plan, &args.prompts).work(&args.device, args)
+/// Trained scales and shifts, with their report.
+#[derive(Clone, Debug)]
+pub struct TrainedVectors {
+    /// The file of the vectors.
+    pub adjustment: PathBuf,
+    /// How many reuses they adjust.
+    pub adjusted_modules: usize,
+    /// Bytes of the vectors.
+    pub bytes: usize,
+    /// The report, with the table of held-out images.
+    pub report: Report,
+    /// The page of the report.
+    pub page: PathBuf,
+    /// Iterations in all.
+    pub iterations: usize,
+    /// Seconds that the training took, without what it resumed from.
+    pub seconds: f64,
 }
 
-impl Work for &Args {
-    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Result<ExitCode> {
-        let plan = &fitting(full, plan, &self.plan)?;
-        let path = adjustment_path(&self.plan, plan)?;
-        let mut training = start(self, full, plan, &path)?;
-        let clock = Instant::now();
-        train(self, full, plan, &mut training, &path)?;
-        let seconds = clock.elapsed().as_secs_f64();
+/// Trains the scales and shifts of a plan's reuses against the uncached model. The files go beside the plan at `path`, named by
+/// its fingerprint: the vectors, the state, and a folder with the report. `prompts` are those that the pipeline was opened with.
+///
+/// # Errors
+/// When the plan was made for another run or reuses nothing, the state is of other settings, or a file cannot be written.
+pub fn train<const D: usize, P: Pipeline<D>>(
+    full: &P,
+    plan: &CachePlan,
+    path: &Path,
+    prompts: &PromptRequest,
+    options: &ScaleShiftOptions,
+    progress: &dyn Progress,
+) -> Result<TrainedVectors> {
+    full.clone().enable_cache(plan).with_context(|| path.display().to_string())?;
+    let adjustment = adjustment_path(path, plan)?;
+    let job =
+        Job { full, plan, path, options, asked: asked(full, plan, prompts, options)?, adjustment, progress };
+    let mut training = job.start()?;
+    let clock = Instant::now();
+    job.train(&mut training)?;
+    job.finish(&training, clock.elapsed().as_secs_f64())
+}
+
+/// A training of vectors for a plan.
+struct Job<'a, const D: usize, P: Pipeline<D>> {
+    full: &'a P,
+    plan: &'a CachePlan,
+    path: &'a Path,
+    options: &'a ScaleShiftOptions,
+    /// Everything that the result depends on but the number of iterations.
+    asked: Map<String, Value>,
+    /// The file of the vectors.
+    adjustment: PathBuf,
+    progress: &'a dyn Progress,
+}
+
+impl<const D: usize, P: Pipeline<D>> Job<'_, D, P> {
+    fn state_file(&self) -> PathBuf {
+        self.adjustment.with_extension("state.safetensors")
+    }
+
+    fn start(&self) -> Result<ScaleShiftTraining> {
+        let topology = self.full.denoiser().topology();
+        let schedule = Arc::new(self.plan.schedule(&topology)?);
+        let optimiser = AdamW::new(self.options.learning_rate);
+        if self.options.resume {
+            let state = state::read(&self.asked, &self.state_file()).context("resume")?;
+            return Ok(ScaleShiftTraining::resume(schedule, topology, optimiser, state)?);
+        }
+        let started = ScaleShiftTraining::start(schedule, topology, optimiser);
+        started.with_context(|| self.path.display().to_string())
+    }
+
+    fn train(&self, training: &mut ScaleShiftTraining) -> Result<()> {
+        let (file, total) = (self.state_file(), self.options.iterations);
+        let phase = Phase::begin(self.progress, "training (iterations)", total);
+        phase.advance(training.state().history.len());
+        while training.state().history.len() < total {
+            let run = self.trajectories(training.state().history.len())?;
+            training.iterate(self.full.denoiser(), self.full.sampler(), &run)?;
+            phase.advance(1);
+            let done = training.state().history.len();
+            if done.is_multiple_of(EVERY) || done == total {
+                state::write(training.state(), &self.asked, &file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The trajectories of an iteration: new noise, and subjects drawn at random.
+    fn trajectories(&self, iteration: usize) -> Result<Run<D, P::Cond>> {
+        let (full, batch, seed) = (self.full, self.options.batch_size, self.options.seed);
+        let first = seed.wrapping_add(TRAJECTORIES).wrapping_add((iteration * batch) as u64);
+        let seeds: Vec<u64> = (0..batch as u64).map(|image| first.wrapping_add(image)).collect();
+        let mut draws = SplitMix64::of_part(seed, iteration as u64);
+        let subjects: Vec<P::Subject> = seeds.iter().map(|_| full.subject(draws.below(SUBJECTS))).collect();
+        Ok(Run { noise: full.noise(&seeds), cond: full.condition(&subjects)? })
+    }
+
+    /// Writes vectors and report.
+    fn finish(&self, training: &ScaleShiftTraining, seconds: f64) -> Result<TrainedVectors> {
+        let (full, plan, options) = (self.full, self.plan, self.options);
         let adjustment = training.adjustment(full.device())?;
+        let iterations = training.state().history.len();
         let notes = vec![
-            format!("{} iterations of {} trajectories", training.state().history.len(), self.batch_size),
-            format!("learning rate {}, seed {}", self.learning_rate, self.seed),
+            format!("{iterations} iterations of {} trajectories", options.batch_size),
+            format!("learning rate {}, seed {}", options.learning_rate, options.seed),
             concat!("invardiff ", env!("CARGO_PKG_VERSION")).to_owned(),
         ];
-        write_adjustment(&adjustment, plan, notes, &path)?;
-        let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
-        let table = judge(full, plan, adjustment, self.images as usize, self.seed)?;
-        let report = report(self, full, plan, training.state(), table, seconds)?;
-        let page = report.write(&path.with_extension(""))?;
-        if self.json {
-            let object = json!({
-                "plan": self.plan, "adjustment": path, "report": page,
-                "iterations": training.state().history.len(), "seconds": seconds,
-                "adjusted_modules": adjusted, "bytes": bytes, "table": report.table,
-            });
-            say(format_args!("{object:#}"))?;
-        } else {
-            say(format_args!("{}\n{}\n\n{}", report.title, report.subtitle, report.table))?;
-            say(format_args!("vectors {}\nreport  {}", path.display(), page.display()))?;
-        }
-        Ok(ExitCode::SUCCESS)
+        write_adjustment(&adjustment, plan, notes, &self.adjustment)?;
+        let (adjusted_modules, bytes) = (adjustment.len(), adjustment.bytes());
+        let table = evaluate(full, plan, adjustment, options.images, options.seed, self.progress)?;
+        let trained = present::Trained { plan, path: self.path, state: training.state(), seconds };
+        let report = present::report(options, full, &trained, table)?;
+        let page = report.write(&self.adjustment.with_extension(""))?;
+        let adjustment = self.adjustment.clone();
+        Ok(TrainedVectors { adjustment, adjusted_modules, bytes, report, page, iterations, seconds })
     }
 }
 
-/// What the state is of: everything that the result depends on but the number of iterations.
+/// What a state is of: everything that the result depends on but the number of iterations.
 fn asked<const D: usize, P: Pipeline<D>>(
-    args: &Args,
     full: &P,
     plan: &CachePlan,
+    prompts: &PromptRequest,
+    options: &ScaleShiftOptions,
 ) -> Result<Map<String, Value>> {
-    let mut asked = flags(json!({
-        "PLAN": plan.fingerprint()?, "--batch-size": args.batch_size, "--learning-rate": args.learning_rate,
-        "--seed": args.seed,
+    let mut asked = members(json!({
+        "plan": plan.fingerprint()?, "batch_size": options.batch_size, "learning_rate": options.learning_rate,
+        "seed": options.seed,
     }));
-    asked.append(&mut of_model(full, &args.prompts));
+    asked.append(&mut of_model(full, prompts));
     Ok(asked)
-}
-
-fn state_file(path: &Path) -> PathBuf {
-    path.with_extension("state.safetensors")
-}
-
-fn start<const D: usize, P: Pipeline<D>>(
-    args: &Args,
-    full: &P,
-    plan: &CachePlan,
-    path: &Path,
-) -> Result<ScaleShiftTraining> {
-    let topology = full.denoiser().topology();
-    let schedule = Arc::new(plan.schedule(&topology)?);
-    let optimiser = AdamW::new(args.learning_rate);
-    if args.resume {
-        let state = state::read(&asked(args, full, plan)?, &state_file(path)).context("--resume")?;
-        return Ok(ScaleShiftTraining::resume(schedule, topology, optimiser, state)?);
-    }
-    let started = ScaleShiftTraining::start(schedule, topology, optimiser);
-    started.with_context(|| args.plan.display().to_string())
-}
-
-fn train<const D: usize, P: Pipeline<D>>(
-    args: &Args,
-    full: &P,
-    plan: &CachePlan,
-    training: &mut ScaleShiftTraining,
-    path: &Path,
-) -> Result<()> {
-    let (file, asked) = (state_file(path), asked(args, full, plan)?);
-    let total = args.iterations as usize;
-    let progress = bar(total, "training (iterations)");
-    progress.set_position(training.state().history.len() as u64);
-    while training.state().history.len() < total {
-        let run = trajectories(args, full, training.state().history.len())?;
-        training.iterate(full.denoiser(), full.sampler(), &run)?;
-        progress.inc(1);
-        let done = training.state().history.len();
-        if done.is_multiple_of(EVERY) || done == total {
-            state::write(training.state(), &asked, &file)?;
-        }
-    }
-    progress.finish_and_clear();
-    Ok(())
-}
-
-/// The trajectories of an iteration: new noise, and subjects drawn at random.
-fn trajectories<const D: usize, P: Pipeline<D>>(
-    args: &Args,
-    full: &P,
-    iteration: usize,
-) -> Result<Run<D, P::Cond>> {
-    let batch = args.batch_size as usize;
-    let first = args.seed.wrapping_add(TRAJECTORIES).wrapping_add((iteration * batch) as u64);
-    let seeds: Vec<u64> = (0..batch as u64).map(|image| first.wrapping_add(image)).collect();
-    let mut draws = SplitMix64::of_part(args.seed, iteration as u64);
-    let subjects: Vec<P::Subject> = seeds.iter().map(|_| full.subject(draws.below(SUBJECTS))).collect();
-    Ok(Run { noise: full.noise(&seeds), cond: full.condition(&subjects)? })
-}
-
-fn report<const D: usize, P: Pipeline<D>>(
-    args: &Args,
-    full: &P,
-    plan: &CachePlan,
-    state: &ScaleShiftState,
-    table: Table,
-    seconds: f64,
-) -> Result<Report> {
-    let topology = full.denoiser().topology();
-    let [_, adjusted, plain, ..] = table.rows.as_slice() else { anyhow::bail!("the table lacks its rows") };
-    let gain = adjusted.quality.psnr_mean - plain.quality.psnr_mean;
-    let width = between(state.history.len());
-    let losses = state.history.iter().map(|loss| f64::from(loss.distance));
-    Ok(Report {
-        title: format!("Block Caching on {}", full.name()),
-        subtitle: format!(
-            "scales and shifts of {}, {} iterations of {} trajectories",
-            args.plan.display(),
-            state.history.len(),
-            args.batch_size
-        ),
-        highlights: vec![Highlight {
-            label: "gain over the plan alone".into(),
-            value: format!("{gain:+.2} dB"),
-            detail: format!("worst image {:+.2} dB", adjusted.quality.psnr_worst - plain.quality.psnr_worst),
-        }],
-        facts: vec![
-            ("plan".into(), plan.fingerprint()?),
-            (
-                "training".into(),
-                format!("{seconds:.1} s for what was left of {} iterations", state.history.len()),
-            ),
-            ("learning rate".into(), args.learning_rate.to_string()),
-        ],
-        training: vec![TrainingChart {
-            title: "Distance to the uncached prediction".into(),
-            value: "mean square".into(),
-            scale: Scale::Log,
-            lines: vec![TrainingLine::smoothed(&format!("mean of {width} iterations"), losses, width)],
-        }],
-        plan: Some(PlanMap {
-            gate: plan.gate().to_vec(),
-            kinds: topology.kinds().into_iter().map(|kind| (kind, plan.of_kind(kind))).collect(),
-        }),
-        provenance: serde_json::to_value(&plan.provenance)?,
-        table,
-        ..Report::default()
-    })
 }

@@ -5,10 +5,11 @@ use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
 use flate2::read::GzDecoder;
 use invardiff_eval::ClassifierShape;
 use ndarray::{Array3, Array4, Axis, Slice};
+
+use crate::error::{Context, Result, bail, ensure};
 
 /// The most bytes that a file may hold, unpacked.
 const LIMIT: u64 = 1 << 30;
@@ -59,7 +60,7 @@ impl Labelled {
     /// When they are all of one class.
     pub(super) fn shape(&self) -> Result<ClassifierShape> {
         let classes = self.classes();
-        ensure!(classes >= 2, "--data: all images are of class 0, there is nothing to tell apart");
+        ensure!(classes >= 2, "all images are of class 0, there is nothing to tell apart");
         Ok(ClassifierShape { channels: 1, size: self.images.len_of(Axis(1)), classes })
     }
 
@@ -84,8 +85,8 @@ fn idx<const D: usize>(folder: &Path, name: &str) -> Result<(PathBuf, [usize; D]
     let wrong = |what: &str| format!("{}: no IDX file of bytes with {D} dimensions: {what}", path.display());
     let mut head = Vec::new();
     file.by_ref().take(4 + 4 * D as u64).read_to_end(&mut head).with_context(place)?;
-    ensure!(head.get(..4) == Some(&[0, 0, 8, D as u8]), wrong("its first four bytes are others"));
-    ensure!(head.len() == 4 + 4 * D, wrong("it ends in its header"));
+    ensure!(head.get(..4) == Some(&[0, 0, 8, D as u8]), "{}", wrong("its first four bytes are others"));
+    ensure!(head.len() == 4 + 4 * D, "{}", wrong("it ends in its header"));
     let mut shape = [0; D];
     for (dimension, four) in shape.iter_mut().zip(head[4..].as_chunks().0) {
         *dimension = u32::from_be_bytes(*four) as usize;
@@ -97,7 +98,7 @@ fn idx<const D: usize>(folder: &Path, name: &str) -> Result<(PathBuf, [usize; D]
     let mut values = Vec::new();
     file.take(expected as u64 + 1).read_to_end(&mut values).with_context(place)?;
     let found = if values.len() > expected { "more".to_owned() } else { values.len().to_string() };
-    ensure!(values.len() == expected, wrong(&format!("{found} bytes for {shape:?}")));
+    ensure!(values.len() == expected, "{}", wrong(&format!("{found} bytes for {shape:?}")));
     Ok((path, shape, values))
 }
 
@@ -139,7 +140,7 @@ mod tests {
         let folder = folder.path();
         let pixels: Vec<u8> = (0..18).collect();
         write(folder, "train-images-idx3-ubyte", &[2, 3, 3], &pixels);
-        let message = || format!("{:#}", Labelled::read(folder, "train").unwrap_err());
+        let message = || invardiff::fault::with_causes(&Labelled::read(folder, "train").unwrap_err());
         assert!(message().contains("train-labels-idx1-ubyte.gz"), "{}", message());
         write(folder, "train-labels-idx1-ubyte", &[2], &[1, 0]);
         let read = Labelled::read(folder, "train").unwrap();

@@ -4,7 +4,6 @@ use std::f64::consts::PI;
 use std::fmt;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use invardiff_calib::{AdamW, Moments};
@@ -12,20 +11,21 @@ use invardiff_eval::{Classifier, ClassifierShape};
 use invardiff_plan::core::SplitMix64;
 
 use super::idx::{Labelled, scale};
+use crate::error::{Result, ensure};
 
-/// Settings of the training.
+/// How a classifier is trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Recipe {
+pub struct Recipe {
     /// Number of epochs.
-    pub(super) epochs: usize,
+    pub epochs: usize,
     /// Batch size.
-    pub(super) batch: usize,
+    pub batch: usize,
     /// Initial learning rate, with cosine decay to 0.
-    pub(super) learning_rate: f64,
+    pub learning_rate: f64,
     /// Whether every second image is mirrored.
-    pub(super) mirror: bool,
+    pub mirror: bool,
     /// Seed of the initial weights and of the order of images.
-    pub(super) seed: u64,
+    pub seed: u64,
 }
 
 /// Weight decay of AdamW.
@@ -51,11 +51,11 @@ impl fmt::Display for Recipe {
 
 /// The result of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Epoch {
+pub struct Epoch {
     /// Mean cross entropy of its updates.
-    pub(super) loss: f64,
-    /// Its duration.
-    pub(super) seconds: f64,
+    pub loss: f64,
+    /// Its duration in seconds.
+    pub seconds: f64,
 }
 
 /// Trains from random weights; the same seed gives the same parameters. `progress` is called after every update.
@@ -84,7 +84,7 @@ pub(super) fn train(
                 gradient(shape, &parameters, data, places, recipe.mirror, &mut draws, device)?;
             ensure!(
                 loss.is_finite(),
-                "the training diverged in update {done}: its loss is NaN; lower --learning-rate"
+                "the training diverged in update {done}: its loss is NaN; lower the learning rate"
             );
             let falling = 0.5 * (1.0 + (PI * done as f64 / total as f64).cos());
             let learning_rate = recipe.learning_rate * falling;

@@ -1,13 +1,13 @@
 //! Attention at a given shape: the device compared with the CPU.
 
-use anyhow::{Result, anyhow};
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Device, Tensor};
 use invardiff::{Dtype, OpenDevice};
 use invardiff_runtime::GaussianNoise;
 
-use super::check::{Check, Checks};
+use super::check::{Checks, DeviceCheck};
+use crate::error::{Result, unfit};
 
 /// Compares attention in every 16-bit precision that the device has. (In f32 it is part of every other check.)
 ///
@@ -26,7 +26,7 @@ pub(super) fn compare(device: &OpenDevice, shape: [usize; 4], checks: &mut Check
 }
 
 /// The largest difference over the largest value. Both get the same rounded inputs; the CPU computes in f32.
-fn apart(device: &OpenDevice, shape: [usize; 4], dtype: DType, limit: f64) -> Result<Check> {
+fn apart(device: &OpenDevice, shape: [usize; 4], dtype: DType, limit: f64) -> Result<DeviceCheck> {
     let processor = Device::flex();
     let inputs = || {
         let mut noise = GaussianNoise::seeded(0);
@@ -40,7 +40,7 @@ fn apart(device: &OpenDevice, shape: [usize; 4], dtype: DType, limit: f64) -> Re
         let apart = (a - b).abs() / largest;
         if apart.is_nan() { f32::INFINITY } else { apart }
     });
-    Ok(Check::at_most(f64::from(apart.fold(0.0, f32::max)), limit, "of the largest value"))
+    Ok(DeviceCheck::at_most(f64::from(apart.fold(0.0, f32::max)), limit, "of the largest value"))
 }
 
 /// Without scale, bias and mask, because with any of them CubeCL does not use its fused kernels.
@@ -49,5 +49,5 @@ fn attend([query, key, value]: [Tensor<4>; 3]) -> Tensor<4> {
 }
 
 fn values(x: Tensor<4>) -> Result<Vec<f32>> {
-    x.try_into_data()?.try_to_vec().map_err(|error| anyhow!("{error:?}"))
+    x.try_into_data()?.try_to_vec().map_err(|error| unfit!("{error:?}"))
 }

@@ -1,6 +1,5 @@
 //! The same calibration on both devices.
 
-use anyhow::Result;
 use invardiff::{ClassToImage, Pipeline, Preset};
 use invardiff_calib::{RecordOptions, Run, Session};
 use invardiff_plan::CachePlan;
@@ -11,8 +10,9 @@ use invardiff_plan::two_phase::{
 use invardiff_runtime::Denoiser;
 
 use super::books::{Differences, differences};
-use super::check::{Check, Checks};
+use super::check::{Checks, DeviceCheck};
 use super::pair::Pair;
+use crate::error::{Error, Result};
 
 /// The largest relative difference of rates and thresholds, and how near to a threshold a decision may differ.
 const TOLERANCE: f64 = 1e-3;
@@ -26,7 +26,7 @@ pub(super) struct Plans {
 }
 
 /// The measurements of one device.
-struct Measured {
+struct Calibrated {
     tables: Vec<DistanceTable>,
     phases: TwoPhase,
     plan: CachePlan,
@@ -43,7 +43,7 @@ pub(super) fn compare(pair: &Pair<'_>, checks: &mut Checks<'_>) -> Result<Plans>
     checks.run("calibration", || {
         let measured = found.insert(measure(pair, &pair.device, &settings)?);
         let runs = measured.tables.len();
-        Ok(Check::equal(runs as f64, pair.amounts.runs as f64, "runs recorded"))
+        Ok(DeviceCheck::equal(runs as f64, pair.amounts.runs as f64, "runs recorded"))
     })?;
     let Some(found) = found else {
         return Ok(Plans { processor: expected.plan.clone(), device: expected.plan });
@@ -58,7 +58,7 @@ pub(super) fn compare(pair: &Pair<'_>, checks: &mut Checks<'_>) -> Result<Plans>
     checks.run("thresholds", || {
         let both = first.0.thresholds.iter().chain(&own_thresholds);
         let pairs = both.zip(first.1.thresholds.iter().chain(&thresholds));
-        Ok(Check::at_most(worst(pairs.map(|(a, b)| (a.value, b.value))), TOLERANCE, "relative"))
+        Ok(DeviceCheck::at_most(worst(pairs.map(|(a, b)| (a.value, b.value))), TOLERANCE, "relative"))
     })?;
     checks.run("decisions between the phases", || {
         let make = |thresholds: &[Threshold]| settings.provisional_masks(&first.0.rates, thresholds);
@@ -75,7 +75,7 @@ fn settings(pipeline: &ClassToImage) -> Settings {
     Preset::PaperFast.settings(Variant::Dit, &pipeline.denoiser().topology())
 }
 
-fn measure(pair: &Pair<'_>, pipeline: &ClassToImage, settings: &Settings) -> Result<Measured> {
+fn measure(pair: &Pair<'_>, pipeline: &ClassToImage, settings: &Settings) -> Result<Calibrated> {
     let topology = pipeline.denoiser().topology();
     let seeds = pair.amounts.seed..;
     let runs = pair.classes(pair.amounts.runs).into_iter().zip(seeds);
@@ -92,7 +92,7 @@ fn measure(pair: &Pair<'_>, pipeline: &ClassToImage, settings: &Settings) -> Res
     let phases = two_phase(&tables, settings)?;
     let mut plan = phases.plan(&topology)?;
     plan.provenance.execution = Some(pipeline.execution());
-    Ok(Measured { tables, phases, plan })
+    Ok(Calibrated { tables, phases, plan })
 }
 
 /// The masks under which the second phase is measured.
@@ -102,7 +102,7 @@ fn reference(settings: &Settings, provisional: &ReuseMasks) -> ReuseMasks {
 }
 
 fn second_phase(
-    measured: &Measured,
+    measured: &Calibrated,
     settings: &Settings,
     reference: &ReuseMasks,
 ) -> Result<(RateTable, Vec<Threshold>)> {
@@ -112,12 +112,12 @@ fn second_phase(
     Ok((rates, thresholds))
 }
 
-fn rates_apart(expected: &RateTable, found: &RateTable) -> Check {
+fn rates_apart(expected: &RateTable, found: &RateTable) -> DeviceCheck {
     let trunk = expected.trunk().into_iter().zip(found.trunk());
     let streams = expected.streams().iter().zip(found.streams());
     let streams = streams.flat_map(|((_, expected), (_, found))| expected.iter().zip(found));
     let pairs: Vec<(f32, f32)> = trunk.chain(streams).map(|(a, b)| (*a, *b)).collect();
-    let check = Check::at_most(worst(pairs.iter().copied()), TOLERANCE, "relative");
+    let check = DeviceCheck::at_most(worst(pairs.iter().copied()), TOLERANCE, "relative");
     check.with_notes([format!("{} rates", pairs.len())])
 }
 
@@ -138,9 +138,9 @@ fn decisions<E>(
     found: &ReuseMasks,
     thresholds: &[Threshold],
     make: impl Fn(&[Threshold]) -> Result<ReuseMasks, E>,
-) -> Result<Check>
+) -> Result<DeviceCheck>
 where
-    anyhow::Error: From<E>,
+    Error: From<E>,
 {
     let moved = |by: f64| -> Vec<Threshold> {
         let move_one = |threshold: &Threshold| Threshold {
@@ -152,7 +152,7 @@ where
     let (low, high) = (make(&moved(-TOLERANCE))?, make(&moved(TOLERANCE))?);
     let Differences { at_thresholds, elsewhere } = differences(found, &make(thresholds)?, &low, &high);
     let tolerated = at_thresholds.into_iter().map(|place| format!("within 1e-3 of a threshold: {place}"));
-    let check = Check::equal(elsewhere.len() as f64, 0.0, "decisions differ");
+    let check = DeviceCheck::equal(elsewhere.len() as f64, 0.0, "decisions differ");
     Ok(check.with_notes(elsewhere.into_iter().chain(tolerated)))
 }
 

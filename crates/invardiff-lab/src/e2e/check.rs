@@ -3,14 +3,15 @@
 use std::fmt;
 use std::io;
 
-use anyhow::Result;
-use invardiff::fault::caught;
+use invardiff::fault::{caught, with_causes};
 use serde::Serialize;
+
+use crate::error::Result;
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// Passed.
     Passed,
     /// Failed, or could not be made.
@@ -30,11 +31,11 @@ enum Bound {
 
 /// One line.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Check {
+pub struct DeviceCheck {
     /// What was compared.
-    pub(crate) name: String,
+    pub name: String,
     /// How it went.
-    pub(crate) outcome: Outcome,
+    pub outcome: Outcome,
     /// The measured value; null where there is none, or it is infinite.
     value: Option<f64>,
     bound: Option<Bound>,
@@ -44,7 +45,7 @@ pub(crate) struct Check {
     notes: Vec<String>,
 }
 
-impl Check {
+impl DeviceCheck {
     /// A value that may be at most this large.
     pub(super) fn at_most(value: f64, limit: f64, unit: &'static str) -> Self {
         Self::bounded(value, Bound::AtMost, limit, unit, value <= limit)
@@ -85,7 +86,7 @@ impl Check {
     }
 }
 
-impl fmt::Display for Check {
+impl fmt::Display for DeviceCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.outcome {
             Outcome::Passed => "ok",
@@ -123,12 +124,12 @@ fn short(value: f64) -> String {
 
 /// Checks in order, each shown when it is done.
 pub(super) struct Checks<'a> {
-    list: Vec<Check>,
-    look: &'a mut dyn FnMut(&Check) -> io::Result<()>,
+    list: Vec<DeviceCheck>,
+    look: &'a mut dyn FnMut(&DeviceCheck) -> io::Result<()>,
 }
 
 impl<'a> Checks<'a> {
-    pub(super) fn new(look: &'a mut dyn FnMut(&Check) -> io::Result<()>) -> Self {
+    pub(super) fn new(look: &'a mut dyn FnMut(&DeviceCheck) -> io::Result<()>) -> Self {
         Self { list: Vec::new(), look }
     }
 
@@ -136,27 +137,27 @@ impl<'a> Checks<'a> {
     pub(super) fn run(
         &mut self,
         name: impl Into<String>,
-        make: impl FnOnce() -> Result<Check>,
+        make: impl FnOnce() -> Result<DeviceCheck>,
     ) -> Result<()> {
         let name = name.into();
         let check = match caught(make) {
-            Ok(Ok(check)) => Check { name, ..check },
-            Ok(Err(error)) => Check::without_value(name, Outcome::Failed, crate::stdout::in_one_line(&error)),
-            Err(fault) => Check::without_value(name, Outcome::Failed, fault.to_string()),
+            Ok(Ok(check)) => DeviceCheck { name, ..check },
+            Ok(Err(error)) => DeviceCheck::without_value(name, Outcome::Failed, with_causes(&error)),
+            Err(fault) => DeviceCheck::without_value(name, Outcome::Failed, fault.to_string()),
         };
         self.add(check)
     }
 
     /// Notes that a check was not made.
     pub(super) fn skip(&mut self, name: &str, why: &str) -> Result<()> {
-        self.add(Check::without_value(name.to_owned(), Outcome::NotRun, why.to_owned()))
+        self.add(DeviceCheck::without_value(name.to_owned(), Outcome::NotRun, why.to_owned()))
     }
 
-    pub(super) fn into_list(self) -> Vec<Check> {
+    pub(super) fn into_list(self) -> Vec<DeviceCheck> {
         self.list
     }
 
-    fn add(&mut self, check: Check) -> Result<()> {
+    fn add(&mut self, check: DeviceCheck) -> Result<()> {
         (self.look)(&check)?;
         self.list.push(check);
         Ok(())
@@ -169,22 +170,22 @@ mod tests {
 
     #[test]
     fn bounds_hold_at_the_bound_and_never_for_what_is_no_number() {
-        let outcome = |check: Check| check.outcome;
-        assert_eq!(outcome(Check::at_most(1.0, 1.0, "")), Outcome::Passed);
-        assert_eq!(outcome(Check::at_least(50.0, 50.0, "dB")), Outcome::Passed);
-        assert_eq!(outcome(Check::equal(3.0, 3.0, "")), Outcome::Passed);
+        let outcome = |check: DeviceCheck| check.outcome;
+        assert_eq!(outcome(DeviceCheck::at_most(1.0, 1.0, "")), Outcome::Passed);
+        assert_eq!(outcome(DeviceCheck::at_least(50.0, 50.0, "dB")), Outcome::Passed);
+        assert_eq!(outcome(DeviceCheck::equal(3.0, 3.0, "")), Outcome::Passed);
         for bad in [
-            Check::at_most(1.1, 1.0, ""),
-            Check::at_least(49.9, 50.0, "dB"),
-            Check::equal(3.0, 4.0, ""),
-            Check::at_most(f64::NAN, 1.0, ""),
-            Check::at_least(f64::NAN, 1.0, ""),
-            Check::equal(f64::NAN, 0.0, ""),
+            DeviceCheck::at_most(1.1, 1.0, ""),
+            DeviceCheck::at_least(49.9, 50.0, "dB"),
+            DeviceCheck::equal(3.0, 4.0, ""),
+            DeviceCheck::at_most(f64::NAN, 1.0, ""),
+            DeviceCheck::at_least(f64::NAN, 1.0, ""),
+            DeviceCheck::equal(f64::NAN, 0.0, ""),
         ] {
             assert_eq!(bad.outcome, Outcome::Failed, "{bad}");
         }
         assert!(
-            Check::at_most(f64::INFINITY, 1.0, "relative")
+            DeviceCheck::at_most(f64::INFINITY, 1.0, "relative")
                 .to_string()
                 .contains("not finite relative, at most 1")
         );
@@ -193,14 +194,16 @@ mod tests {
     #[test]
     fn a_check_that_stops_has_failed_and_the_next_is_made() {
         let mut lines = Vec::new();
-        let mut look = |check: &Check| {
+        let mut look = |check: &DeviceCheck| {
             lines.push(check.to_string());
             Ok(())
         };
         let mut checks = Checks::new(&mut look);
-        checks.run("a", || anyhow::bail!("no such\nkey")).unwrap();
+        checks.run("a", || crate::error::bail!("no such\nkey")).unwrap();
         checks.run("b", || panic!("out of order")).unwrap();
-        checks.run("c", || Ok(Check::at_most(1e-6, 1e-3, "relative").with_notes(["d".into()]))).unwrap();
+        checks
+            .run("c", || Ok(DeviceCheck::at_most(1e-6, 1e-3, "relative").with_notes(["d".into()])))
+            .unwrap();
         checks.skip("e", "no fixtures").unwrap();
         let outcomes: Vec<Outcome> = checks.into_list().iter().map(|check| check.outcome).collect();
         assert_eq!(outcomes, [Outcome::Failed, Outcome::Failed, Outcome::Passed, Outcome::NotRun]);

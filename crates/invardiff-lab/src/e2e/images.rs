@@ -1,6 +1,5 @@
 //! Compares the same images on both devices, and checks the device alone.
 
-use anyhow::{Context, Result, anyhow};
 use invardiff::{ClassToImage, Pipeline, to_array};
 use invardiff_eval::psnr_each;
 use invardiff_plan::CachePlan;
@@ -9,8 +8,9 @@ use invardiff_runtime::Denoiser;
 use ndarray::Array4;
 
 use super::calibration::Plans;
-use super::check::{Check, Checks};
+use super::check::{Checks, DeviceCheck};
 use super::pair::Pair;
+use crate::error::{Context, Result, unfit};
 use crate::held_out::HELD_OUT;
 
 /// The smallest allowed PSNR of an image to the CPU's, in dB.
@@ -43,24 +43,24 @@ impl<'a> Draw<'a> {
         checks.run("images under the device's plan", || self.apart(Some(&plans.device)))?;
         checks.run("two runs are equal", || {
             let [one, other] = [self.images(device, None)?, self.images(device, None)?];
-            Ok(Check::equal(largest(&one, &other), 0.0, "largest difference"))
+            Ok(DeviceCheck::equal(largest(&one, &other), 0.0, "largest difference"))
         })?;
         checks.run("an empty plan changes nothing", || {
             let empty = CachePlan::empty(&processor.denoiser().topology(), self.pair.steps());
             let [full, cached] = [self.images(device, None)?, self.images(device, Some(&empty))?];
-            Ok(Check::equal(largest(&full, &cached), 0.0, "largest difference"))
+            Ok(DeviceCheck::equal(largest(&full, &cached), 0.0, "largest difference"))
         })?;
         checks.run("peak cache bytes as scheduled", || {
             let schedule = plans.processor.schedule(&device.denoiser().topology())?;
             let expected = schedule.peak_bytes(self.labels.len(), device.dtype().size());
             let (_, found) = self.under(device, Some(&plans.processor))?;
-            Ok(Check::equal(found as f64, expected as f64, "bytes"))
+            Ok(DeviceCheck::equal(found as f64, expected as f64, "bytes"))
         })?;
         checks.run("two plans at once, each as alone", || self.at_once(&plans.processor))
     }
 
     /// PSNR of the device's images to the CPU's; a plan is written to a file and read back first.
-    fn apart(&self, plan: Option<&CachePlan>) -> Result<Check> {
+    fn apart(&self, plan: Option<&CachePlan>) -> Result<DeviceCheck> {
         let plan = plan.map(through_file).transpose()?;
         let [expected, found] =
             [&self.pair.processor, &self.pair.device].map(|on| self.images(on, plan.as_ref()));
@@ -70,11 +70,11 @@ impl<'a> Draw<'a> {
         let finite = found.iter().all(|value| value.is_finite());
         let decibels = psnr_each(unit(expected).view(), unit(found).view())?;
         let worst = decibels.into_iter().fold(f64::INFINITY, f64::min);
-        Ok(Check::at_least(if finite { worst } else { f64::NAN }, DECIBELS, "dB"))
+        Ok(DeviceCheck::at_least(if finite { worst } else { f64::NAN }, DECIBELS, "dB"))
     }
 
     /// Two plans on two threads must draw what each draws alone.
-    fn at_once(&self, plan: &CachePlan) -> Result<Check> {
+    fn at_once(&self, plan: &CachePlan) -> Result<DeviceCheck> {
         let steps = self.pair.steps();
         let device = &self.pair.device;
         let gate = uniform_gate(steps, steps.div_ceil(2))?;
@@ -82,13 +82,13 @@ impl<'a> Draw<'a> {
         let alone = [self.images(device, Some(plan))?, self.images(device, Some(&other))?];
         let together = std::thread::scope(|scope| {
             let threads = [plan, &other].map(|plan| scope.spawn(|| self.images(device, Some(plan))));
-            threads.map(|thread| thread.join().map_err(|_| anyhow!("a thread panicked")).flatten())
+            threads.map(|thread| thread.join().map_err(|_| unfit!("a thread panicked")).flatten())
         });
         let mut apart = 0.0_f64;
         for (alone, together) in alone.iter().zip(together) {
             apart = apart.max(largest(alone, &together?));
         }
-        Ok(Check::equal(apart, 0.0, "largest difference"))
+        Ok(DeviceCheck::equal(apart, 0.0, "largest difference"))
     }
 
     fn images(&self, on: &ClassToImage, plan: Option<&CachePlan>) -> Result<Array4<f32>> {

@@ -2,26 +2,27 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
 use invardiff::fault::caught;
 use invardiff::{ClassToImage, Embedded, OpenDevice, Pipeline, SamplingOptions};
 use invardiff_runtime::Sampler;
 
+use crate::error::Result;
+
 /// How much is computed.
 #[derive(Clone, Debug)]
-pub(crate) struct Amounts {
+pub struct Amounts {
     /// Trajectories of the calibration.
-    pub(crate) runs: usize,
+    pub runs: usize,
     /// Steps of all trajectories.
-    pub(crate) num_inference_steps: usize,
+    pub num_inference_steps: usize,
     /// Images that are compared.
-    pub(crate) images: usize,
+    pub images: usize,
     /// The seed of the first run.
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// Batch, heads, tokens and channels of a head of the attention that is compared.
-    pub(crate) attention: [usize; 4],
+    pub attention: [usize; 4],
     /// Folders of arrays to compare networks with.
-    pub(crate) fixtures: Vec<PathBuf>,
+    pub fixtures: Vec<PathBuf>,
 }
 
 /// The embedded model on the processor and on the device.

@@ -1,6 +1,5 @@
 //! The calibration rules alone, on stored features.
 
-use anyhow::{Context, Result, ensure};
 use invardiff_plan::Kind;
 use invardiff_plan::two_phase::{DistanceTable, Precision, Settings, Variant, distance};
 
@@ -8,6 +7,7 @@ use super::arrays::Arrays;
 use super::check::Checks;
 use super::folder::Folder;
 use super::rule::{Origin, Setting, missing, settings};
+use crate::error::{Context, Result, ensure};
 
 /// Compares every setting.
 ///

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
+
+use crate::error::{Context, Result, ensure, unfit};
 
 /// A safetensors file in memory, read one array at a time.
 pub(crate) struct Arrays {
@@ -26,7 +27,7 @@ impl Arrays {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = std::fs::read(path).with_context(|| file.clone())?;
         let (header, metadata) = SafeTensors::read_metadata(&bytes)
-            .map_err(|error| anyhow!("{file}: no whole safetensors file: {error}"))?;
+            .map_err(|error| unfit!("{file}: no whole safetensors file: {error}"))?;
         // The length of the header stands before it, in 8 bytes.
         Ok(Self { file, bytes, start: header + 8, metadata })
     }
@@ -71,7 +72,7 @@ impl Arrays {
             Dtype::I32 => bytes.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect(),
             Dtype::U8 | Dtype::BOOL => bytes.iter().map(|byte| f64::from(*byte)).collect(),
             other => {
-                return Err(anyhow!(
+                return Err(unfit!(
                     "{}: '{key}' has elements of type {other:?}; read are F64, F32, I64, I32, U8 and BOOL",
                     self.file
                 ));
@@ -139,6 +140,6 @@ impl Arrays {
     }
 
     fn info(&self, key: &str) -> Result<&TensorInfo> {
-        self.metadata.info(key).ok_or_else(|| anyhow!("{}: '{key}' is missing", self.file))
+        self.metadata.info(key).ok_or_else(|| unfit!("{}: '{key}' is missing", self.file))
     }
 }

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
 use invardiff_plan::formats::{AuthorBook, BookName};
 use invardiff_plan::{Cost, Topology};
 use serde_json::Value;
 
-use super::check::{Checks, Measured};
+use super::check::{Checks, Deviation};
 use super::compare::differing;
 use super::find::is_book;
+use crate::error::{Context, Result, ensure};
 
 /// Compares every book with itself, written again.
 ///
@@ -27,7 +27,7 @@ pub(super) fn check(folder: &Path, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
-fn one(folder: &Path, path: &Path, name: &str) -> Result<Measured> {
+fn one(folder: &Path, path: &Path, name: &str) -> Result<Deviation> {
     let text = std::fs::read_to_string(path)?;
     let book = AuthorBook::from_json(&text, name)?;
     if let Some(steps) = BookName::parse(name).and_then(|name| name.steps()) {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use invardiff_calib::{RecordOptions, Run, Session, SharedDenoiser};
 use invardiff_models::Dit;
@@ -16,6 +15,7 @@ use super::check::Checks;
 use super::folder::{Entry, Folder, MANIFEST};
 use super::rule::{Origin, PhaseArrays, Setting, check_rates, check_runs, missing, settings, stored_books};
 use super::trajectory::{Sampling, Start, labels, respaced};
+use crate::error::{Context, Result, bail, ensure};
 
 /// The most runs of a calibration, so that a wrong number does not fill the memory.
 const MOST_RUNS: usize = 4096;

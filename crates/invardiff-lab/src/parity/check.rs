@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use anyhow::Result;
+use invardiff::fault::with_causes;
 use serde::Serialize;
+
+use crate::error::Result;
 
 /// How an error is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Measure {
+pub enum Measure {
     /// The largest absolute difference.
     Absolute,
     /// The largest absolute difference over the largest absolute expected value.
@@ -38,18 +40,18 @@ impl fmt::Display for Measure {
 
 /// The result of a comparison.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Measured {
+pub struct Deviation {
     /// The largest error; infinite where a value is NaN.
-    pub(crate) error: f64,
+    pub error: f64,
     /// The largest error that passes.
-    pub(crate) tolerance: f64,
+    pub tolerance: f64,
     /// How both are measured.
-    pub(crate) measure: Measure,
+    pub measure: Measure,
     /// A remark.
-    pub(crate) note: Option<String>,
+    pub note: Option<String>,
 }
 
-impl Measured {
+impl Deviation {
     pub(crate) fn new(measure: Measure, error: f64, tolerance: f64) -> Self {
         Self { error, tolerance, measure, note: None }
     }
@@ -65,22 +67,23 @@ impl Measured {
 
 /// One line of the result.
 #[derive(Clone, Debug)]
-pub(crate) struct Check {
+pub struct Comparison {
     /// What was compared.
-    pub(crate) name: String,
+    pub name: String,
     /// The error, or why there is none.
-    pub(crate) outcome: Result<Measured, String>,
+    pub outcome: Result<Deviation, String>,
 }
 
-impl Check {
-    pub(crate) fn passed(&self) -> bool {
-        self.outcome.as_ref().is_ok_and(Measured::passed)
+impl Comparison {
+    /// Whether the error is within its tolerance.
+    pub fn passed(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(Deviation::passed)
     }
 
     /// The error in words, or why there is none.
-    pub(crate) fn error(&self) -> String {
+    pub fn error(&self) -> String {
         match &self.outcome {
-            Ok(Measured { error, tolerance, measure, .. }) => {
+            Ok(Deviation { error, tolerance, measure, .. }) => {
                 format!("{error:.1e} {measure}, at most {tolerance:.1e}")
             }
             Err(message) => message.clone(),
@@ -90,20 +93,20 @@ impl Check {
 
 /// The comparisons of one folder, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Checks(Vec<Check>);
+pub(crate) struct Checks(Vec<Comparison>);
 
 impl Checks {
     /// Adds a comparison. One that cannot be made has failed; the next ones are made all the same.
-    pub(crate) fn run(&mut self, name: impl Into<String>, compare: impl FnOnce() -> Result<Measured>) {
-        let outcome = compare().map_err(|error| format!("{error:#}").replace('\n', " "));
-        self.0.push(Check { name: name.into(), outcome });
+    pub(crate) fn run(&mut self, name: impl Into<String>, compare: impl FnOnce() -> Result<Deviation>) {
+        let outcome = compare().map_err(|error| with_causes(&error).replace('\n', " "));
+        self.0.push(Comparison { name: name.into(), outcome });
     }
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(crate) fn into_list(self) -> Vec<Check> {
+    pub(crate) fn into_list(self) -> Vec<Comparison> {
         self.0
     }
 }

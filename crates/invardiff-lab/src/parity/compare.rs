@@ -1,11 +1,11 @@
 //! Compares arrays within tolerances.
 
-use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
 use ndarray::{Array1, ArrayD, ArrayViewD, Axis, IxDyn};
 
 use super::arrays::Arrays;
-use super::check::{Checks, Measure, Measured};
+use super::check::{Checks, Deviation, Measure};
+use crate::error::{Result, ensure};
 
 /// Absolute tolerance of one forward in f32 (README of the fixtures); see [`forward`].
 const FORWARD: f64 = 1e-5;
@@ -18,7 +18,7 @@ const TRAJECTORY: f64 = 1e-4;
 ///
 /// # Errors
 /// When the shapes differ.
-pub(crate) fn forward(found: &ArrayD<f64>, expected: &ArrayD<f64>) -> Result<Measured> {
+pub(crate) fn forward(found: &ArrayD<f64>, expected: &ArrayD<f64>) -> Result<Deviation> {
     within(found, expected, forward_tolerance(largest(expected)))
 }
 
@@ -31,41 +31,41 @@ pub(crate) fn forward_tolerance(largest: f64) -> f64 {
 ///
 /// # Errors
 /// When the shapes differ.
-pub(crate) fn within(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Measured> {
+pub(crate) fn within(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Deviation> {
     let error = worst(found.view(), expected.view(), |difference, _| difference)?;
-    Ok(Measured::new(Measure::Absolute, error, tolerance))
+    Ok(Deviation::new(Measure::Absolute, error, tolerance))
 }
 
 /// Compares samples along a trajectory, `[steps, ...]`: 1e-4 of the largest value of each step.
 ///
 /// # Errors
 /// When the shapes differ.
-pub(crate) fn trajectory(found: &ArrayD<f64>, expected: &ArrayD<f64>) -> Result<Measured> {
+pub(crate) fn trajectory(found: &ArrayD<f64>, expected: &ArrayD<f64>) -> Result<Deviation> {
     same_shape(found.shape(), expected.shape())?;
     let mut error = 0.0_f64;
     for (found, expected) in found.outer_iter().zip(expected.outer_iter()) {
         error = error.max(of_largest(&found.to_owned(), &expected.to_owned(), TRAJECTORY)?.error);
     }
-    Ok(Measured::new(Measure::OfLargest, error, TRAJECTORY))
+    Ok(Deviation::new(Measure::OfLargest, error, TRAJECTORY))
 }
 
 /// Compares values with a tolerance relative to the largest expected one.
 ///
 /// # Errors
 /// When the shapes differ.
-pub(crate) fn of_largest(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Measured> {
+pub(crate) fn of_largest(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Deviation> {
     let largest = largest(expected);
     let error = worst(found.view(), expected.view(), |difference, _| difference / largest)?;
-    Ok(Measured::new(Measure::OfLargest, error, tolerance))
+    Ok(Deviation::new(Measure::OfLargest, error, tolerance))
 }
 
 /// Compares values with a tolerance relative to each expected one.
 ///
 /// # Errors
 /// When the shapes differ.
-pub(crate) fn relative(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Measured> {
+pub(crate) fn relative(found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Deviation> {
     let error = worst(found.view(), expected.view(), |difference, expected| difference / expected.abs())?;
-    Ok(Measured::new(Measure::Relative, error, tolerance))
+    Ok(Deviation::new(Measure::Relative, error, tolerance))
 }
 
 /// Compares values by the root mean square of their relative errors. If a single one is more than ten times the tolerance,
@@ -77,7 +77,7 @@ pub(crate) fn relative_on_average(
     found: &ArrayD<f64>,
     expected: &ArrayD<f64>,
     tolerance: f64,
-) -> Result<Measured> {
+) -> Result<Deviation> {
     let worst = relative(found, expected, tolerance)?.error;
     let squares = found.iter().zip(expected).map(|(found, expected)| match (found - expected) / expected {
         error if found == expected || error.is_nan() => 0.0,
@@ -85,7 +85,7 @@ pub(crate) fn relative_on_average(
     });
     let average = (squares.sum::<f64>() / expected.len().max(1) as f64).sqrt();
     let error = if worst > 10.0 * tolerance { worst } else { average };
-    Ok(Measured::new(Measure::RelativeOnAverage, error, tolerance)
+    Ok(Deviation::new(Measure::RelativeOnAverage, error, tolerance)
         .with_note(format!("worst entry {worst:.1e}")))
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn relative_on_average(
 ///
 /// # Errors
 /// When the shapes differ.
-pub(crate) fn equal<T: PartialEq>(found: &ArrayD<T>, expected: &ArrayD<T>) -> Result<Measured> {
+pub(crate) fn equal<T: PartialEq>(found: &ArrayD<T>, expected: &ArrayD<T>) -> Result<Deviation> {
     same_shape(found.shape(), expected.shape())?;
     Ok(differing(found.iter().zip(expected).filter(|(a, b)| a != b).count()))
 }
@@ -103,7 +103,7 @@ pub(crate) fn tables(
     checks: &mut Checks,
     arrays: &Arrays,
     tables: impl IntoIterator<Item = (String, Vec<f64>)>,
-    compare: impl Fn(&ArrayD<f64>, &ArrayD<f64>) -> Result<Measured>,
+    compare: impl Fn(&ArrayD<f64>, &ArrayD<f64>) -> Result<Deviation>,
 ) {
     for (key, found) in tables {
         if arrays.has(&key) {
@@ -113,8 +113,8 @@ pub(crate) fn tables(
 }
 
 /// A comparison with this number of entries that differ.
-pub(crate) fn differing(entries: usize) -> Measured {
-    Measured::new(Measure::Entries, entries as f64, 0.0)
+pub(crate) fn differing(entries: usize) -> Deviation {
+    Deviation::new(Measure::Entries, entries as f64, 0.0)
 }
 
 /// A list as an array of one axis.

@@ -2,7 +2,6 @@
 
 mod forward;
 
-use anyhow::{Context, Result};
 use burn::tensor::Device;
 use invardiff_models::Dit;
 use invardiff_runtime::Full;
@@ -11,6 +10,7 @@ use super::check::Checks;
 use super::compare;
 use super::folder::Folder;
 use super::trajectory::{Sampling, Start, respaced};
+use crate::error::{Context, Result};
 
 /// Arrays of one forward.
 const FORWARD: &str = "forward.safetensors";

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-
 use super::folder::MANIFEST;
+use crate::error::{Result, bail};
 
 /// How many levels below a given folder are searched.
 const DEPTH: usize = 8;

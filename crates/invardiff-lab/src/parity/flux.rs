@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use invardiff_calib::Run;
 use invardiff_models::{Canvas, Flux, FluxCond};
@@ -19,6 +18,7 @@ use super::check::Checks;
 use super::compare::{self, stacked, values};
 use super::folder::Folder;
 use super::rule::{Origin, Setting, settings, stored_books};
+use crate::error::{Context, Result, ensure};
 
 const STREAMS: [Kind; 6] =
     [Kind::ATTN, Kind::CONTEXT_ATTN, Kind::FF, Kind::CONTEXT_FF, Kind::SINGLE_ATTN, Kind::SINGLE_MLP];
@@ -110,7 +110,7 @@ fn load(folder: &Folder, path: &Path, device: &Device) -> Result<Flux> {
     let manifest = folder.manifest();
     let sizes = manifest.get("image_tokens")?.sizes()?;
     let [rows, columns] = sizes[..] else {
-        anyhow::bail!("image_tokens has {} numbers, expected rows and columns", sizes.len());
+        crate::error::bail!("image_tokens has {} numbers, expected rows and columns", sizes.len());
     };
     ensure!(
         (1..=256).contains(&rows) && (1..=256).contains(&columns),

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
 use super::arrays::Arrays;
-use super::check::{Checks, Measured};
+use super::check::{Checks, Deviation};
 use super::compare::differing;
+use crate::error::{Context, Error, Result, bail, ensure, unfit};
 
 /// The file that makes a folder a fixture.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -80,7 +80,7 @@ impl Folder {
         }
     }
 
-    fn compare_files(&self, files: &Entry<'_>) -> Result<Measured> {
+    fn compare_files(&self, files: &Entry<'_>) -> Result<Deviation> {
         let mut wrong = Vec::new();
         for (name, tensors) in files.members()? {
             let arrays = self.listed(name)?;
@@ -135,7 +135,7 @@ impl<'a> Entry<'a> {
     pub(crate) fn at(&self, index: usize) -> Result<Entry<'a>> {
         let items = self.items()?;
         let count = items.len();
-        items.into_iter().nth(index).ok_or_else(|| anyhow!("{} has {count} items", self.place))
+        items.into_iter().nth(index).ok_or_else(|| unfit!("{} has {count} items", self.place))
     }
 
     /// The items of a list.
@@ -214,7 +214,7 @@ impl<'a> Entry<'a> {
         format!("{}{separator}{key}", self.place)
     }
 
-    fn no(&self, expected: &str) -> anyhow::Error {
-        anyhow!("{} is {}, expected {expected}", self.place, self.value)
+    fn no(&self, expected: &str) -> Error {
+        unfit!("{} is {}, expected {expected}", self.place, self.value)
     }
 }

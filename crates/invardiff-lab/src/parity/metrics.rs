@@ -1,14 +1,14 @@
 //! PSNR, SSIM and LPIPS on pairs of images.
 
-use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use invardiff_eval::{Backbone, Lpips, Weights, formula_weights, psnr, ssim};
 use ndarray::{Array3, Array4, Axis, Ix3};
 
 use super::arrays::Arrays;
-use super::check::{Checks, Measure, Measured};
+use super::check::{Checks, Deviation, Measure};
 use super::compare::{differing, list, within};
 use super::folder::{Entry, Folder};
+use crate::error::{Context, Result, bail, ensure};
 
 /// Tolerance of PSNR, in dB.
 const PSNR: f64 = 1e-4;
@@ -49,7 +49,7 @@ fn pair(arrays: &Arrays, result: &Entry<'_>, checks: &mut Checks) -> Result<()> 
                 let [a, b] = images(arrays, index)?;
                 let found = psnr(a.view(), b.view())?;
                 let measured = within(&one(found), &one(expected.number()?), PSNR)?;
-                Ok(Measured { measure: Measure::Decibels, ..measured })
+                Ok(Deviation { measure: Measure::Decibels, ..measured })
             });
         }
     }
@@ -105,7 +105,7 @@ fn compare_firsts(
     key: &str,
     parameters: &[(String, Vec<usize>)],
     weights: &Weights,
-) -> Result<Measured> {
+) -> Result<Deviation> {
     let expected = arrays.with_axes(key, 1)?;
     let found: Vec<f32> = parameters
         .iter()
@@ -134,7 +134,7 @@ fn distances(metric: &Lpips, arrays: &Arrays, name: &str, results: &[Entry<'_>],
                 if let Some(whole) = &whole {
                     error = error.max(off(found.iter().sum(), whole.number()?));
                 }
-                Ok(Measured::new(Measure::Relative, error, LPIPS))
+                Ok(Deviation::new(Measure::Relative, error, LPIPS))
             });
         }
     }

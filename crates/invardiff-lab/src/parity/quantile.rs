@@ -1,13 +1,13 @@
 //! The quantile (compared bit by bit), the strict comparison, and the change rate.
 
-use anyhow::{Result, ensure};
 use invardiff_plan::two_phase::{Precision, change_rate, quantile};
 use ndarray::ArrayD;
 
 use super::arrays::Arrays;
-use super::check::{Checks, Measured};
+use super::check::{Checks, Deviation};
 use super::compare::{differing, list, relative};
 use super::folder::{Entry, Folder};
+use crate::error::{Result, ensure, unfit};
 
 /// Tolerance of a few units in the last place: the reference sums in f32, in another order.
 const RATE: f64 = 1e-6;
@@ -22,9 +22,9 @@ pub(super) fn check(folder: &Folder, checks: &mut Checks) -> Result<()> {
         let index = case.get("index")?.count()?;
         let cells = Cells::read(&arrays, &case, index);
         let cells = cells.as_ref().map_err(|error| format!("{error:#}"));
-        let with = |compare: fn(&Cells) -> Result<Measured>| match &cells {
+        let with = |compare: fn(&Cells) -> Result<Deviation>| match &cells {
             Ok(cells) => compare(cells),
-            Err(error) => Err(anyhow::anyhow!("{error}")),
+            Err(error) => Err(unfit!("{error}")),
         };
         checks.run(format!("v{index} quantiles, bit by bit"), || with(Cells::quantiles));
         checks.run(format!("v{index} strictly below"), || with(Cells::below));
@@ -61,7 +61,7 @@ impl Cells {
         Ok(Self { values, q, quantiles, below })
     }
 
-    fn quantiles(&self) -> Result<Measured> {
+    fn quantiles(&self) -> Result<Deviation> {
         let mut wrong = 0;
         for (q, expected) in self.q.iter().zip(&self.quantiles) {
             wrong += usize::from(quantile(&self.values, *q)?.to_bits() != (*expected as f32).to_bits());
@@ -69,7 +69,7 @@ impl Cells {
         Ok(differing(wrong).with_note(format!("{} values, {} quantiles", self.values.len(), self.q.len())))
     }
 
-    fn below(&self) -> Result<Measured> {
+    fn below(&self) -> Result<Deviation> {
         let mut wrong = 0;
         for (q, row) in self.q.iter().zip(self.below.outer_iter()) {
             let threshold = quantile(&self.values, *q)?;

@@ -3,7 +3,6 @@
 mod rates;
 mod stored;
 
-use anyhow::{Context, Result, ensure};
 use invardiff_plan::Kind;
 use invardiff_plan::core::Threshold;
 use invardiff_plan::formats::AuthorBook;
@@ -17,6 +16,7 @@ use super::arrays::Arrays;
 use super::check::Checks;
 use super::compare::{differing, list, relative};
 use super::folder::{Entry, Folder};
+use crate::error::{Context, Result, ensure};
 use rates::worst;
 pub(crate) use rates::{Origin, check_rates, check_runs};
 pub(crate) use stored::{PhaseArrays, stored_books};

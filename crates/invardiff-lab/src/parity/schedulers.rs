@@ -5,11 +5,11 @@ mod dpm;
 mod entry;
 mod flow;
 
-use anyhow::Result;
 use burn::tensor::Device;
 
 use super::check::Checks;
 use super::folder::Folder;
+use crate::error::Result;
 
 /// Compares whatever samplers the manifest lists.
 ///

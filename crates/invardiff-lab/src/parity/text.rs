@@ -1,6 +1,5 @@
 //! Text encoders: every hidden state and the output.
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use invardiff_models::{ClipConfig, ClipText, T5Config, T5Encoder};
 use ndarray::ArrayD;
@@ -9,6 +8,7 @@ use super::arrays::Arrays;
 use super::check::Checks;
 use super::compare::{self, values};
 use super::folder::Folder;
+use crate::error::{Context, Result, ensure};
 
 /// Compares whichever of the two encoders the folder has.
 ///

@@ -1,6 +1,5 @@
 //! Whole trajectories, compared after every step.
 
-use anyhow::{Result, ensure};
 use burn::tensor::{Device, Int, Tensor};
 use invardiff_models::Dit;
 use invardiff_runtime::{
@@ -13,6 +12,7 @@ use super::check::Checks;
 use super::compare::{stacked, trajectory, values};
 use super::folder::Entry;
 use super::guidance::{BothHalves, GUIDED_CHANNELS};
+use crate::error::{Result, ensure, unfit};
 
 /// The guidance of a fixture.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ impl Start {
     }
 
     fn guided_labels(&self) -> Result<&Tensor<1, Int>> {
-        self.y_cfg.as_ref().ok_or_else(|| anyhow::anyhow!("the labels of both halves ('y_cfg') are missing"))
+        self.y_cfg.as_ref().ok_or_else(|| unfit!("the labels of both halves ('y_cfg') are missing"))
     }
 }
 

@@ -1,6 +1,5 @@
 //! The autoencoder: every stage of decoding, and encoding.
 
-use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor};
 use invardiff_models::{AutoencoderKl, DecoderStage};
 
@@ -8,6 +7,7 @@ use super::arrays::Arrays;
 use super::check::Checks;
 use super::compare::{self, values};
 use super::folder::Folder;
+use crate::error::{Context, Result, bail};
 
 /// The most latent pixels along a side, so that a wrong shape does not fill the memory.
 const MOST_LATENT: usize = 128;

@@ -1,14 +1,14 @@
 //! The report of a training of routers.
 
-use anyhow::Result;
 use invardiff::Pipeline;
 use invardiff_calib::RouterState;
 use invardiff_plan::{CachePlan, Cost};
 use invardiff_report::{Highlight, PlanMap, Report, Scale, Table, TrainingChart, TrainingLine};
 use invardiff_runtime::{Denoiser, Sampler};
 
-use super::train::Args;
-use crate::commands::training::between;
+use super::options::RouterOptions;
+use crate::error::Result;
+use crate::resumed::between;
 
 /// What was trained.
 pub(super) struct Trained<'a> {
@@ -27,18 +27,18 @@ pub(super) struct Trained<'a> {
 /// # Errors
 /// When the table lacks the rows of plan and blend.
 pub(super) fn report<const D: usize, P: Pipeline<D>>(
-    args: &Args,
+    options: &RouterOptions,
     full: &P,
     trained: &Trained<'_>,
     table: Table,
 ) -> Result<Report> {
     let (state, plan) = (trained.state, trained.plan);
     let topology = full.denoiser().topology();
-    let [_, own, blend, ..] = table.rows.as_slice() else { anyhow::bail!("the table lacks its rows") };
+    let [_, own, blend, ..] = table.rows.as_slice() else { crate::error::bail!("the table lacks its rows") };
     let (own, blend) = (own.quality, blend.quality);
     let highlight =
         |label: &str, value: String, detail: String| Highlight { label: label.into(), value, detail };
-    let (computed, routed) = (state.routers.computed(args.threshold), state.routers.logits().len());
+    let (computed, routed) = (state.routers.computed(options.threshold), state.routers.logits().len());
     Ok(Report {
         title: format!("Learning-to-Cache on {}", full.name()),
         subtitle: format!(
@@ -46,8 +46,8 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             full.sampler().steps(),
             full.sampler().name(),
             state.history.len(),
-            args.batch_size,
-            args.lambda
+            options.batch_size,
+            options.lambda
         ),
         highlights: vec![
             highlight(
@@ -72,10 +72,10 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
                 "training".into(),
                 format!("{:.1} s for what was left of {} iterations", trained.seconds, state.history.len()),
             ),
-            ("learning rate".into(), args.learning_rate.to_string()),
-            ("label dropout".into(), args.label_dropout.to_string()),
-            ("threshold".into(), args.threshold.to_string()),
-            ("held-out images".into(), args.images.to_string()),
+            ("learning rate".into(), options.learning_rate.to_string()),
+            ("label dropout".into(), options.label_dropout.to_string()),
+            ("threshold".into(), options.threshold.to_string()),
+            ("held-out images".into(), options.images.to_string()),
         ],
         notes: vec![
             "Random and uniform pairs have exactly as many reuses of each kind of module, in the same steps."

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
 use invardiff::tensor_file::TensorFile;
 use invardiff_calib::{Moments, RouterLoss, RouterState};
 use invardiff_plan::methods::routers::Routers;
@@ -10,6 +9,9 @@ use invardiff_plan::{Provenance, Site};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::error::{Context, Result, ensure, unfit};
+use crate::resumed::same;
 
 const FORMAT: &str = "invardiff-router-training";
 
@@ -20,19 +22,19 @@ struct Content {
     provenance: Provenance,
     /// Updates of each router.
     updates: Vec<u64>,
-    /// What the training was asked for, flag by flag.
+    /// The settings that the result depends on, by field.
     flags: Map<String, Value>,
 }
 
 /// Writes the state, whole or not at all: `logits`, `first` and `second`, `[pairs, sites]`, and `history`,
 /// `[iterations, 3]` with router, distance and weight.
-pub(super) fn write(state: &RouterState, flags: &Map<String, Value>, path: &Path) -> Result<()> {
+pub(super) fn write(state: &RouterState, settings: &Map<String, Value>, path: &Path) -> Result<()> {
     let routers = &state.routers;
     let content = Content {
         sites: routers.sites().to_vec(),
         provenance: routers.provenance.clone(),
         updates: state.moments.iter().map(|moments| moments.updates).collect(),
-        flags: flags.clone(),
+        flags: settings.clone(),
     };
     let mut file = TensorFile::new(FORMAT, &content)?;
     let shape = [routers.logits().nrows(), routers.logits().ncols()];
@@ -45,14 +47,14 @@ pub(super) fn write(state: &RouterState, flags: &Map<String, Value>, path: &Path
     Ok(file.write(path)?)
 }
 
-/// Reads a state that was asked for with the same flags.
+/// Reads a state that was made with the same settings.
 ///
 /// # Errors
-/// When the file is no whole state, or was made with other flags: names the first.
-pub(super) fn read(flags: &Map<String, Value>, path: &Path) -> Result<RouterState> {
+/// When the file is no whole state, or was made with other settings: names the first.
+pub(super) fn read(settings: &Map<String, Value>, path: &Path) -> Result<RouterState> {
     let file = TensorFile::read(path, FORMAT)?;
     let content: Content = file.object()?;
-    crate::commands::training::same(flags, &content.flags, path)?;
+    same(settings, &content.flags, path)?;
     let (shape, logits) = file.array::<2>("logits")?;
     let [pairs, sites] = shape;
     ensure!(content.updates.len() == pairs, "{}: 'updates' are not one a router", path.display());
@@ -70,7 +72,7 @@ pub(super) fn read(flags: &Map<String, Value>, path: &Path) -> Result<RouterStat
         [row, distance, weight] => {
             Ok(RouterLoss { row: *row as usize, distance: *distance, weight: *weight })
         }
-        _ => Err(anyhow!("{}: 'history' is cut short", path.display())),
+        _ => Err(unfit!("{}: 'history' is cut short", path.display())),
     };
     let history = history.chunks(3).map(loss).collect::<Result<_>>()?;
     let routers = Routers::new(content.sites, Array2::from_shape_vec((pairs, sites), logits)?)

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
 use invardiff::{Pipeline, Preset, SamplerKind, adjustment_path, read_adjustment};
 use invardiff_calib::{
     CalibError, Changes, Concurrency, Goal, LeastErrorOptions, RecordOptions, Run, Session, SkipPrices,
@@ -20,25 +19,12 @@ use invardiff_plan::methods::taylorseer::TaylorSeer;
 use invardiff_plan::methods::teacache::{TeaCache, TeaCacheFit};
 use invardiff_plan::two_phase::{DistanceTable, Phases, Settings, Variant, two_phase};
 use invardiff_plan::{CachePlan, GateSite, Kind, OutputForm, ReuseRule};
-use invardiff_runtime::{Denoiser, Sampler, ScaleShift};
+use invardiff_runtime::{Denoiser, Progress, Sampler, ScaleShift};
 
-use super::family::{Check, Family, Part};
-use crate::commands::fit;
-use crate::progress::Bars;
-
-/// Measurements that the user provides as files.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct Files {
-    /// The file that `fit teacache` wrote; measured by default
-    #[arg(long, value_name = "FILE")]
-    teacache: Option<PathBuf>,
-    /// The file that `fit magcache` wrote; measured by default
-    #[arg(long, value_name = "FILE")]
-    magcache: Option<PathBuf>,
-    /// The file that `fit smoothcache` wrote; measured by default
-    #[arg(long, value_name = "FILE")]
-    smoothcache: Option<PathBuf>,
-}
+use super::family::{Family, PaperVariant, Part};
+use super::options::MeasurementFiles;
+use crate::error::{Context, Result, ensure};
+use crate::fit;
 
 /// A method at a setting, ready to draw.
 pub(super) enum Ready<P> {
@@ -63,8 +49,8 @@ pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
     pipeline: &'a P,
     session: Session<'a, D, P::Model, P::Sampler>,
     seed: u64,
-    bars: &'a Bars,
-    files: &'a Files,
+    progress: &'a dyn Progress,
+    files: &'a MeasurementFiles,
     guided: Option<Vec<DistanceTable>>,
     unguided: Option<Vec<DistanceTable>>,
     prices: Option<SkipPrices<'a, D, P::Model, P::Sampler>>,
@@ -78,17 +64,17 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         pipeline: &'a P,
         runs: &'a [Run<D, P::Cond>],
         seed: u64,
-        bars: &'a Bars,
-        files: &'a Files,
+        progress: &'a dyn Progress,
+        files: &'a MeasurementFiles,
     ) -> Result<Self> {
-        let session = pipeline.session(runs)?.with_progress(bars);
+        let session = pipeline.session(runs)?.with_progress(progress);
         let (guided, unguided, prices, strategies, changes, errors) =
             (None, None, None, Vec::new(), None, None);
         Ok(Self {
             pipeline,
             session,
             seed,
-            bars,
+            progress,
             files,
             guided,
             unguided,
@@ -124,10 +110,10 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             Family::Paper(check) => self.paper(*check, self.session.runs().len(), (value, modules), None)?,
             Family::PaperPart(part) => self.part(*part, value)?,
             Family::PaperRuns => {
-                let message = "paper-runs asks for more calibration runs than --runs";
+                let message = "paper-runs asks for more calibration runs than there are";
                 let runs = self.session.runs().len();
                 ensure!(count <= runs, "{message} ({count} of {runs})");
-                self.paper(Check::Published, count, (gate, modules), None)?
+                self.paper(PaperVariant::Published, count, (gate, modules), None)?
             }
             Family::LeastError => self.least_error(count)?,
             Family::Fora => Fora { interval: count }.plan(&topology, steps)?,
@@ -175,7 +161,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     /// The paper's plan from the first `runs` runs, of quantiles (step gate, modules); with `only`, all other kinds are computed.
     fn paper(
         &mut self,
-        check: Check,
+        check: PaperVariant,
         runs: usize,
         (gate_quantile, modules): (f64, f64),
         only: Option<Kind>,
@@ -186,29 +172,31 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             (stream, if reused { modules } else { 0.0 })
         };
         let variant = match check {
-            Check::Published | Check::OnePhase | Check::Unguided => self.pipeline.variant(),
-            Check::FluxRules => Variant::Flux,
-            Check::WanRules => Variant::Wan,
+            PaperVariant::Published | PaperVariant::OnePhase | PaperVariant::Unguided => {
+                self.pipeline.variant()
+            }
+            PaperVariant::FluxRules => Variant::Flux,
+            PaperVariant::WanRules => Variant::Wan,
         };
         let settings = Settings {
             variant,
             gate_quantile,
             quantiles: topology.streams().into_iter().map(|(stream, kind)| quantile(stream, kind)).collect(),
             warm_up: PRESET.warm_up(self.pipeline.variant()),
-            phases: if check == Check::OnePhase { Phases::One } else { Phases::Two },
+            phases: if check == PaperVariant::OnePhase { Phases::One } else { Phases::Two },
         };
-        let tables = self.tables(check == Check::Unguided)?;
+        let tables = self.tables(check == PaperVariant::Unguided)?;
         Ok(two_phase(&tables[..runs.min(tables.len())], &settings)?.plan(&topology)?)
     }
 
     fn part(&mut self, part: Part, quantile: f64) -> Result<CachePlan> {
         let runs = self.session.runs().len();
         match part {
-            Part::Gate => Ok(self.paper(Check::Published, runs, (quantile, 0.0), None)?.gate_alone()),
-            Part::Modules => self.paper(Check::Published, runs, (0.0, quantile), None),
+            Part::Gate => Ok(self.paper(PaperVariant::Published, runs, (quantile, 0.0), None)?.gate_alone()),
+            Part::Modules => self.paper(PaperVariant::Published, runs, (0.0, quantile), None),
             Part::Kind(kind) => {
                 self.pipeline.denoiser().topology().require(kind)?;
-                self.paper(Check::Published, runs, (0.0, quantile), Some(kind))
+                self.paper(PaperVariant::Published, runs, (0.0, quantile), Some(kind))
             }
         }
     }
@@ -264,7 +252,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             let pipeline = match (conditional, &half) {
                 (false, _) => self.pipeline,
                 (true, Some(half)) => half,
-                (true, None) => anyhow::bail!(
+                (true, None) => crate::error::bail!(
                     "paper-unguided: the guidance of {} cannot be taken away",
                     self.pipeline.name()
                 ),
@@ -277,7 +265,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             let all = pipeline.concurrency() == Concurrency::Parallel;
             let module_window = if all { steps } else { steps.min(3 * own.module_window) };
             let options = RecordOptions { module_window, trunk_window: steps, similarity: false, ..own };
-            let (tables, _) = pipeline.session(&runs)?.with_progress(self.bars).record(&options)?;
+            let (tables, _) = pipeline.session(&runs)?.with_progress(self.progress).record(&options)?;
             *kept = Some(tables);
         }
         Ok(kept.as_deref().unwrap_or_default())

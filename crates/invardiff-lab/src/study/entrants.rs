@@ -1,16 +1,15 @@
 //! Makes calibrated candidates from methods and settings.
 
-use anyhow::{Context, Result};
 use invardiff::Pipeline;
 use invardiff_report::Study;
-use invardiff_runtime::{Denoiser, Sampler};
+use invardiff_runtime::{Denoiser, Progress, Sampler};
 
-use super::args::Args;
 use super::bench::{Bench, Ready};
 use super::family::{Family, sampler_name};
 use super::method::{Base, Method};
+use super::options::StudyOptions;
 use crate::compare::{Candidate, Decider};
-use crate::progress::Bars;
+use crate::error::{Context, Result, unfit};
 
 /// The lines of one panel.
 pub(super) struct Group {
@@ -39,8 +38,12 @@ impl<P> Entrants<P> {
 }
 
 /// Calibrates all methods, on every solver that they use.
-pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Entrants<P>> {
-    let (baselines, groups) = lines(args, full)?;
+pub(super) fn entrants<const D: usize, P: Pipeline<D>>(
+    options: &StudyOptions,
+    full: &P,
+    progress: &dyn Progress,
+) -> Result<Entrants<P>> {
+    let (baselines, groups) = lines(options, full)?;
     let methods: Vec<&Method> =
         baselines.iter().chain(groups.iter().flat_map(|group| &group.methods)).collect();
     let mut bases: Vec<(Base, P)> = Vec::new();
@@ -54,11 +57,10 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) ->
             bases.push((base, pipeline));
         }
     }
-    let runs = full.calibration_runs(args.runs(full), args.seed)?;
-    let bars = Bars::default();
+    let runs = full.calibration_runs(options.runs(full), options.seed)?;
     let mut benches = Vec::with_capacity(bases.len());
     for (base, pipeline) in &bases {
-        benches.push((*base, Bench::new(pipeline, &runs, args.seed, &bars, &args.files)?));
+        benches.push((*base, Bench::new(pipeline, &runs, options.seed, progress, &options.files)?));
     }
     let mut candidates = vec![Candidate::full(full)];
     for method in methods {
@@ -136,12 +138,12 @@ fn candidate<const D: usize, P: Pipeline<D>>(
 }
 
 /// The methods of the flags, or all.
-fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<Method>, Vec<Group>)> {
+fn lines<const D: usize, P: Pipeline<D>>(
+    options: &StudyOptions,
+    full: &P,
+) -> Result<(Vec<Method>, Vec<Group>)> {
     let parse = |lines: &[&str]| -> Result<Vec<Method>> {
-        lines
-            .iter()
-            .map(|line| line.parse().map_err(|error: String| anyhow::anyhow!("{line}: {error}")))
-            .collect()
+        lines.iter().map(|line| line.parse().map_err(|error: String| unfit!("{line}: {error}"))).collect()
     };
     let steps = full.sampler().steps();
     // Shares of the full run, the same for every method whose settings are steps.
@@ -153,8 +155,8 @@ fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<M
     let solvers: Vec<String> =
         full.solvers().iter().map(|solver| format!("{}={counts}", Family::FewerSteps(*solver))).collect();
     let baselines = parse(&solvers.iter().map(String::as_str).collect::<Vec<_>>())?;
-    if !args.methods.is_empty() {
-        let (own, rest): (Vec<Method>, Vec<Method>) = args
+    if !options.methods.is_empty() {
+        let (own, rest): (Vec<Method>, Vec<Method>) = options
             .methods
             .iter()
             .cloned()
@@ -162,13 +164,13 @@ fn lines<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<(Vec<M
         let baselines = if own.is_empty() { baselines } else { own };
         return Ok((baselines, panels("Methods asked for", &rest)));
     }
-    let groups = if args.checks { checks(full) } else { all(&counts, full) };
+    let groups = if options.checks { checks(full) } else { all(&counts, full) };
     let groups = groups.into_iter().map(|(title, note, lines)| {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         Ok(Group { title, note, methods: parse(&lines)? })
     });
     let mut groups = groups.collect::<Result<Vec<_>>>()?;
-    groups.extend(panels("Besides", &args.also));
+    groups.extend(panels("Besides", &options.also));
     Ok((baselines, groups))
 }
 

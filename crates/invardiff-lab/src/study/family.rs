@@ -20,7 +20,7 @@ pub(super) enum Family {
     /// Steps skipped evenly, the output extrapolated.
     Extrapolated,
     /// The paper's rule by the quantile of its step gate, modules as in its fast setting.
-    Paper(Check),
+    Paper(PaperVariant),
     /// Its step gate alone, or its modules alone, by their quantile.
     PaperPart(Part),
     /// The paper's fast setting, calibrated on this many runs.
@@ -55,7 +55,7 @@ pub(super) enum Family {
 
 /// Variants of the calibration of the paper's rule, for the paper's own checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Check {
+pub(super) enum PaperVariant {
     /// As published, with guidance.
     Published,
     /// Without its second phase.
@@ -83,10 +83,10 @@ impl Family {
     /// The name without a setting, as it is parsed.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let paper = |rest: &str| match rest {
-            "phase1" => Some(Self::Paper(Check::OnePhase)),
-            "unguided" => Some(Self::Paper(Check::Unguided)),
-            "flux-rules" => Some(Self::Paper(Check::FluxRules)),
-            "wan-rules" => Some(Self::Paper(Check::WanRules)),
+            "phase1" => Some(Self::Paper(PaperVariant::OnePhase)),
+            "unguided" => Some(Self::Paper(PaperVariant::Unguided)),
+            "flux-rules" => Some(Self::Paper(PaperVariant::FluxRules)),
+            "wan-rules" => Some(Self::Paper(PaperVariant::WanRules)),
             "gate" => Some(Self::PaperPart(Part::Gate)),
             "modules" => Some(Self::PaperPart(Part::Modules)),
             "runs" => Some(Self::PaperRuns),
@@ -96,7 +96,7 @@ impl Family {
             "random" => Some(Self::Random),
             "uniform" => Some(Self::Uniform),
             "extrapolated" => Some(Self::Extrapolated),
-            "paper" => Some(Self::Paper(Check::Published)),
+            "paper" => Some(Self::Paper(PaperVariant::Published)),
             "least-error" => Some(Self::LeastError),
             "fora" => Some(Self::Fora),
             "smoothcache" => Some(Self::SmoothCache),
@@ -177,15 +177,15 @@ impl Family {
             Self::Extrapolated => {
                 "steps skipped evenly, the network's output extrapolated as clean sample".into()
             }
-            Self::Paper(Check::Published) => {
+            Self::Paper(PaperVariant::Published) => {
                 "step gate by its quantile, modules as in the fast setting, in two phases".into()
             }
-            Self::Paper(Check::OnePhase) => "the same without the second phase".into(),
-            Self::Paper(Check::Unguided) => "the same, measured on the conditional half alone".into(),
-            Self::Paper(Check::FluxRules) => {
+            Self::Paper(PaperVariant::OnePhase) => "the same without the second phase".into(),
+            Self::Paper(PaperVariant::Unguided) => "the same, measured on the conditional half alone".into(),
+            Self::Paper(PaperVariant::FluxRules) => {
                 "the same with the boundary rules of the authors' FLUX script".into()
             }
-            Self::Paper(Check::WanRules) => {
+            Self::Paper(PaperVariant::WanRules) => {
                 "the same with the boundary rules of the authors' Wan script".into()
             }
             Self::PaperPart(Part::Gate) => "its step gate alone, no module reused".into(),
@@ -221,11 +221,11 @@ impl fmt::Display for Family {
             Self::Random => write!(f, "random"),
             Self::Uniform => write!(f, "uniform"),
             Self::Extrapolated => write!(f, "extrapolated"),
-            Self::Paper(Check::Published) => write!(f, "paper"),
-            Self::Paper(Check::OnePhase) => write!(f, "paper-phase1"),
-            Self::Paper(Check::Unguided) => write!(f, "paper-unguided"),
-            Self::Paper(Check::FluxRules) => write!(f, "paper-flux-rules"),
-            Self::Paper(Check::WanRules) => write!(f, "paper-wan-rules"),
+            Self::Paper(PaperVariant::Published) => write!(f, "paper"),
+            Self::Paper(PaperVariant::OnePhase) => write!(f, "paper-phase1"),
+            Self::Paper(PaperVariant::Unguided) => write!(f, "paper-unguided"),
+            Self::Paper(PaperVariant::FluxRules) => write!(f, "paper-flux-rules"),
+            Self::Paper(PaperVariant::WanRules) => write!(f, "paper-wan-rules"),
             Self::PaperPart(Part::Gate) => write!(f, "paper-gate"),
             Self::PaperPart(Part::Modules) => write!(f, "paper-modules"),
             Self::PaperPart(Part::Kind(kind)) => write!(f, "paper-{kind}"),

@@ -12,7 +12,7 @@ pub(super) type Base = Option<(SamplerKind, usize)>;
 
 /// One line of the comparison.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Method {
+pub struct Method {
     /// The solver that the method runs on.
     pub(super) base: Base,
     /// The method.

@@ -1,18 +1,18 @@
 //! Makes the study from the drawn images.
 
-use anyhow::{Context, Result};
 use invardiff::{ClassifierScores, Pipeline, ReferenceClassifier};
-use invardiff_eval::{Lpips, Quality, peak_rss};
+use invardiff_eval::{Quality, peak_rss};
 use invardiff_report::{ImageGrid, Line, Panel, Point, Scores, Study};
 use invardiff_runtime::Sampler;
 use ndarray::{Array4, Axis, Slice};
 use serde_json::json;
 
-use super::args::Args;
 use super::entrants::Entrants;
 use super::knee::knee;
 use super::method::Method;
+use super::options::{Scoring, StudyOptions};
 use crate::compare::Evaluation;
+use crate::error::{Context, InSetting, Result};
 use crate::held_out::HELD_OUT;
 
 /// Number of images in a strip.
@@ -26,15 +26,13 @@ pub(super) struct Extras {
     pub(super) names: Vec<String>,
     /// The intended class of each image.
     pub(super) classes: Vec<Option<usize>>,
-    /// The metric, where weights were given.
-    pub(super) lpips: Option<Lpips>,
-    /// The classifier, where there is one.
-    pub(super) critic: Option<ReferenceClassifier>,
+    /// What the images are scored by besides PSNR and SSIM.
+    pub(super) scoring: Scoring,
 }
 
 /// Makes the study; `converged` is the second reference's name and images.
 pub(super) fn study<const D: usize, P: Pipeline<D>>(
-    args: &Args,
+    options: &StudyOptions,
     full: &P,
     entrants: &Entrants<P>,
     evaluated: &[Evaluation],
@@ -59,7 +57,8 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
         drawn.push(line(method)?);
     }
     let strips = strips(full, reference, converged.as_ref(), &drawn, &extras.names)?;
-    let mut facts = facts(args, full, reference, &scorer, converged.as_ref().map(|(name, _)| name.as_str()))?;
+    let mut facts =
+        facts(options, full, reference, &scorer, converged.as_ref().map(|(name, _)| name.as_str()))?;
     facts.extend(entrants.facts.iter().cloned());
     facts.extend(knees(entrants, &drawn));
     let mut lines = drawn.into_iter().map(|(line, _)| line);
@@ -87,7 +86,7 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
             full.sampler().steps(),
             full.sampler().name(),
             full.guidance_scale().map_or("no guidance".into(), |scale| format!("guidance {scale}")),
-            args.images
+            options.images
         ),
         facts,
         notes: notes(extras),
@@ -127,16 +126,16 @@ impl Scorer<'_> {
 
     /// The class share of images, and their Fréchet distance if there are at least two.
     fn score(&self, images: &Array4<f32>) -> Result<Option<ClassifierScores>> {
-        let Extras { critic, classes, .. } = self.extras;
-        let critic = critic.as_ref().filter(|_| classes.len() >= 2);
-        critic.map(|critic| critic.score(images, classes).context("--classifier")).transpose()
+        let Extras { scoring, classes, .. } = self.extras;
+        let classifier = scoring.classifier.as_ref().filter(|_| classes.len() >= 2);
+        classifier.map(|known| known.score(images, classes).in_setting("classifier")).transpose()
     }
 
     fn scores(&self, quality: Quality, reference: &Array4<f32>, images: &Array4<f32>) -> Result<Scores> {
-        let Some(lpips) = &self.extras.lpips else { return Ok(Scores { quality, lpips: None }) };
+        let Some(lpips) = &self.extras.scoring.lpips else { return Ok(Scores { quality, lpips: None }) };
         let clamped = |x: &Array4<f32>| x.mapv(|value| value.clamp(-1.0, 1.0));
         let distances =
-            lpips.distances(clamped(reference).view(), clamped(images).view()).context("--lpips")?;
+            lpips.distances(clamped(reference).view(), clamped(images).view()).in_setting("lpips")?;
         let mean = distances.iter().sum::<f64>() / distances.len() as f64;
         let worst = distances.into_iter().fold(0.0, f64::max);
         Ok(Scores { quality, lpips: Some([mean, worst]) })
@@ -186,26 +185,26 @@ fn strips<const D: usize, P: Pipeline<D>>(
 }
 
 fn facts<const D: usize, P: Pipeline<D>>(
-    args: &Args,
+    options: &StudyOptions,
     full: &P,
     reference: &Evaluation,
     scorer: &Scorer<'_>,
     converged: Option<&str>,
 ) -> Result<Vec<(String, String)>> {
-    let images = args.seed.wrapping_add(HELD_OUT);
+    let images = options.seed.wrapping_add(HELD_OUT);
     let mut facts = vec![
         ("model".into(), full.name().to_owned()),
         ("weights SHA-256".into(), full.weights_sha256().to_owned()),
         (
             "seeds".into(),
-            format!("calibration from {} ({} runs), images from {images}", args.seed, args.runs(full)),
+            format!("calibration from {} ({} runs), images from {images}", options.seed, options.runs(full)),
         ),
         ("full run of one image".into(), format!("{:.3} s (median)", reference.timings.median())),
         ("converged trajectory".into(), converged.unwrap_or("not drawn").to_owned()),
         ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
     ];
-    if let Some(critic) = &scorer.extras.critic {
-        facts.extend(seen(critic, scorer)?);
+    if let Some(classifier) = &scorer.extras.scoring.classifier {
+        facts.extend(seen(classifier, scorer)?);
     }
     if let Some(bytes) = peak_rss() {
         facts.push(("peak resident memory".into(), format!("{} MiB", bytes >> 20)));
@@ -236,14 +235,14 @@ fn knees<P>(entrants: &Entrants<P>, drawn: &[(Line, Vec<Array4<f32>>)]) -> Vec<(
 }
 
 /// Describes the classifier, with its results on images that are in no row.
-fn seen(critic: &ReferenceClassifier, scorer: &Scorer<'_>) -> Result<Vec<(String, String)>> {
-    let known = &critic.facts;
+fn seen(classifier: &ReferenceClassifier, scorer: &Scorer<'_>) -> Result<Vec<(String, String)>> {
+    let known = &classifier.facts;
     let share = known.accuracy * 100.0;
     let mut facts = vec![(
         "classifier".into(),
         format!("of {}, right on {share:.2} % of {} test images", known.data, known.test_images),
     )];
-    if let Some(real) = critic.real(scorer.extras.classes.len()) {
+    if let Some(real) = classifier.real(scorer.extras.classes.len()) {
         let name = format!("Fréchet distance of {} real images", real.images);
         facts.push((name, format!("{:.2}", real.frechet)));
     }
@@ -265,7 +264,7 @@ fn notes(extras: &Extras) -> Vec<String> {
         "The FLOPs of policies that decide while sampling are those of the sites that they computed; the trunk's own FLOPs outside of its modules count in full at every step."
             .into(),
     ];
-    if extras.critic.is_some() {
+    if extras.scoring.classifier.is_some() {
         notes.push(format!(
             "Class and Fréchet distance are a small classifier's, over {} images. The distance is far too large with few images, \
              the more so below some hundreds: compare it with that of as many real images, under Settings, and with other rows \

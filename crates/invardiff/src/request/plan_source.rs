@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use invardiff_plan::formats::{AuthorBook, BookVersion, PlanFile};
 use invardiff_plan::{CachePlan, RunSpec, Topology};
 
+use crate::error::{About, Result};
+
 /// A plan file that was read, with its path for messages.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct PlanSource {
     path: PathBuf,
     file: PlanFile,
 }
 
-impl Source {
+impl PlanSource {
     /// Reads the file.
     ///
     /// # Errors
@@ -45,7 +46,7 @@ impl Source {
     /// # Errors
     /// As [`PlanFile::plan`]; the file is named.
     pub fn plan(&self, topology: Option<&Topology>) -> Result<CachePlan> {
-        self.file.clone().plan(topology).with_context(|| self.path.display().to_string())
+        self.file.clone().plan(topology).about(self.path.display())
     }
 
     /// The format in words.

@@ -1,93 +1,104 @@
 //! Opening a FLUX model.
 
-use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use invardiff::{Keeps, PreparedFlux, SamplerKind, TextToImage, TextToImageOptions};
 use invardiff_plan::{CachePlan, RunSpec};
+use invardiff_runtime::Progress;
 
-use super::flags::PromptFlags;
-use super::resolve::{ModelSource, ResolvedModel, RunRequest};
+use super::plan_source::PlanSource;
+use super::resolve::{ModelSource, ResolvedModel};
 use super::room::{Use, room};
-use crate::commands::source::Source;
-use crate::stdout::note;
-
-impl PromptFlags {
-    /// The options of a run, those of the plan's run where flags say nothing.
-    fn options(
-        &self,
-        request: &RunRequest<'_>,
-        made_for: Option<&RunSpec>,
-        steps: Option<usize>,
-    ) -> TextToImageOptions {
-        let default = TextToImageOptions::default();
-        let side = |flag: Option<usize>, planned: Option<usize>, default| flag.or(planned).unwrap_or(default);
-        TextToImageOptions {
-            height: side(self.height, made_for.map(|run| run.height), default.height),
-            width: side(self.width, made_for.map(|run| run.width), default.width),
-            num_inference_steps: steps,
-            guidance_scale: request.guidance_scale.or_else(|| made_for.and_then(|run| run.guidance_scale)),
-            negative_prompt: self.negative_prompt.clone(),
-            true_cfg_scale: self.true_cfg_scale,
-            max_sequence_length: self.max_sequence_length,
-            dtype: request.dtype(made_for),
-        }
-    }
-}
+use super::run::RunRequest;
+use crate::error::{Error, InSetting, Result};
+use crate::sampler::SamplerKind;
+use crate::text_to_image::{Keeps, PreparedFlux, TextToImage, TextToImageOptions};
 
 impl ResolvedModel {
-    /// The pipeline of a FLUX model for these prompts without a plan, and the plan adapted to its model. Prints the memory
-    /// that it will take to standard error.
+    /// The pipeline of a FLUX model for these prompts without a plan, and the plan adapted to its model. The memory that it
+    /// will take is noted to `progress` before anything is loaded.
     ///
     /// # Errors
-    /// When the model is no FLUX or cannot be loaded, a flag does not fit the plan or the model, or it does not fit into
+    /// When the model is no FLUX or cannot be loaded, a setting does not fit the plan or the model, or it does not fit into
     /// memory; nothing is loaded then.
     pub fn prompts(
         &self,
-        request: &RunRequest<'_>,
+        request: &RunRequest,
         prompts: &[String],
         use_of: Use,
         device: &Device,
+        progress: &dyn Progress,
     ) -> Result<(TextToImage, Option<CachePlan>)> {
         let ModelSource::Flux(parts) = &self.model else {
-            bail!("--prompt: the model is a DiT, which draws classes (--class-labels)");
+            let problem = "is given, but the model is a DiT, which draws classes";
+            return Err(Error::setting("prompt", problem));
         };
-        request.dtype(self.source.as_ref().and_then(Source::execution)).check(device)?;
-        match request.sampler {
-            None | Some(SamplerKind::FlowMatchEuler) => {}
-            Some(SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus) => {
-                bail!("--sampler: FLUX is sampled with flow-match-euler")
-            }
-        }
-        ensure!(request.eta == 0.0, "--eta {}: flow-match-euler draws no noise, ddim does", request.eta);
-        let made_for = self.source.as_ref().and_then(Source::execution);
-        let open = |steps| request.prompts.options(request, made_for, steps);
-        let named = || format!("--model {}", parts.name);
-        let options = open(request.asked_steps());
-        let topology = PreparedFlux::new(parts, &options).with_context(named)?.topology();
-        let plan =
-            self.source.as_ref().map(|source| source.plan(Some(&topology))).transpose().context("--plan")?;
-        let options = open(request.steps(plan.as_ref())?);
-        let prepared = PreparedFlux::new(parts, &options).with_context(named)?;
-        let schedule = plan.as_ref().map(|plan| plan.schedule(&topology)).transpose().context("--plan")?;
+        let made_for = self.source.as_ref().and_then(PlanSource::execution);
+        request.weights_dtype(made_for).check(device)?;
+        request.suits_flux()?;
+        let name = &parts.name;
+        let options = request.text_options(made_for, request.num_inference_steps);
+        let topology = PreparedFlux::new(parts, &options).in_setting("model", name)?.topology();
+        let lay = |source: &PlanSource| source.plan(Some(&topology)).in_setting("plan", "");
+        let plan = self.source.as_ref().map(lay).transpose()?;
+        let options = request.text_options(made_for, request.steps(plan.as_ref())?);
+        let prepared = PreparedFlux::new(parts, &options).in_setting("model", name)?;
+        let lower = |plan: &CachePlan| plan.schedule(&topology).in_setting("plan", "");
+        let schedule = plan.as_ref().map(lower).transpose()?;
         let (batch, keeps) = match use_of {
             Use::Draw { batch } => (batch, schedule.as_ref().map_or(Keeps::Nothing, Keeps::Schedule)),
             Use::Calibrate => (1, Keeps::Calibration),
         };
-        let need = prepared.memory(batch, keeps).with_context(named)?;
-        note(room(request, device, &need)?);
+        let need = prepared.memory(batch, keeps).in_setting("model", name)?;
+        progress.note(&room(request, device, &need)?);
         let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
-        let pipeline = prepared.load(&prompts, device).with_context(named)?;
-        for note in pipeline.notes() {
-            eprintln!("note: {note}");
-        }
-        for prompt in pipeline.prompts() {
-            for cut in prompt.cut() {
-                note(format_args!(
-                    "note: {} reads {} tokens of a prompt and leaves out '{}'",
-                    cut.encoder, cut.tokens, cut.text
-                ));
+        let pipeline = prepared.load(&prompts, device).in_setting("model", name)?;
+        tell(&pipeline, progress);
+        Ok((pipeline, plan))
+    }
+}
+
+/// Notes what is odd about the weights, and what of the prompts did not fit.
+fn tell(pipeline: &TextToImage, progress: &dyn Progress) {
+    for note in pipeline.notes() {
+        progress.note(&format!("note: {note}"));
+    }
+    for cut in pipeline.prompts().iter().flat_map(|prompt| prompt.cut()) {
+        progress.note(&format!(
+            "note: {} reads {} tokens of a prompt and leaves out '{}'",
+            cut.encoder, cut.tokens, cut.text
+        ));
+    }
+}
+
+impl RunRequest {
+    /// Refuses samplers and noise that FLUX is not sampled with.
+    fn suits_flux(&self) -> Result<()> {
+        match self.sampler {
+            None | Some(SamplerKind::FlowMatchEuler) => {}
+            Some(SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus) => {
+                let problem = "does not suit the model: FLUX is sampled with flow-match-euler";
+                return Err(Error::setting("sampler", problem));
             }
         }
-        Ok((pipeline, plan))
+        if self.eta != 0.0 {
+            let problem = format!("{}: flow-match-euler draws no noise, ddim does", self.eta);
+            return Err(Error::setting("eta", problem));
+        }
+        Ok(())
+    }
+
+    /// The options of a run, those of the plan's run where the request says nothing.
+    fn text_options(&self, made_for: Option<&RunSpec>, steps: Option<usize>) -> TextToImageOptions {
+        let (asked, default) = (&self.prompts, TextToImageOptions::default());
+        let side = |own: Option<usize>, planned: Option<usize>, default| own.or(planned).unwrap_or(default);
+        TextToImageOptions {
+            height: side(asked.height, made_for.map(|run| run.height), default.height),
+            width: side(asked.width, made_for.map(|run| run.width), default.width),
+            num_inference_steps: steps,
+            guidance_scale: self.guidance_scale.or_else(|| made_for.and_then(|run| run.guidance_scale)),
+            negative_prompt: asked.negative_prompt.clone(),
+            true_cfg_scale: asked.true_cfg_scale,
+            max_sequence_length: asked.max_sequence_length,
+            dtype: self.weights_dtype(made_for),
+        }
     }
 }

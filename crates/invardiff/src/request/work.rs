@@ -1,52 +1,43 @@
-//! Opens a pipeline of either kind for a command.
+//! Opens a pipeline of either kind for work that takes any.
 
-use std::process::ExitCode;
-
-use anyhow::Result;
 use burn::tensor::Device;
-use invardiff::Pipeline;
 use invardiff_plan::CachePlan;
+use invardiff_runtime::Progress;
 
-use super::resolve::{ModelSource, ResolvedModel, RunRequest};
+use super::resolve::ResolvedModel;
 use super::room::Use;
-use crate::args::DeviceArg;
+use super::run::RunRequest;
+use crate::error::Result;
+use crate::pipeline::Pipeline;
 
-/// The work of a command, on a pipeline of either kind.
-pub trait Work {
+/// Work on a pipeline, whichever kind of model was asked for.
+pub trait PipelineWork {
+    /// What the work returns.
+    type Output;
+
     /// Does the work on a pipeline without a plan; `plan` is the requested one, adapted to its model.
-    ///
-    /// # Errors
-    /// The command's own.
-    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Result<ExitCode>;
-}
-
-impl RunRequest<'_> {
-    /// Finds the model, opens its pipeline and does the work on it.
-    ///
-    /// # Errors
-    /// When the model or the device cannot be opened, a flag does not fit them, or the work fails.
-    pub fn work(&self, device: &DeviceArg, work: impl Work) -> Result<ExitCode> {
-        let (choice, device) = (self.resolve()?, device.open()?);
-        choice.work(self, &device, work)
-    }
+    fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Self::Output;
 }
 
 impl ResolvedModel {
     /// Opens the model's pipeline, with memory for a calibration, and does the work on it.
     ///
     /// # Errors
-    /// When the model cannot be opened, a flag does not fit it, or the work fails.
-    pub fn work(&self, request: &RunRequest<'_>, device: &Device, work: impl Work) -> Result<ExitCode> {
-        match self.model {
-            ModelSource::Embedded(_) | ModelSource::Dit(_) => {
-                let (full, plan) = self.classes(request, Use::Calibrate, device)?;
-                work.on(&full, plan)
-            }
-            ModelSource::Flux(_) => {
-                let prompts = request.prompts.prompts(&[])?;
-                let (full, plan) = self.prompts(request, &prompts, Use::Calibrate, device)?;
-                work.on(&full, plan)
-            }
+    /// When the model cannot be opened, or a setting does not fit it.
+    pub fn work<W: PipelineWork>(
+        &self,
+        request: &RunRequest,
+        device: &Device,
+        progress: &dyn Progress,
+        work: W,
+    ) -> Result<W::Output> {
+        if self.model.draws_prompts() {
+            let prompts = request.prompts.texts(&[])?;
+            let (full, plan) = self.prompts(request, &prompts, Use::Calibrate, device, progress)?;
+            Ok(work.on(&full, plan))
+        } else {
+            let (full, plan) = self.classes(request, Use::Calibrate, device, progress)?;
+            Ok(work.on(&full, plan))
         }
     }
 }

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use invardiff::Dtype;
+use invardiff::{Dtype, PlanSource};
 use invardiff_plan::methods::baseline::uniform_gate;
 use invardiff_plan::{CachePlan, Cost, Topology};
 
 use crate::args::DeviceArg;
-use crate::commands::source::Source;
 
 const HELP: &str = "\
 Examples:
@@ -38,7 +37,7 @@ run), peak_rss_bytes, and ratio and cpu_ratio to the plain run.";
 /// Time a model of published size with random weights, full and under a plan, or its calibration
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = HELP)]
-pub struct Args {
+pub(crate) struct Args {
     /// dit-{s,b,l,xl}-{2,4,8}-{256,512}, flux1-dev-PIXELS, flux1-schnell-PIXELS, or the config.json of a DiT or FLUX
     #[arg(long, value_name = "MODEL")]
     pub(super) model: String,
@@ -110,7 +109,7 @@ impl Args {
 
     fn read_plan(&self, topology: &Topology) -> Result<Option<CachePlan>> {
         let Some(path) = &self.plan else { return Ok(None) };
-        let plan = Source::read(path).and_then(|source| source.plan(Some(topology)));
+        let plan = PlanSource::read(path).and_then(|source| source.plan(Some(topology)));
         Ok(Some(plan.with_context(|| format!("--plan {}", path.display()))?))
     }
 }

@@ -7,13 +7,13 @@ use burn::tensor::Tensor;
 use invardiff::units::bytes;
 use invardiff::{OpenDevice, Preset};
 use invardiff_calib::Run;
+use invardiff_lab::bench_model::{CalibrationSubject, CalibrationTimes, Trials};
 use invardiff_plan::two_phase::Variant;
 use invardiff_runtime::{Denoiser, GaussianNoise, Sampler};
 use serde::Serialize;
 
 use super::args::Args;
 use super::outcome::{line, middle, milliseconds};
-use crate::bench_model::{CalibrationMeasured, CalibrationSubject, Trials};
 use crate::progress::bar;
 
 /// The whole output of the command.
@@ -80,7 +80,7 @@ impl CalibrationOutcome {
         device: &OpenDevice,
         model: String,
         steps: usize,
-        measured: &CalibrationMeasured,
+        measured: &CalibrationTimes,
     ) -> Self {
         let plain = &measured.plain;
         Self {

@@ -5,12 +5,11 @@ use std::fmt;
 use anyhow::Result;
 use invardiff::OpenDevice;
 use invardiff::units::bytes;
+use invardiff_eval::median;
+use invardiff_lab::bench_model::{AttentionPath, PlanTimes};
 use serde::Serialize;
 
 use super::args::{Args, Prepared};
-use invardiff_eval::median;
-
-use crate::bench_model::{AttentionPath, Measured};
 
 /// The whole output of the command.
 #[derive(Clone, Debug, Serialize)]
@@ -62,7 +61,7 @@ impl Outcome {
         device: &OpenDevice,
         model: String,
         prepared: &Prepared,
-        measured: &Measured,
+        measured: &PlanTimes,
     ) -> Result<Self> {
         let plan = &prepared.plan;
         let of = |skipped: bool| {

@@ -3,18 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
-use invardiff::{Pipeline, adjustment_path, read_adjustment};
+use anyhow::{Context, Result};
+use invardiff::{Pipeline, PipelineWork, adjustment_path, read_adjustment};
+use invardiff_lab::block_cache::evaluate;
 use invardiff_plan::CachePlan;
-use invardiff_report::{Group, Table};
-use invardiff_runtime::{Denoiser, ScaleShift};
+use invardiff_runtime::Denoiser;
 use serde_json::json;
 
-use super::made_for::{fitting, made_for};
 use crate::args::DeviceArg;
-use crate::commands::request::{PromptFlags, Work};
-use crate::compare::Candidate;
-use crate::held_out;
+use crate::commands::request::{self, PromptFlags};
+use crate::progress::Bars;
 use crate::stdout::say;
 
 const HELP: &str = "\
@@ -55,16 +53,22 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    made_for(args.model.as_deref(), &args.plan, &args.prompts).work(&args.device, args)
+    let mut asked = args.prompts.request();
+    asked.model.clone_from(&args.model);
+    asked.plan = Some(args.plan.clone());
+    request::work(&asked, args.device, args)
 }
 
-impl Work for &Args {
+impl PipelineWork for &Args {
+    type Output = Result<ExitCode>;
+
     fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Result<ExitCode> {
-        let plan = &fitting(full, plan, &self.plan)?;
+        let plan = &plan.context("PLAN is missing")?;
+        full.clone().enable_cache(plan).with_context(|| self.plan.display().to_string())?;
         let path = self.adjustment.clone().map_or_else(|| adjustment_path(&self.plan, plan), Ok)?;
         let adjustment = read_adjustment(&path, plan, &full.denoiser().topology(), full.device())?;
         let (adjusted, bytes) = (adjustment.len(), adjustment.bytes());
-        let table = judge(full, plan, adjustment, self.images as usize, self.seed)?;
+        let table = evaluate(full, plan, adjustment, self.images as usize, self.seed, &Bars::default())?;
         if self.json {
             let object = json!({
                 "plan": self.plan, "adjustment": path, "adjusted_modules": adjusted, "bytes": bytes, "table": table,
@@ -76,25 +80,4 @@ impl Work for &Args {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Draws the same held-out images in full, by the plan with and without its adjustment, and by what needs no plan.
-///
-/// # Errors
-/// When a candidate cannot run.
-pub(super) fn judge<const D: usize, P: Pipeline<D>>(
-    full: &P,
-    plan: &CachePlan,
-    adjustment: ScaleShift,
-    images: usize,
-    seed: u64,
-) -> Result<Table> {
-    let what = "reused modules go through trained scales and shifts";
-    let adjusted = Candidate::plan(full, "adjusted", what, plan)?.adjusted(adjustment);
-    let compute = adjusted.compute_fraction;
-    let plain = Candidate::plan(full, "unadjusted", "the same plan, modules held as they are", plan)?;
-    let mut candidates =
-        vec![(Group::Reference, Candidate::full(full)), (Group::Plan, adjusted), (Group::Part, plain)];
-    candidates.extend(held_out::untrained(full, compute)?);
-    held_out::judge(&candidates, images, seed)
 }

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use invardiff::units::two_decimals;
-use invardiff::{Pipeline, SamplerKind, files};
+use invardiff::{Pipeline, PipelineWork, SamplerKind, files};
 use invardiff_plan::methods::block_caching::ChangeTable;
 use invardiff_plan::{CachePlan, Cost, Kind, Topology};
 use invardiff_runtime::Denoiser;
 use serde_json::json;
 
 use crate::args::DeviceArg;
-use crate::commands::request::{PromptFlags, RunRequest, Work};
+use crate::commands::request::{self, PromptFlags};
 use crate::progress::Bars;
 use crate::stdout::say;
 
@@ -70,17 +70,17 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out).context("--out")?;
-    let request = RunRequest {
-        model: Some(&args.model),
-        sampler: args.sampler,
-        num_inference_steps: args.num_inference_steps,
-        guidance_scale: args.guidance_scale,
-        ..RunRequest::of(&args.prompts)
-    };
-    request.work(&args.device, args)
+    let mut asked = args.prompts.request();
+    asked.model = Some(args.model.clone());
+    asked.sampler = args.sampler;
+    asked.num_inference_steps = request::steps(args.num_inference_steps);
+    asked.guidance_scale = args.guidance_scale;
+    request::work(&asked, args.device, args)
 }
 
-impl Work for &Args {
+impl PipelineWork for &Args {
+    type Output = Result<ExitCode>;
+
     fn on<const D: usize, P: Pipeline<D>>(self, full: &P, _: Option<CachePlan>) -> Result<ExitCode> {
         let topology = full.denoiser().topology();
         for kind in &self.kinds {

@@ -1,9 +1,10 @@
 //! The candidates of the table: the plan, its parts, and baselines of the same compute.
 
+use crate::progress::bar;
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
 use invardiff_lab::held_out::HELD_OUT;
-use invardiff_lab::{Candidate, Evaluation, Images, bar, compare as judge, draw};
+use invardiff_lab::{Candidate, Evaluation, Images, compare as judge, draw};
 use invardiff_plan::core::Storage;
 use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
 use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule};

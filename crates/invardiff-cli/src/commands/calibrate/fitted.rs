@@ -1,9 +1,10 @@
 //! The fitted plan: made for the flags, and described for the report.
 
+use crate::progress::Bars;
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
 use invardiff_calib::{CalibError, Fitted, FittedOptions};
-use invardiff_lab::{Bars, Candidate};
+use invardiff_lab::Candidate;
 use invardiff_plan::Provenance;
 use invardiff_plan::core::Target;
 use invardiff_report::{Group, Report};
@@ -69,7 +70,7 @@ pub(super) fn plan<const D: usize, P: Pipeline<D>>(
 pub(super) fn candidate<const D: usize, P: Pipeline<D>>(full: &P, fitted: &Fitted) -> Result<Candidate<P>> {
     let (steps, target) = (fitted.plan.steps(), name(fitted));
     let what = format!("{steps} evaluations at times and with weights fitted towards {target}");
-    Candidate::plan(full, "fitted", &what, &fitted.plan)
+    Ok(Candidate::plan(full, "fitted", &what, &fitted.plan)?)
 }
 
 fn name(fitted: &Fitted) -> &'static str {

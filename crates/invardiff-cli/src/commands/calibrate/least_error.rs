@@ -1,9 +1,9 @@
 //! The plan of least error: made for the flags, and described for the report.
 
+use crate::progress::Bars;
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
 use invardiff_calib::{CacheBudget, CalibError, LeastError, LeastErrorOptions, Replayed};
-use invardiff_lab::Bars;
 use invardiff_plan::Provenance;
 
 use super::Args;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::progress::Bars;
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
 use invardiff_calib::{Fitted, LeastError, Outcome};
-use invardiff_lab::Bars;
 use invardiff_plan::core::{Calibration, Fitted as Budgeted, fit_to_budget};
 use invardiff_plan::two_phase::Settings;
 use invardiff_plan::{CachePlan, Cost, Schedule};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::progress::bar;
 use anyhow::Result;
 use burn::tensor::Tensor;
 use invardiff::Pipeline;
 use invardiff_eval::{median, medians};
-use invardiff_lab::bar;
 use invardiff_plan::Schedule;
 use invardiff_runtime::{Full, Policy, Replay, Sampler, sample_with};
 

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use invardiff::{Pipeline, SamplerKind};
+use invardiff::SamplerKind;
 use invardiff_eval::Backbone;
+use invardiff_lab::study::{MeasurementFiles, Method, StudyOptions};
 
-use super::bench::Files;
-use super::method::Method;
 use crate::args::DeviceArg;
 use crate::commands::request::PromptFlags;
 
@@ -38,7 +37,7 @@ Any of them after SAMPLER/STEPS+ sits on that solver. docs/baselines.md says wha
 /// other seeds. Writes a page, its charts, the images at equal compute, and all numbers.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
-pub struct Args {
+pub(crate) struct Args {
     /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights (.safetensors, .pt, or a folder), or the id of a
     /// repository on a hub (owner/name)
     #[arg(long, default_value = "fashion", value_name = "MODEL")]
@@ -114,9 +113,33 @@ impl LpipsBackbone {
     }
 }
 
+/// Measurements that are read instead of made.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Files {
+    /// The file that `fit teacache` wrote; measured by default
+    #[arg(long, value_name = "FILE")]
+    teacache: Option<PathBuf>,
+    /// The file that `fit magcache` wrote; measured by default
+    #[arg(long, value_name = "FILE")]
+    magcache: Option<PathBuf>,
+    /// The file that `fit smoothcache` wrote; measured by default
+    #[arg(long, value_name = "FILE")]
+    smoothcache: Option<PathBuf>,
+}
+
 impl Args {
-    /// How many trajectories methods are calibrated on.
-    pub(super) fn runs<const D: usize, P: Pipeline<D>>(&self, full: &P) -> usize {
-        self.runs.map_or_else(|| full.default_runs(), |runs| runs as usize)
+    /// What is compared, and on which images.
+    pub(super) fn options(&self) -> StudyOptions {
+        let Files { teacache, magcache, smoothcache } = self.files.clone();
+        let mut options = StudyOptions::default();
+        options.methods.clone_from(&self.methods);
+        options.also.clone_from(&self.also);
+        options.checks = self.checks;
+        options.files = MeasurementFiles { teacache, magcache, smoothcache };
+        options.runs = self.runs.map(|runs| runs as usize);
+        options.images = self.images as usize;
+        options.converged_steps = self.converged_steps as usize;
+        options.seed = self.seed;
+        options
     }
 }

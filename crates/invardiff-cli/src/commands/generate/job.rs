@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::progress::bar;
+use crate::stdout::say;
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 use invardiff::{Pipeline, files};
 use invardiff_eval::{GridLayout, image_grid, rgb_images};
-use invardiff_lab::bar;
-use invardiff_lab::stdout::say;
 use invardiff_plan::{CachePlan, Cost};
 use invardiff_runtime::{Denoiser, Sampler};
 use ndarray::{Array4, ArrayD, Axis, IxDyn};

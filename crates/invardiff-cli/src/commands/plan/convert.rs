@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::stdout::say;
 use anyhow::{Context, Result, bail, ensure};
 use invardiff::files;
-use invardiff_lab::stdout::say;
 use invardiff_plan::formats::{AuthorBook, BookLayout, BookVersion, PlanFile, SmoothCache, StepMask};
 use invardiff_plan::{CachePlan, Kind};
 use serde_json::json;
 
-use super::{Source, model};
+use super::{PlanSource, model};
 
 const HELP: &str = "\
 Examples:
@@ -83,7 +83,7 @@ enum Part {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let to = args.to.map_or_else(|| by_extension(&args.output), Ok)?;
-    let source = Source::read(&args.input)?;
+    let source = PlanSource::read(&args.input)?;
     let whole = model::resolve(&source, args.model.as_deref())?.plan;
     let plan = match args.part {
         Part::All => whole,
@@ -140,7 +140,7 @@ fn by_extension(path: &Path) -> Result<Format> {
 }
 
 /// A book written again in its own layout and version, with all its streams unchanged.
-fn same_book(source: &Source, to: Format, part: Part) -> Option<String> {
+fn same_book(source: &PlanSource, to: Format, part: Part) -> Option<String> {
     match source.file() {
         PlanFile::Book(book, _) if part == Part::All => {
             let same = match to {

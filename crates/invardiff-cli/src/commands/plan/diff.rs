@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stdout::say;
 use anyhow::Result;
-use invardiff_lab::stdout::say;
 use invardiff_plan::core::diff;
 use serde_json::json;
 
-use super::{Source, model};
+use super::{PlanSource, model};
 
 const HELP: &str = "\
 Examples:
@@ -42,7 +42,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let plan = |path: &PathBuf| -> Result<_> {
-        Ok(model::resolve(&Source::read(path)?, args.model.as_deref())?.plan)
+        Ok(model::resolve(&PlanSource::read(path)?, args.model.as_deref())?.plan)
     };
     let found = diff(&plan(&args.left)?, &plan(&args.right)?);
     if args.json {

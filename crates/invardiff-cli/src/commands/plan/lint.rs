@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stdout::say;
 use anyhow::Result;
-use invardiff_lab::stdout::say;
 use invardiff_plan::formats::PlanFile;
 use invardiff_plan::lint::{Finding, Severity, lint, lint_book};
 use serde_json::{Value, json};
 
-use super::{Source, model};
+use super::{PlanSource, model};
 
 const HELP: &str = "\
 Examples:
@@ -38,7 +38,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let source = Source::read(&args.file)?;
+    let source = PlanSource::read(&args.file)?;
     let resolved = model::resolve(&source, args.model.as_deref())?;
     let mut findings = lint(&resolved.plan, &resolved.topology());
     if let PlanFile::Book(book, _) = source.file() {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stdout::say;
 use anyhow::{Context, Result, ensure};
-use invardiff_lab::stdout::say;
 use invardiff_plan::ReuseRule;
 use invardiff_plan::least_error::{Criterion, FrontPoint, PlannerOptions, SkipErrors, front};
 use serde_json::json;

@@ -6,7 +6,7 @@ use invardiff_models::DitConfig;
 use invardiff_plan::formats::PlanFile;
 use invardiff_plan::{CachePlan, Kind, RunSpec, Site, SiteSpec, Topology};
 
-use super::Source;
+use super::PlanSource;
 
 /// A model, as far as a plan's cost depends on it.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Resolved {
 ///
 /// # Errors
 /// When the named model is unknown, or the file says too little to do without one.
-pub(super) fn resolve(source: &Source, flag: Option<&str>) -> Result<Resolved> {
+pub(super) fn resolve(source: &PlanSource, flag: Option<&str>) -> Result<Resolved> {
     let run = source.execution();
     let guided = |topology: &Topology| {
         run.is_some_and(|run| run.guidance_scale.is_some()) && topology.kinds().contains(&Kind::MSA)

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stdout::say;
 use anyhow::{Context, Result};
-use invardiff_lab::stdout::say;
 use invardiff_plan::Kind;
 use invardiff_plan::core::{FitRecord, Target};
 
 use super::draw::{Style, draw};
 use super::model::{self, Resolved};
 use super::summary::{Fitted, Summary};
-use super::{Source, bytes};
+use super::{PlanSource, bytes};
 
 const HELP: &str = "\
 Examples:
@@ -59,7 +59,7 @@ pub(super) struct Args {
 const ROWS: usize = 24;
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let source = Source::read(&args.file)?;
+    let source = PlanSource::read(&args.file)?;
     let resolved = model::resolve(&source, args.model.as_deref())?;
     let summary = Summary::new(&source, &resolved).with_context(|| args.file.display().to_string())?;
     if args.json {

@@ -9,7 +9,7 @@ use invardiff_plan::{CachePlan, Cost, GateSite, Kind, OutputForm, ReuseRule, Run
 use serde::Serialize;
 
 use super::model::{Model, Resolved};
-use super::{Source, two_decimals};
+use super::{PlanSource, two_decimals};
 
 /// What `plan show --json` prints. Numbers that need the model's shapes are null where no model is known.
 #[derive(Clone, Debug, Serialize)]
@@ -126,7 +126,7 @@ impl Predicted {
 impl Summary {
     /// # Errors
     /// When the plan does not fit the model, or reuses what was never computed.
-    pub(super) fn new(source: &Source, resolved: &Resolved) -> Result<Self> {
+    pub(super) fn new(source: &PlanSource, resolved: &Resolved) -> Result<Self> {
         let plan = &resolved.plan;
         let model = resolved.model.as_ref().ok();
         let element_bytes = element_bytes(source, plan);
@@ -206,7 +206,7 @@ fn split_projection(plan: &CachePlan, model: &Model, element_bytes: usize) -> Re
 }
 
 /// Bytes per element in the plan's run; for a plan without a run, those of its authors: FLUX in bfloat16, DiT in f32.
-fn element_bytes(source: &Source, plan: &CachePlan) -> usize {
+fn element_bytes(source: &PlanSource, plan: &CachePlan) -> usize {
     let dtype = source.execution().map(|run| run.dtype.as_str());
     let flux = plan.sites().iter().any(|site| site.kind == Kind::SINGLE_ATTN);
     match dtype {
@@ -217,7 +217,7 @@ fn element_bytes(source: &Source, plan: &CachePlan) -> usize {
     }
 }
 
-fn named_quantiles(source: &Source) -> BTreeMap<String, f64> {
+fn named_quantiles(source: &PlanSource) -> BTreeMap<String, f64> {
     match source.file() {
         PlanFile::Book(_, Some(name)) => {
             name.quantiles().into_iter().map(|(kind, quantile)| (kind.to_string(), quantile)).collect()

@@ -5,8 +5,8 @@ mod grid;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stdout::say;
 use anyhow::{Context, Result};
-use invardiff_lab::stdout::say;
 use invardiff_plan::core::Confidence;
 use invardiff_plan::{CachePlan, Cost};
 use serde_json::json;

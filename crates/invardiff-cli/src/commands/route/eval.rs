@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use invardiff::{Pipeline, read_routers};
+use invardiff::{Pipeline, PipelineWork, read_routers};
+use invardiff_lab::route::{Controls, evaluate};
 use invardiff_plan::CachePlan;
 use invardiff_runtime::{Denoiser, Sampler};
 use serde_json::json;
 
-use super::judge::{Trial, judge};
 use crate::args::DeviceArg;
-use crate::commands::request::{PromptFlags, RunRequest, Work};
+use crate::commands::request::{self, PromptFlags};
+use crate::progress::Bars;
 use crate::stdout::say;
 
 const HELP: &str = "\
@@ -63,16 +64,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let request = RunRequest {
-        model: Some(&args.model),
-        num_inference_steps: args.num_inference_steps,
-        guidance_scale: args.guidance_scale,
-        ..RunRequest::of(&args.prompts)
-    };
-    request.work(&args.device, args)
+    let mut asked = args.prompts.request();
+    asked.model = Some(args.model.clone());
+    asked.num_inference_steps = request::steps(args.num_inference_steps);
+    asked.guidance_scale = args.guidance_scale;
+    request::work(&asked, args.device, args)
 }
 
-impl Work for &Args {
+impl PipelineWork for &Args {
+    type Output = Result<ExitCode>;
+
     fn on<const D: usize, P: Pipeline<D>>(self, opened: &P, _: Option<CachePlan>) -> Result<ExitCode> {
         let routers = read_routers(&self.routers, &opened.denoiser().topology())?;
         let (own, asked) = (routers.steps(), self.num_inference_steps);
@@ -83,8 +84,8 @@ impl Work for &Args {
             Some(_) | None => opened.clone(),
         };
         let plan = routers.plan(self.threshold).context("--threshold")?;
-        let trial = Trial { images: self.images as usize, seed: self.seed, randoms: self.randoms };
-        let table = judge(&full, &routers, &plan, trial)?;
+        let controls = Controls { images: self.images as usize, seed: self.seed, randoms: self.randoms };
+        let table = evaluate(&full, &routers, &plan, controls, &Bars::default())?;
         let (computed, routed) = (routers.computed(self.threshold), routers.logits().len());
         if self.json {
             let object = json!({

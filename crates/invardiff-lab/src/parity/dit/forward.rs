@@ -1,12 +1,12 @@
 //! One forward and its parts.
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use invardiff_models::{Difference, Dit, DitConfig, Golden, Loaded, Numerics};
 use invardiff_runtime::{Event, Full, Observed, Policy, Site};
 
+use crate::error::{Context, Result, ensure};
 use crate::parity::arrays::Arrays;
-use crate::parity::check::{Checks, Measure, Measured};
+use crate::parity::check::{Checks, Deviation, Measure};
 use crate::parity::compare::{self, values};
 use crate::parity::folder::Folder;
 use crate::parity::guidance::guide;
@@ -166,7 +166,7 @@ impl<'a> Forward<'a> {
                 let found = differences.iter().find(|difference| difference.site == site);
                 let found = found.context("the forward did not come by it")?;
                 let tolerance = compare::forward_tolerance(f64::from(found.largest));
-                Ok(Measured::new(Measure::Absolute, f64::from(found.max_abs), tolerance))
+                Ok(Deviation::new(Measure::Absolute, f64::from(found.max_abs), tolerance))
             });
         }
     }
@@ -184,7 +184,7 @@ impl<'a> Forward<'a> {
     }
 
     /// The hidden state after a block: the trunk of the same model without the blocks that follow.
-    fn hidden(&self, layer: usize, expected: Tensor<3>) -> Result<Measured> {
+    fn hidden(&self, layer: usize, expected: Tensor<3>) -> Result<Deviation> {
         let mut model = self.dit.clone();
         model.blocks.truncate(layer + 1);
         let mut trunk = None;

@@ -1,12 +1,12 @@
 //! Change rates against the stored ones.
 
-use anyhow::{Context, Result};
 use invardiff_plan::two_phase::{DistanceTable, RateTable};
 use ndarray::ArrayD;
 
 use super::stored::{PhaseArrays, named};
+use crate::error::{Context, Result};
 use crate::parity::arrays::Arrays;
-use crate::parity::check::{Checks, Measured};
+use crate::parity::check::{Checks, Deviation};
 use crate::parity::compare::{relative, relative_on_average, stacked};
 
 /// Tolerance of averaged change rates, relative (README of the fixtures).
@@ -28,7 +28,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    fn compare(self, found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Measured> {
+    fn compare(self, found: &ArrayD<f64>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Deviation> {
         match self {
             Self::Given => relative(found, expected, tolerance),
             Self::Computed => relative_on_average(found, expected, tolerance),
@@ -86,8 +86,8 @@ pub(crate) fn check_runs(
 }
 
 /// The worst of several comparisons, with its name if it fails.
-pub(super) fn worst<'a>(each: impl Iterator<Item = Result<(&'a str, Measured)>>) -> Result<Measured> {
-    let mut worst: Option<(&str, Measured)> = None;
+pub(super) fn worst<'a>(each: impl Iterator<Item = Result<(&'a str, Deviation)>>) -> Result<Deviation> {
+    let mut worst: Option<(&str, Deviation)> = None;
     for found in each {
         let (name, measured) = found?;
         if worst.as_ref().is_none_or(|(_, known)| measured.error > known.error) {

@@ -1,12 +1,12 @@
 //! The arrays of a calibration, by phase and stream.
 
-use anyhow::{Context, Result, bail, ensure};
 use invardiff_plan::Kind;
 use invardiff_plan::two_phase::{RateTable, ReuseMasks};
 use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 
+use crate::error::{Context, Result, bail, ensure};
 use crate::parity::arrays::Arrays;
-use crate::parity::check::Measured;
+use crate::parity::check::Deviation;
 use crate::parity::compare::{differing, equal};
 
 /// What the files call the trunk.
@@ -85,7 +85,7 @@ pub(super) fn named(rates: &RateTable, stream: &str) -> Result<ArrayD<f64>> {
 }
 
 /// How many entries of masks differ from the stored ones under `prefix`.
-pub(super) fn books_differ(arrays: &Arrays, prefix: &str, found: &ReuseMasks) -> Result<Measured> {
+pub(super) fn books_differ(arrays: &Arrays, prefix: &str, found: &ReuseMasks) -> Result<Deviation> {
     let names = arrays.under(prefix);
     ensure!(!names.is_empty(), "{}: '{prefix}step' is missing", arrays.file);
     let mut wrong = 0.0;

@@ -1,13 +1,13 @@
 //! Respaced DDIM.
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use invardiff_runtime::{Ddim, NoiseSchedule, Sampler, Spacing};
 use ndarray::{ArrayD, Axis};
 
 use super::entry::{STEP, compare_row, item, keep_larger, noise_schedule, prediction, row};
+use crate::error::{Context, Result, ensure};
 use crate::parity::arrays::Arrays;
-use crate::parity::check::{Checks, Measured};
+use crate::parity::check::{Checks, Deviation};
 use crate::parity::compare;
 use crate::parity::folder::Entry;
 
@@ -50,7 +50,7 @@ fn tables(schedule: &NoiseSchedule) -> [(&'static str, Vec<f64>); 6] {
 }
 
 /// One update at every index from the same sample and noise: the next sample (`which` 0) and the clean one (1).
-fn every_index(ddim: &Ddim, arrays: &Arrays, device: &Device, which: usize) -> Result<Measured> {
+fn every_index(ddim: &Ddim, arrays: &Arrays, device: &Device, which: usize) -> Result<Deviation> {
     let steps = ddim.steps();
     let [x, eps] = ["x", "eps"].map(|name| arrays.get(&format!("ddim{steps}.{name}")));
     let (x, eps) = (x?, eps?);

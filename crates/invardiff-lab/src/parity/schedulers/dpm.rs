@@ -1,13 +1,13 @@
 //! DPM-Solver++ 2M.
 
-use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor};
 use invardiff_runtime::{DpmSolverPlusPlus, Sampler, Spacing};
 use ndarray::ArrayD;
 
 use super::entry::{STEP, compare_row, expect, item, keep_larger, noise_schedule, prediction, row};
+use crate::error::{Context, Result, bail, ensure};
 use crate::parity::arrays::Arrays;
-use crate::parity::check::{Checks, Measured};
+use crate::parity::check::{Checks, Deviation};
 use crate::parity::compare::{equal, list, relative};
 use crate::parity::folder::Entry;
 
@@ -74,7 +74,7 @@ impl Case<'_> {
     }
 
     /// Every step from the stored sample and prediction.
-    fn steps(&self) -> Result<Measured> {
+    fn steps(&self) -> Result<Deviation> {
         let (predictions, samples) = (self.get("model_output")?, self.get("latents")?);
         let (mut history, mut worst) = (Sampler::<2>::start(&self.solver), None);
         let mut x = self.get("x0")?;
@@ -95,7 +95,7 @@ impl Case<'_> {
     }
 
     /// The whole trajectory with the fixture's own model, `tanh(W x) + 0.5 x cos(t / 1000)`.
-    fn trajectory(&self) -> Result<Measured> {
+    fn trajectory(&self) -> Result<Deviation> {
         let (weight, samples, x) = (self.get("W")?, self.get("latents")?, self.get("x0")?);
         let &[width, inputs] = weight.shape() else { bail!("'W' is no matrix") };
         let fits = width == inputs && width > 0 && !x.is_empty() && x.len().is_multiple_of(width);

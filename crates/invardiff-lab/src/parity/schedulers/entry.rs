@@ -1,12 +1,12 @@
 //! What an entry of the manifest says of a sampler, and rows of its arrays.
 
-use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use invardiff_plan::OutputForm;
 use invardiff_runtime::{BetaSchedule, NoiseSchedule};
 use ndarray::ArrayD;
 
-use crate::parity::check::Measured;
+use crate::error::{Context, Result, bail, ensure};
+use crate::parity::check::Deviation;
 use crate::parity::compare::{of_largest, values};
 use crate::parity::folder::Entry;
 
@@ -68,14 +68,14 @@ pub(super) fn item(all: &ArrayD<f64>, step: usize) -> Result<ArrayD<f64>> {
 }
 
 /// A row's values against stored ones of any shape.
-pub(super) fn compare_row(found: Tensor<2>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Measured> {
+pub(super) fn compare_row(found: Tensor<2>, expected: &ArrayD<f64>, tolerance: f64) -> Result<Deviation> {
     let found = values(found);
     let found = found.into_shape_with_order(expected.raw_dim()).context("the result has another size")?;
     of_largest(&found, expected, tolerance)
 }
 
 /// Keeps the larger of two errors.
-pub(super) fn keep_larger(worst: &mut Option<Measured>, next: Measured) {
+pub(super) fn keep_larger(worst: &mut Option<Deviation>, next: Deviation) {
     if worst.as_ref().is_none_or(|worst| worst.error < next.error) {
         *worst = Some(next);
     }

@@ -1,12 +1,12 @@
 //! Flow-match Euler.
 
-use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use invardiff_runtime::{FlowMatchEuler, Sampler, Shift};
 
 use super::entry::{STEP, compare_row, item, keep_larger, row, train_timesteps};
+use crate::error::{Context, Result, ensure};
 use crate::parity::arrays::Arrays;
-use crate::parity::check::{Checks, Measured};
+use crate::parity::check::{Checks, Deviation};
 use crate::parity::compare::{list, relative, tables};
 use crate::parity::folder::Entry;
 
@@ -37,10 +37,10 @@ pub(super) fn check(cases: &[Entry<'_>], arrays: &Arrays, device: &Device, check
     }
 }
 
-fn compare_mu(tokens: &Entry<'_>, mu: &Entry<'_>) -> Result<Measured> {
+fn compare_mu(tokens: &Entry<'_>, mu: &Entry<'_>) -> Result<Deviation> {
     match Shift::for_image(tokens.count()?) {
         Shift::Dynamic { mu: found } => relative(&list(vec![found]), &list(vec![mu.number()?]), MU),
-        Shift::Static(_) => anyhow::bail!("the shift of an image is dynamic"),
+        Shift::Static(_) => crate::error::bail!("the shift of an image is dynamic"),
     }
 }
 
@@ -61,7 +61,7 @@ fn sampler(case: &Entry<'_>, latents: Result<&[usize]>) -> Result<FlowMatchEuler
 }
 
 /// All steps from the stored predictions.
-fn trajectory(index: usize, sampler: &FlowMatchEuler, arrays: &Arrays, device: &Device) -> Result<Measured> {
+fn trajectory(index: usize, sampler: &FlowMatchEuler, arrays: &Arrays, device: &Device) -> Result<Deviation> {
     let get = |name: &str| arrays.get(&format!("flow{index}.{name}"));
     let (predictions, samples, start) = (get("model_output")?, get("latents")?, get("x0")?);
     let (mut x, mut worst) = (row(&start, device)?, None);

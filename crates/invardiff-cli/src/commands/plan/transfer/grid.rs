@@ -1,8 +1,8 @@
 //! The steps of another run of a plan's model.
 
+use crate::progress::Bars;
 use anyhow::{Context, Result, bail, ensure};
 use invardiff::{DitSampler, Dtype, Embedded, PreparedFlux, Pretrained, SamplerKind, TextToImageOptions};
-use invardiff_lab::Bars;
 use invardiff_models::{Architecture, Dit, DitConfig};
 use invardiff_plan::{RunSpec, Topology};
 use invardiff_runtime::Sampler;
