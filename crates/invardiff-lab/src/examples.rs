@@ -70,12 +70,12 @@ impl<const D: usize, S: Clone> ExampleSet<D, S> {
         dropout: f64,
     ) -> Result<Example<D, P::Cond>> {
         let mut draws = SplitMix64::seeded(seed);
-        let (mut rows, mut subjects) = (Vec::<i64>::new(), Vec::new());
+        let (mut rows, mut subjects) = (Vec::<u32>::new(), Vec::new());
         for _ in 0..size {
             let chosen = draws.below(self.len());
             let dropped = draws.unit() < dropout;
             let null = pipeline.null_subject().filter(|_| dropped);
-            rows.push(chosen as i64);
+            rows.push(chosen as u32);
             subjects.push(null.unwrap_or_else(|| self.subjects[chosen].clone()));
         }
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [size]), pipeline.device());

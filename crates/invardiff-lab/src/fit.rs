@@ -16,7 +16,6 @@ use crate::error::Result;
 
 /// A method that needs a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "that is what they are called")]
 pub enum FitMethod {
     /// `TeaCache`: a polynomial from the change of the first block's modulated input to the change of the output.
     TeaCache,
@@ -28,7 +27,6 @@ pub enum FitMethod {
 
 /// The measurement that a method needs.
 #[derive(Clone, Debug)]
-#[expect(clippy::enum_variant_names, reason = "that is what they are called")]
 pub enum MethodFit {
     /// That of `TeaCache`.
     TeaCache(Fit<TeaCacheFit>),

@@ -94,7 +94,7 @@ fn said(payload: &(dyn Any + Send)) -> String {
 
 /// An error with its causes, in one line; a cause that the error before it quotes already is left out.
 pub fn with_causes(error: &(dyn Error + 'static)) -> String {
-    with_causes_as(error, |error| error.to_string())
+    with_causes_as(error, ToString::to_string)
 }
 
 /// [`with_causes`], with each error in the words of `say`.

@@ -127,7 +127,7 @@ fn a_setting_that_does_not_fit_is_named() {
     assert!(message("paper-ff=0.5").contains("'ff'"));
     assert!(message("ddim-times=99").contains("expected 1 to 10 computed steps"));
     assert!(message("flow-match-euler-times=4").contains("flow-match-euler"));
-    assert!(message("paper-runs=9").contains("more calibration runs than --runs"));
+    assert!(message("paper-runs=9").contains("more calibration runs than there are"));
     assert!(message("plans-mine=missing.json").contains("missing.json"));
     let output = run(folder.path(), &["compare", "--method", "foracache=2"]);
     assert_eq!(output.status.code(), Some(2));

@@ -44,7 +44,7 @@ fn routers_are_trained_resumed_judged_and_cut() {
     };
     assert_eq!(rows(&resumed)[..3], ["full", "routers", "routers, blended"]);
     let other = error(at, &[&TRAIN, &["--iterations", "6", "--resume", "--lambda", "1"][..]].concat());
-    assert!(other.contains("--lambda 0.00005, not 1"), "{other}");
+    assert!(other.contains("lambda 0.00005, not 1"), "{other}");
 
     let evaluated =
         ["route", "eval", "routers/routers.safetensors", "--images", "2", "--randoms", "1", "--json"];

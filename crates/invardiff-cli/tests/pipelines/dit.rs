@@ -68,7 +68,7 @@ fn a_model_of_the_other_kind_is_refused() {
     let here = folder.path();
     let message = error(here, &["generate", "--model", "dit", "--prompt", "a cat", "--out", "a.png"]);
     assert!(
-        message.contains("--prompt: the model is a DiT, which draws classes (--class-labels)"),
+        message.contains("--prompt is given, but the model is a DiT, which draws classes"),
         "{message}"
     );
     let flux = super::flux::models().diffusers();

@@ -10,7 +10,7 @@ use super::room::{Use, room};
 use super::run::RunRequest;
 use crate::error::{Error, InSetting, Result};
 use crate::sampler::SamplerKind;
-use crate::text_to_image::{Keeps, PreparedFlux, TextToImage, TextToImageOptions};
+use crate::text_to_image::{Keeps, PreparedFlux, Prompt, TextToImage, TextToImageOptions};
 
 impl ResolvedModel {
     /// The pipeline of a FLUX model for these prompts without a plan, and the plan adapted to its model. The memory that it
@@ -61,7 +61,7 @@ fn tell(pipeline: &TextToImage, progress: &dyn Progress) {
     for note in pipeline.notes() {
         progress.note(&format!("note: {note}"));
     }
-    for cut in pipeline.prompts().iter().flat_map(|prompt| prompt.cut()) {
+    for cut in pipeline.prompts().iter().flat_map(Prompt::cut) {
         progress.note(&format!(
             "note: {} reads {} tokens of a prompt and leaves out '{}'",
             cut.encoder, cut.tokens, cut.text

@@ -95,7 +95,7 @@ impl RunRequest {
             (None, None) if self.prompts.given().is_some() => {
                 missing("prompts are drawn by a FLUX model, such as black-forest-labs/FLUX.1-dev".to_owned())
             }
-            (None, None) => default_model().map_or_else(
+            (None, None) => DEFAULT.map_or_else(
                 || missing("name a path of weights, or the id of a repository on a hub".to_owned()),
                 Ok,
             ),
@@ -135,12 +135,5 @@ const fn is_embedded(_: &str) -> bool {
     false
 }
 
-#[cfg(feature = "embedded")]
-fn default_model() -> Option<&'static str> {
-    Some(Embedded::Fashion.name())
-}
-
-#[cfg(not(feature = "embedded"))]
-const fn default_model() -> Option<&'static str> {
-    None
-}
+/// The model of a request that names none.
+const DEFAULT: Option<&str> = if cfg!(feature = "embedded") { Some("fashion") } else { None };

@@ -36,7 +36,7 @@ fn sizes_and_flags_that_do_not_fit_are_named() {
         (&["--width", "0"], "'width' is 0, expected a multiple of 16"),
         (&["--max-sequence-length", "5000"], "'text_tokens' is 5000, expected at most 4096"),
         (&["--max-sequence-length", "1"], "1 tokens leave no room for a prompt"),
-        (&["--sampler", "ddim"], "--sampler: FLUX is sampled with flow-match-euler"),
+        (&["--sampler", "ddim"], "--sampler does not suit the model: FLUX is sampled with"),
         (&["--eta", "0.5"], "--eta 0.5: flow-match-euler draws no noise"),
         (&["--guidance-scale", "nan"], "--guidance-scale is"),
         (&["--num-inference-steps", "0"], "0 is not in 1..=1000"),

@@ -71,5 +71,5 @@ fn files_that_do_not_fit_are_named() {
     let message = refused("none.safetensors:0.5");
     assert!(message.contains("--lora none.safetensors: there is no such file"), "{message}");
     let message = error(here, &["generate", "--lora", "none.safetensors", "--out", "a.png"]);
-    assert!(message.contains("--lora: fashion is part of this program"), "{message}");
+    assert!(message.contains("--lora cannot be added: fashion is embedded"), "{message}");
 }
