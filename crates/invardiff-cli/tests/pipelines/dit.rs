@@ -67,10 +67,7 @@ fn a_model_of_the_other_kind_is_refused() {
     let folder = model();
     let here = folder.path();
     let message = error(here, &["generate", "--model", "dit", "--prompt", "a cat", "--out", "a.png"]);
-    assert!(
-        message.contains("--prompt is given, but the model is a DiT, which draws classes"),
-        "{message}"
-    );
+    assert!(message.contains("--prompt is given, but the model is a DiT, which draws classes"), "{message}");
     let flux = super::flux::models().diffusers();
     let flux = flux.to_str().unwrap();
     let message = error(here, &["generate", "--model", flux, "--class-labels", "1", "--out", "a.png"]);
