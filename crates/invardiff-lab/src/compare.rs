@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use invardiff::{Pipeline, SamplerKind, on_processor};
+use invardiff::{Caching, Pipeline, SamplerKind, on_processor};
 use invardiff_calib::Mix;
 use invardiff_eval::{Quality, Timings, alternate, psnr_each};
 use invardiff_plan::core::Storage;
@@ -286,7 +286,7 @@ const SSIM_WINDOW: usize = 11;
 ///
 /// # Errors
 /// When the pipeline cannot draw them; when the number of images is not a multiple of the batch.
-pub fn draw<const D: usize, P: Pipeline<D>>(
+pub fn draw<const D: usize, P: Caching<D>>(
     pipeline: &P,
     wanted: &Images<'_, P::Subject>,
     progress: &dyn Fn(),

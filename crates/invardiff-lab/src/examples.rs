@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use invardiff::Pipeline;
+use invardiff::{Caching, Sampling};
 use invardiff_calib::Example;
 use invardiff_models::DitConfig;
 use invardiff_plan::core::SplitMix64;
@@ -24,11 +24,11 @@ pub struct ExampleSet<const D: usize, S> {
 
 impl<const D: usize, S: Clone> ExampleSet<D, S> {
     /// Samples that a pipeline draws itself, of its subjects in turn, from the noise of `seed` on. `progress` is called
-    /// after each batch of [`Pipeline::default_batch`].
+    /// after each batch of [`default_batch`](invardiff::Subjects::default_batch).
     ///
     /// # Errors
-    /// As [`Pipeline::generate`].
-    pub fn draw<P: Pipeline<D, Subject = S>>(
+    /// As [`Caching::generate`].
+    pub fn draw<P: Caching<D, Subject = S>>(
         pipeline: &P,
         count: usize,
         seed: u64,
@@ -58,11 +58,11 @@ impl<const D: usize, S: Clone> ExampleSet<D, S> {
     }
 
     /// A batch drawn with replacement from `seed`, conditioned as `pipeline` is. Each subject is replaced by
-    /// [`Pipeline::null_subject`] with probability `dropout`, where the model has one.
+    /// the [null subject](invardiff::Subjects::null_subject) with probability `dropout`, where the model has one.
     ///
     /// # Errors
     /// When the model does not know a subject.
-    pub fn batch<P: Pipeline<D, Subject = S>>(
+    pub fn batch<P: Sampling<D, Subject = S>>(
         &self,
         pipeline: &P,
         seed: u64,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use invardiff::Pipeline;
+use invardiff::Calibrating;
 use invardiff_calib::Changes;
 use invardiff_plan::core::Calibration;
 use invardiff_plan::formats::{Fit, Measurement};
@@ -41,7 +41,7 @@ impl MethodFit {
     ///
     /// # Errors
     /// When a run cannot be made, or has too few steps to measure on.
-    pub fn measure<const D: usize, P: Pipeline<D>>(
+    pub fn measure<const D: usize, P: Calibrating<D>>(
         method: FitMethod,
         pipeline: &P,
         runs: usize,
@@ -92,12 +92,12 @@ impl MethodFit {
 }
 
 /// The largest distance in steps at which `SmoothCache` compares modules.
-pub(crate) fn lookahead<const D: usize, P: Pipeline<D>>(pipeline: &P) -> usize {
+pub(crate) fn lookahead<const D: usize, P: Calibrating<D>>(pipeline: &P) -> usize {
     ComponentErrors::LOOKAHEAD.min(pipeline.sampler().steps() - 1)
 }
 
 /// A measurement with its provenance.
-fn signed<const D: usize, P: Pipeline<D>, T: Measurement>(
+fn signed<const D: usize, P: Calibrating<D>, T: Measurement>(
     pipeline: &P,
     origin: Calibration,
     fit: T,

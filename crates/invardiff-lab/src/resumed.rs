@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use invardiff::{Pipeline, PromptRequest};
+use invardiff::{ModelFacts, PromptRequest};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Result, ensure};
@@ -16,10 +16,7 @@ pub(crate) fn members(object: Value) -> Map<String, Value> {
 }
 
 /// The settings that depend on the model: its weights, the subjects and the sampling.
-pub(crate) fn of_model<const D: usize, P: Pipeline<D>>(
-    full: &P,
-    prompts: &PromptRequest,
-) -> Map<String, Value> {
+pub(crate) fn of_model(full: &impl ModelFacts, prompts: &PromptRequest) -> Map<String, Value> {
     let run = full.execution();
     members(json!({
         "model": run.weights_sha256, "dtype": run.dtype, "height": run.height, "width": run.width,

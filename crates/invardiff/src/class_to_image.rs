@@ -14,7 +14,9 @@ use crate::decode::decode;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::model::NamedDit;
-use crate::pipeline::{Pipeline, SamplingOptions, to_array};
+use crate::pipeline::{
+    Caching, Calibrating, ModelFacts, Resampling, Sampling, SamplingOptions, Subjects, to_array,
+};
 use crate::sampler::{DitSampler, SamplerKind};
 
 /// A DiT with or without classifier-free guidance.
@@ -47,7 +49,7 @@ impl Denoiser<4> for GuidedDit {
 /// Class-conditional sampling with a DiT, cached by a plan or not.
 ///
 /// ```no_run
-/// use invardiff::{ClassToImage, Pipeline, SamplingOptions};
+/// use invardiff::prelude::*;
 /// use invardiff_plan::CachePlan;
 ///
 /// let device = burn::tensor::Device::flex();
@@ -119,30 +121,13 @@ impl ClassToImage {
     }
 }
 
-impl Pipeline<4> for ClassToImage {
-    type Model = GuidedDit;
-    type Cond = Tensor<1, Int>;
-    type Sampler = DitSampler;
-    type Subject = usize;
-
+impl ModelFacts for ClassToImage {
     fn name(&self) -> &str {
         &self.model.name
     }
 
     fn weights_sha256(&self) -> &str {
         &self.model.loaded.sha256
-    }
-
-    fn denoiser(&self) -> &GuidedDit {
-        &self.denoiser
-    }
-
-    fn sampler(&self) -> &DitSampler {
-        &self.sampler
-    }
-
-    fn device(&self) -> &Device {
-        &self.device
     }
 
     fn guidance_scale(&self) -> Option<f32> {
@@ -170,25 +155,10 @@ impl Pipeline<4> for ClassToImage {
             dtype: self.dtype().name().to_owned(),
         }
     }
+}
 
-    fn unguided(&self) -> Option<Self> {
-        let denoiser = GuidedDit::Plain(self.model.loaded.model.clone());
-        Some(Self { denoiser, guidance_scale: None, schedule: None, ..self.clone() })
-    }
-
-    fn solvers(&self) -> &'static [SamplerKind] {
-        &[SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus]
-    }
-
-    fn with_sampler(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
-        let sampler = DitSampler::new(sampler, self.model.config(), num_inference_steps, 0.0)?;
-        Ok(Self { sampler, schedule: None, ..self.clone() })
-    }
-
-    fn with_steps(&self, steps: &[usize]) -> Result<Self> {
-        let sampler = self.sampler.with_steps(self.model.config(), steps)?;
-        Ok(Self { sampler, schedule: None, ..self.clone() })
-    }
+impl Subjects for ClassToImage {
+    type Subject = usize;
 
     fn subject(&self, index: usize) -> usize {
         index % self.model.config().num_classes
@@ -198,25 +168,34 @@ impl Pipeline<4> for ClassToImage {
         Some(self.model.config().num_classes)
     }
 
-    fn default_batch(&self) -> usize {
-        Self::DEFAULT_BATCH
-    }
-
-    fn record_options(&self) -> RecordOptions {
-        RecordOptions::default()
-    }
-
-    /// As published.
-    fn default_runs(&self) -> usize {
-        16
-    }
-
     fn class(&self, subject: &usize) -> Option<usize> {
         Some(*subject)
     }
 
     fn describe(&self, subject: &usize) -> String {
         self.model.class_name(*subject)
+    }
+
+    fn default_batch(&self) -> usize {
+        Self::DEFAULT_BATCH
+    }
+}
+
+impl Sampling<4> for ClassToImage {
+    type Model = GuidedDit;
+    type Cond = Tensor<1, Int>;
+    type Sampler = DitSampler;
+
+    fn denoiser(&self) -> &GuidedDit {
+        &self.denoiser
+    }
+
+    fn sampler(&self) -> &DitSampler {
+        &self.sampler
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
     }
 
     fn noise(&self, seeds: &[u64]) -> Tensor<4> {
@@ -255,12 +234,46 @@ impl Pipeline<4> for ClassToImage {
         let [low, high] = self.model.config().pixel_range.unwrap_or([-1.0, 1.0]);
         f64::from(high - low)
     }
+}
 
+impl Caching<4> for ClassToImage {
     fn schedule(&self) -> Option<&Arc<Schedule>> {
         self.schedule.as_ref()
     }
 
     fn set_schedule(&mut self, schedule: Option<Arc<Schedule>>) {
         self.schedule = schedule;
+    }
+}
+
+impl Calibrating<4> for ClassToImage {
+    fn unguided(&self) -> Option<Self> {
+        let denoiser = GuidedDit::Plain(self.model.loaded.model.clone());
+        Some(Self { denoiser, guidance_scale: None, schedule: None, ..self.clone() })
+    }
+
+    fn record_options(&self) -> RecordOptions {
+        RecordOptions::default()
+    }
+
+    /// As published.
+    fn default_runs(&self) -> usize {
+        16
+    }
+}
+
+impl Resampling<4> for ClassToImage {
+    fn solvers(&self) -> &'static [SamplerKind] {
+        &[SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus]
+    }
+
+    fn with_steps(&self, steps: &[usize]) -> Result<Self> {
+        let sampler = self.sampler.with_steps(self.model.config(), steps)?;
+        Ok(Self { sampler, schedule: None, ..self.clone() })
+    }
+
+    fn with_sampler(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
+        let sampler = DitSampler::new(sampler, self.model.config(), num_inference_steps, 0.0)?;
+        Ok(Self { sampler, schedule: None, ..self.clone() })
     }
 }

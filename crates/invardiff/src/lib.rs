@@ -61,7 +61,9 @@ pub use locate::{locate, locate_with};
 pub use lora::{check_loras, parse_lora};
 pub use memory::{MemoryNeed, NoRoom, Phase, available};
 pub use model::NamedDit;
-pub use pipeline::{Pipeline, SamplingOptions, to_array};
+pub use pipeline::{
+    Caching, Calibrating, ModelFacts, Pipeline, Resampling, Sampling, SamplingOptions, Subjects, to_array,
+};
 pub use prepared_dit::PreparedDit;
 pub use pretrained::{FlowShift, Pretrained, SchedulerConfig, TextParts};
 pub use published::Preset;

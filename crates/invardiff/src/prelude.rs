@@ -8,7 +8,9 @@ pub use crate::embedded::Embedded;
 #[cfg(feature = "hub")]
 pub use crate::hub::{Hub, HubId};
 pub use crate::model::NamedDit;
-pub use crate::pipeline::{Pipeline, SamplingOptions};
+pub use crate::pipeline::{
+    Caching, Calibrating, ModelFacts, Pipeline, Resampling, Sampling, SamplingOptions, Subjects,
+};
 pub use crate::pretrained::Pretrained;
 pub use crate::sampler::SamplerKind;
 pub use crate::text_to_image::{TextToImage, TextToImageOptions};

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use invardiff::{ClassToImage, Embedded, NamedDit, Pipeline, SamplingOptions};
+use invardiff::{Calibrating, ClassToImage, Embedded, NamedDit, Sampling, SamplingOptions};
 use invardiff_runtime::{Denoiser, Full, sample_with};
 use safetensors::SafeTensors;
 

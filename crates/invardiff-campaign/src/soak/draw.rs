@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use burn::tensor::Device;
-use invardiff::{ClassToImage, Embedded, Pipeline, SamplingOptions};
+use invardiff::{Caching, ClassToImage, Embedded, ModelFacts, Sampling, SamplingOptions};
 use invardiff_plan::CachePlan;
 
 use super::Shared;

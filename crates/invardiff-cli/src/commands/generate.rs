@@ -11,7 +11,7 @@ use crate::commands::labels;
 use crate::commands::request::{self, PromptFlags};
 use crate::progress::Bars;
 use anyhow::{Context, Result, ensure};
-use invardiff::{ClassToImage, Pipeline, SamplerKind, TextToImage, Use, files};
+use invardiff::{ClassToImage, ModelFacts, SamplerKind, TextToImage, Use, files};
 use invardiff_plan::CachePlan;
 
 use job::{Columns, GenerateJob, Stochastic};

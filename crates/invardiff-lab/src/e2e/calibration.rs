@@ -1,6 +1,6 @@
 //! The same calibration on both devices.
 
-use invardiff::{ClassToImage, Pipeline, Preset};
+use invardiff::{ClassToImage, ModelFacts, Preset, Sampling};
 use invardiff_calib::{RecordOptions, Run, Session};
 use invardiff_plan::CachePlan;
 use invardiff_plan::core::Threshold;

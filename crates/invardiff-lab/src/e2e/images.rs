@@ -1,6 +1,6 @@
 //! Compares the same images on both devices, and checks the device alone.
 
-use invardiff::{ClassToImage, Pipeline, to_array};
+use invardiff::{Caching, ClassToImage, ModelFacts, Sampling, to_array};
 use invardiff_eval::psnr_each;
 use invardiff_plan::CachePlan;
 use invardiff_plan::methods::baseline::uniform_gate;

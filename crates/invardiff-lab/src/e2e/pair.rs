@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use invardiff::fault::caught;
-use invardiff::{ClassToImage, Embedded, OpenDevice, Pipeline, SamplingOptions};
+use invardiff::{ClassToImage, Embedded, OpenDevice, Sampling, SamplingOptions};
 use invardiff_runtime::Sampler;
 
 use crate::error::Result;

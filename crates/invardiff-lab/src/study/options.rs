@@ -29,7 +29,7 @@ pub struct StudyOptions {
     pub checks: bool,
     /// Measurements that are read instead of made.
     pub files: MeasurementFiles,
-    /// Trajectories that methods are calibrated on; [`Pipeline::default_runs`] where nothing is said.
+    /// Trajectories that methods are calibrated on; [`default_runs`](invardiff::Calibrating::default_runs) where nothing is said.
     pub runs: Option<usize>,
     /// Held-out images to compare on.
     pub images: usize,

@@ -14,7 +14,7 @@ use crate::decode::decode;
 use crate::dtype::Dtype;
 use crate::error::{About, Error, Result};
 use crate::memory::available;
-use crate::pipeline::{Pipeline, to_array};
+use crate::pipeline::{Caching, Calibrating, ModelFacts, Resampling, Sampling, Subjects, to_array};
 use crate::pretrained::FlowShift;
 use crate::sampler::{SamplerKind, chosen};
 
@@ -29,7 +29,7 @@ use super::prompt::Prompt;
 /// [`TextToImage::prompts`] has them as the pipeline's subjects.
 ///
 /// ```no_run
-/// use invardiff::{Pipeline, TextToImage, TextToImageOptions};
+/// use invardiff::prelude::*;
 /// use invardiff_plan::CachePlan;
 ///
 /// let device = burn::tensor::Device::flex();
@@ -122,30 +122,13 @@ impl TextToImage {
     }
 }
 
-impl Pipeline<3> for TextToImage {
-    type Model = GuidedFlux;
-    type Cond = PromptCond;
-    type Sampler = FlowMatchEuler;
-    type Subject = Prompt;
-
+impl ModelFacts for TextToImage {
     fn name(&self) -> &str {
         &self.name
     }
 
     fn weights_sha256(&self) -> &str {
         &self.weights_sha256
-    }
-
-    fn denoiser(&self) -> &GuidedFlux {
-        &self.denoiser
-    }
-
-    fn sampler(&self) -> &FlowMatchEuler {
-        &self.sampler
-    }
-
-    fn device(&self) -> &Device {
-        &self.device
     }
 
     fn guidance_scale(&self) -> Option<f32> {
@@ -178,44 +161,10 @@ impl Pipeline<3> for TextToImage {
             dtype: self.settled.dtype.name().to_owned(),
         }
     }
+}
 
-    /// The scale that FLUX.1-dev is told is part of its network; a negative prompt can be taken away.
-    fn unguided(&self) -> Option<Self> {
-        let denoiser = match &self.denoiser {
-            GuidedFlux::Plain(_) => return None,
-            GuidedFlux::TwoPass(guided) => GuidedFlux::Plain(guided.model.clone()),
-        };
-        let settled = Settled { true_cfg_scale: None, ..self.settled };
-        Some(Self { denoiser, settled, negative: None, schedule: None, ..self.clone() })
-    }
-
-    fn solvers(&self) -> &'static [SamplerKind] {
-        &[SamplerKind::FlowMatchEuler]
-    }
-
-    fn with_sampler(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
-        match sampler {
-            SamplerKind::FlowMatchEuler => {}
-            SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus => {
-                let problem = format_args!(
-                    "{sampler}: FLUX predicts a velocity along straight paths, which flow-match-euler samples"
-                );
-                return Err(Error::setting("sampler", problem));
-            }
-        }
-        let shift = self.shift.of(self.settled.canvas.image_tokens());
-        let settled = Settled { steps: num_inference_steps, ..self.settled };
-        let sampler = FlowMatchEuler::new(num_inference_steps, shift)?;
-        Ok(Self { sampler, settled, schedule: None, ..self.clone() })
-    }
-
-    fn with_steps(&self, steps: &[usize]) -> Result<Self> {
-        let sigmas = self.sampler.sigmas();
-        let sigmas = chosen(&sigmas[..sigmas.len() - 1], steps)?;
-        let settled = Settled { steps: steps.len(), ..self.settled };
-        let sampler = FlowMatchEuler::from_sigmas(sigmas)?;
-        Ok(Self { sampler, settled, schedule: None, ..self.clone() })
-    }
+impl Subjects for TextToImage {
+    type Subject = Prompt;
 
     fn subject(&self, index: usize) -> Prompt {
         self.prompts[index % self.prompts.len()].clone()
@@ -226,36 +175,34 @@ impl Pipeline<3> for TextToImage {
         None
     }
 
-    fn default_batch(&self) -> usize {
-        1
-    }
-
-    /// The authors' script measures the single blocks before their projection. One run at a time, and features held as far
-    /// back as a quarter of the memory allows: what is not, is measured in a second pass, with the same result.
-    fn record_options(&self) -> RecordOptions {
-        let default = RecordOptions::default();
-        let step = recorded_bytes(&self.flux().topology());
-        let room = available().map_or(default.module_window, |bytes| (bytes / 4 / step.max(1)) as usize);
-        let module_window = room.clamp(1, default.module_window);
-        RecordOptions { probe: true, module_window, ..default }
-    }
-
-    /// One run at a time: several would take several times the memory that was announced.
-    fn concurrency(&self) -> Concurrency {
-        Concurrency::Sequential
-    }
-
-    /// Every prompt once; the published calibration has five.
-    fn default_runs(&self) -> usize {
-        self.prompts.len()
-    }
-
     fn class(&self, _: &Prompt) -> Option<usize> {
         None
     }
 
     fn describe(&self, prompt: &Prompt) -> String {
         prompt.text().to_owned()
+    }
+
+    fn default_batch(&self) -> usize {
+        1
+    }
+}
+
+impl Sampling<3> for TextToImage {
+    type Model = GuidedFlux;
+    type Cond = PromptCond;
+    type Sampler = FlowMatchEuler;
+
+    fn denoiser(&self) -> &GuidedFlux {
+        &self.denoiser
+    }
+
+    fn sampler(&self) -> &FlowMatchEuler {
+        &self.sampler
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
     }
 
     fn noise(&self, seeds: &[u64]) -> Tensor<3> {
@@ -288,13 +235,77 @@ impl Pipeline<3> for TextToImage {
     fn sample_span(&self) -> f64 {
         2.0
     }
+}
 
+impl Caching<3> for TextToImage {
     fn schedule(&self) -> Option<&Arc<Schedule>> {
         self.schedule.as_ref()
     }
 
     fn set_schedule(&mut self, schedule: Option<Arc<Schedule>>) {
         self.schedule = schedule;
+    }
+}
+
+impl Calibrating<3> for TextToImage {
+    /// The scale that FLUX.1-dev is told is part of its network; a negative prompt can be taken away.
+    fn unguided(&self) -> Option<Self> {
+        let denoiser = match &self.denoiser {
+            GuidedFlux::Plain(_) => return None,
+            GuidedFlux::TwoPass(guided) => GuidedFlux::Plain(guided.model.clone()),
+        };
+        let settled = Settled { true_cfg_scale: None, ..self.settled };
+        Some(Self { denoiser, settled, negative: None, schedule: None, ..self.clone() })
+    }
+
+    /// The authors' script measures the single blocks before their projection. One run at a time, and features held as far
+    /// back as a quarter of the memory allows: what is not, is measured in a second pass, with the same result.
+    fn record_options(&self) -> RecordOptions {
+        let default = RecordOptions::default();
+        let step = recorded_bytes(&self.flux().topology());
+        let room = available().map_or(default.module_window, |bytes| (bytes / 4 / step.max(1)) as usize);
+        let module_window = room.clamp(1, default.module_window);
+        RecordOptions { probe: true, module_window, ..default }
+    }
+
+    /// One run at a time: several would take several times the memory that was announced.
+    fn concurrency(&self) -> Concurrency {
+        Concurrency::Sequential
+    }
+
+    /// Every prompt once; the published calibration has five.
+    fn default_runs(&self) -> usize {
+        self.prompts.len()
+    }
+}
+
+impl Resampling<3> for TextToImage {
+    fn solvers(&self) -> &'static [SamplerKind] {
+        &[SamplerKind::FlowMatchEuler]
+    }
+
+    fn with_steps(&self, steps: &[usize]) -> Result<Self> {
+        let sigmas = self.sampler.sigmas();
+        let sigmas = chosen(&sigmas[..sigmas.len() - 1], steps)?;
+        let settled = Settled { steps: steps.len(), ..self.settled };
+        let sampler = FlowMatchEuler::from_sigmas(sigmas)?;
+        Ok(Self { sampler, settled, schedule: None, ..self.clone() })
+    }
+
+    fn with_sampler(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
+        match sampler {
+            SamplerKind::FlowMatchEuler => {}
+            SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus => {
+                let problem = format_args!(
+                    "{sampler}: FLUX predicts a velocity along straight paths, which flow-match-euler samples"
+                );
+                return Err(Error::setting("sampler", problem));
+            }
+        }
+        let shift = self.shift.of(self.settled.canvas.image_tokens());
+        let settled = Settled { steps: num_inference_steps, ..self.settled };
+        let sampler = FlowMatchEuler::new(num_inference_steps, shift)?;
+        Ok(Self { sampler, settled, schedule: None, ..self.clone() })
     }
 }
 

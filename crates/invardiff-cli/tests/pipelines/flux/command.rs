@@ -9,7 +9,7 @@ mod trained_methods;
 use std::path::Path;
 
 use burn::tensor::Device;
-use invardiff::{Pipeline, TextToImage, TextToImageOptions};
+use invardiff::{Caching, Sampling, TextToImage, TextToImageOptions};
 use invardiff_eval::rgb_images;
 
 use super::models;

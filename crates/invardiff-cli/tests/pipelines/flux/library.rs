@@ -1,7 +1,10 @@
 //! The library.
 
 use burn::tensor::{Device, Tensor};
-use invardiff::{Dtype, Pipeline, Pretrained, TextToImage, TextToImageOptions};
+use invardiff::{
+    Caching, Calibrating, Dtype, ModelFacts, Pretrained, Resampling, Sampling, TextToImage,
+    TextToImageOptions,
+};
 use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
 use invardiff_plan::{CachePlan, GateSite, OutputForm, ReuseRule};
 use invardiff_runtime::{Denoiser, Sampler, Topology};
