@@ -28,6 +28,7 @@ pub(crate) fn sample() -> Result<Report, Box<dyn std::error::Error>> {
     let mut report = Report {
         title: "Sample report (made-up numbers)".into(),
         subtitle: "fashion, DDIM, 50 steps, guidance 2".into(),
+        verdict: "3.02x faster; 27.9 dB from the full run in the mean, 22.4 dB in the worst image.".into(),
         notes: vec!["Every number on this page is made up: it shows the layout, not a result.".into()],
         plan: Some(plan()),
         grids: vec![grid()?],

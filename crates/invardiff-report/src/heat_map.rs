@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::axis::{Axis, Scale};
 use super::number::{compact, coordinate as at};
-use super::svg::{Anchor, Figure, Plot, line, rect, text};
+use super::svg::{Anchor, Figure, Plot, Probe, line, rect, text};
 use super::{colour, files};
 
 /// A measure of the change between features of consecutive steps.
@@ -97,20 +97,27 @@ impl HeatMap {
     }
 
     /// The drawing, with the colours of `axis`: heat maps of one measure share it and can be compared.
-    pub(super) fn figure(&self, file: String, axis: &Axis) -> Result<Figure, EvalError> {
+    pub(super) fn figure(&self, file: &str, axis: &Axis) -> Result<Figure, EvalError> {
+        let image = self.image(axis)?;
+        let ramp = RgbaImage::from_fn(256, 1, |x, _| colour::cell(Some(f64::from(x) / 255.0)));
+        let ramp = files::data_address(&image::DynamicImage::ImageRgba8(ramp), "a colour bar")?;
+        Ok(Figure::at_widths(WIDTH, |width| self.drawing(file, axis, width, &image, &ramp)))
+    }
+
+    fn drawing(&self, file: &str, axis: &Axis, width: f64, image: &str, ramp: &str) -> Figure {
         let (steps, layers) = self.values.dim();
         let row = (200.0 / layers as f64).clamp(5.0, 18.0);
         let height = (row * layers as f64).max(24.0);
-        let plot = Plot { left: LEFT, top: TOP, width: WIDTH - LEFT - 12.0, height };
+        let plot = Plot { left: LEFT, top: TOP, width: width - LEFT - 12.0, height };
         let bar = Plot {
             top: plot.bottom() + if self.threshold.is_some() { 66.0 } else { 54.0 },
             height: BAR,
             ..plot
         };
-        let image = self.image(axis)?;
-        let hatch_id = format!("hatch-{}", file.trim_end_matches(".svg"));
+        let hatch_id = format!("hatch-{}-{width}", file.trim_end_matches(".svg"));
+        let title = self.title();
         let body = html! {
-            (text("title", Anchor::Start, 4.0, 18.0, &self.title()))
+            (text("title", Anchor::Start, 4.0, 18.0, &title))
             (hatch(&hatch_id))
             rect x=(at(plot.left)) y=(at(plot.top)) width=(at(plot.width)) height=(at(plot.height))
                 fill=(format!("url(#{hatch_id})")) {}
@@ -122,9 +129,22 @@ impl HeatMap {
                 (plot.layers(layers))
                 (text("name", Anchor::End, plot.left - 8.0, plot.bottom() + 18.0, "layer"))
             }
-            (self.colour_bar(axis, &bar)?)
+            (self.colour_bar(axis, &bar, ramp))
+            (self.probe(&title).over(&plot))
         };
-        Ok(Figure { file, width: WIDTH, height: bar.bottom() + 24.0, alt: self.alt(), body })
+        let height = bar.bottom() + 24.0;
+        Figure { file: file.to_owned(), width, height, alt: self.alt(), body, narrow: None }
+    }
+
+    /// Every value, one row per layer.
+    fn probe<'a>(&self, title: &'a str) -> Probe<'a> {
+        let cell = |value: &f32| match value {
+            value if value.is_nan() => "not measured".to_owned(),
+            value if value.is_infinite() => "not finite".to_owned(),
+            value => compact(f64::from(*value)),
+        };
+        let cells = self.values.axis_iter(Dim(1)).map(|layer| layer.iter().map(cell).collect()).collect();
+        Probe { name: title, rows: Vec::new(), cells }
     }
 
     /// The cells as a PNG in a `data:` URL, layer 0 on top, enlarged by whole factors.
@@ -137,11 +157,9 @@ impl HeatMap {
         files::data_address(&image::DynamicImage::ImageRgba8(image), &self.title())
     }
 
-    fn colour_bar(&self, axis: &Axis, bar: &Plot) -> Result<Markup, EvalError> {
-        let ramp = RgbaImage::from_fn(256, 1, |x, _| colour::cell(Some(f64::from(x) / 255.0)));
-        let ramp = files::data_address(&image::DynamicImage::ImageRgba8(ramp), "a colour bar")?;
+    fn colour_bar(&self, axis: &Axis, bar: &Plot, ramp: &str) -> Markup {
         let marked = self.threshold.map(f64::from).filter(|value| (axis.low..=axis.high).contains(value));
-        Ok(html! {
+        html! {
             image x=(at(bar.left)) y=(at(bar.top)) width=(at(bar.width)) height=(at(bar.height))
                 preserveAspectRatio="none" href=(ramp) {}
             (rect("frame", bar.left, bar.top, bar.width, bar.height))
@@ -158,7 +176,7 @@ impl HeatMap {
                     if axis.fraction(value) < 0.7 { x + 9.0 } else { x - 9.0 }, base + 8.0,
                     &format!("threshold {}", compact(value))))
             }
-        })
+        }
     }
 
     /// The drawing in words, as its text alternative.

@@ -1,7 +1,8 @@
 //! A report that opens from disk: one page, its figures as files, and all its numbers.
 //!
-//! [`Report`] is plain data; whoever ran the experiment fills it and calls [`Report::write`]. The page needs no network, no
-//! script and none of the files beside it, and follows the reader's light or dark setting.
+//! [`Report`] is plain data; whoever ran the experiment fills it and calls [`Report::write`]. The page needs no network and none of
+//! the files beside it, and follows the reader's light or dark setting. Its one script is part of it: it sorts tables, shows
+//! values under the pointer and lays two images over each other; without it everything is still there to read.
 
 mod axis;
 mod colour;
@@ -58,6 +59,8 @@ pub struct Report {
     pub title: String,
     /// A sentence below it: which model, which sampler.
     pub subtitle: String,
+    /// What was found, in a sentence; may be empty.
+    pub verdict: String,
     /// Numbers to read first, about four.
     pub highlights: Vec<Highlight>,
     /// Settings and circumstances, (name, value).
@@ -146,7 +149,7 @@ impl Report {
         let mut names = HashSet::new();
         let heat_maps = self.heat_maps.iter().map(|map| {
             let stem = format!("heatmap-{}-{}", files::slug(map.kind.as_str()), map.measure.slug());
-            map.figure(unused(&mut names, &stem), &heat_map::shared_axis(&self.heat_maps, map.measure))
+            map.figure(&unused(&mut names, &stem), &heat_map::shared_axis(&self.heat_maps, map.measure))
         });
         Ok(Drawings {
             heat_maps: heat_maps.collect::<Result<_, _>>()?,

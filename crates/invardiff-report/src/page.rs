@@ -2,10 +2,13 @@
 
 mod sections;
 
-pub(super) use sections::{figure, images};
+pub(super) use sections::{figure, images, notes};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use invardiff_eval::EvalError;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
 
 use super::svg;
 use super::{Drawings, Highlight, Report};
@@ -13,8 +16,14 @@ use super::{Drawings, Highlight, Report};
 /// Layout and type of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// The content security policy: the browser loads nothing from outside of the page.
-const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+/// What sorts tables, shows values under the pointer and lays two images over each other.
+const SCRIPT: &str = include_str!("page/script.js");
+
+/// The content security policy: the browser loads nothing from outside of the page and runs no other script than [`SCRIPT`].
+fn policy() -> String {
+    let hash = STANDARD.encode(Sha256::digest(SCRIPT));
+    format!("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'")
+}
 
 /// A part of the page: the anchor, the heading and what is below it.
 pub(super) struct Section {
@@ -31,18 +40,20 @@ impl Section {
 
 pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalError> {
     let sections = [
+        sections::compared(report, drawings)?,
         sections::results(report, drawings),
         sections::training(drawings),
         sections::plan(report, drawings),
-        sections::image_section(report, drawings)?,
+        sections::all_images(report, drawings)?,
         sections::change(report, drawings),
         sections::cost(drawings),
         sections::settings(report),
+        sections::notes(&report.notes),
         Some(sections::files(report, drawings)),
     ];
     let sections: Vec<Section> = sections.into_iter().flatten().collect();
-    let Report { title, subtitle, highlights, notes, .. } = report;
-    Ok(shell(title, &head(title, subtitle, highlights, notes, &sections), &sections))
+    let Report { title, subtitle, verdict, highlights, .. } = report;
+    Ok(shell(title, &head(title, subtitle, verdict, highlights, &sections), &sections))
 }
 
 /// The whole page: head, title and sections.
@@ -52,7 +63,7 @@ pub(super) fn shell(title: &str, head: &Markup, sections: &[Section]) -> Markup 
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta http-equiv="Content-Security-Policy" content=(policy());
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
@@ -68,22 +79,24 @@ pub(super) fn shell(title: &str, head: &Markup, sections: &[Section]) -> Markup 
                         }
                     }
                 }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     }
 }
 
-/// The page's beginning: title, headline numbers, notes, and links to the sections.
+/// The page's beginning: title, verdict, headline numbers, and links to the sections.
 pub(super) fn head(
     title: &str,
     subtitle: &str,
+    verdict: &str,
     highlights: &[Highlight],
-    notes: &[String],
     sections: &[Section],
 ) -> Markup {
     html! {
         h1 { (title) }
         @if !subtitle.is_empty() { p.subtitle { (subtitle) } }
+        @if !verdict.is_empty() { p.verdict { (verdict) } }
         @if !highlights.is_empty() {
             dl.highlights {
                 @for highlight in highlights {
@@ -94,9 +107,6 @@ pub(super) fn head(
                     }
                 }
             }
-        }
-        @if !notes.is_empty() {
-            aside.notes aria-label="Notes" { ul { @for note in notes { li { (note) } } } }
         }
         nav aria-label="Sections" {
             @for section in sections { a href=(format!("#{}", section.anchor)) { (section.heading) } }

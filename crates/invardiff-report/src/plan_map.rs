@@ -5,7 +5,8 @@ use invardiff_plan::Kind;
 use maud::{Markup, html};
 use ndarray::Array2;
 
-use super::svg::{Anchor, Figure, Path, Plot, rect, text};
+use super::legend::Legend;
+use super::svg::{Anchor, Figure, Path, Plot, Probe, rect, text};
 
 /// What a plan does at every step and site.
 #[derive(Clone, Debug)]
@@ -81,16 +82,21 @@ impl PlanMap {
     }
 
     pub(super) fn figure(&self) -> Figure {
+        Figure::at_widths(WIDTH, |width| self.drawing(width))
+    }
+
+    fn drawing(&self, width: f64) -> Figure {
         let layers: usize = self.kinds.iter().map(|(_, matrix)| matrix.ncols()).sum();
         let row = (420.0 / layers.max(1) as f64).clamp(4.0, 16.0);
-        let width = WIDTH - LEFT - 12.0;
-        let gate = Plot { left: LEFT, top: 64.0, width, height: GATE };
+        let room = width - LEFT - 12.0;
+        let gate = Plot { left: LEFT, top: 64.0, width: room, height: GATE };
         let mut top = gate.bottom();
         let panels: Vec<(&Kind, &Array2<bool>, Plot)> = self
             .kinds
             .iter()
             .map(|(kind, matrix)| {
-                let plot = Plot { left: LEFT, top: top + 30.0, width, height: row * matrix.ncols() as f64 };
+                let (top_of, height) = (top + 30.0, row * matrix.ncols() as f64);
+                let plot = Plot { left: LEFT, top: top_of, width: room, height };
                 top = plot.bottom();
                 (kind, matrix, plot)
             })
@@ -98,19 +104,21 @@ impl PlanMap {
         let last = panels.last().map_or(gate, |(_, _, plot)| *plot);
         let steps = self.gate.len();
         let body = html! {
-            (legend())
+            (legend(room))
             (text("title", Anchor::Start, gate.left, gate.top - 7.0, "step gate"))
             (self.gate_row(&gate))
+            (self.probe("step gate", None).over(&gate))
             @for (kind, matrix, plot) in &panels {
                 (text("title", Anchor::Start, plot.left, plot.top - 7.0, kind.as_str()))
                 (self.panel(matrix, plot))
+                (self.probe(kind.as_str(), Some(matrix)).over(plot))
                 (plot.layers(matrix.ncols()))
             }
             @if !panels.is_empty() { (text("name", Anchor::End, LEFT - 8.0, last.bottom() + 18.0, "layer")) }
             (last.steps(steps))
         };
         let alt = format!("Plan: {}.", self.summary());
-        Figure { file: "plan.svg".into(), width: WIDTH, height: last.bottom() + 48.0, alt, body }
+        Figure { file: "plan.svg".into(), width, height: last.bottom() + 48.0, alt, body, narrow: None }
     }
 
     /// (step, layer, what happens) of one kind.
@@ -123,6 +131,17 @@ impl PlanMap {
             };
             (step, layer, cell)
         })
+    }
+
+    /// What happens in every cell of one kind, or of the gate.
+    fn probe<'a>(&self, name: &'a str, matrix: Option<&Array2<bool>>) -> Probe<'a> {
+        let gate: Array2<bool> = Array2::from_elem((self.gate.len(), 1), false);
+        let matrix = matrix.unwrap_or(&gate);
+        let mut cells = vec![vec![String::new(); matrix.nrows()]; matrix.ncols()];
+        for (step, layer, cell) in self.cells(matrix) {
+            cell.label().clone_into(&mut cells[layer][step]);
+        }
+        Probe { name, rows: Vec::new(), cells }
     }
 
     fn gate_row(&self, plot: &Plot) -> Markup {
@@ -164,19 +183,9 @@ fn draw(cells: &[(usize, usize, Cell)], steps: usize, layers: usize, plot: &Plot
     }
 }
 
-fn legend() -> Markup {
-    let mut x = LEFT;
-    let entries = Cell::ALL.map(|cell| {
-        let place = x;
-        x += 40.0 + 7.0 * cell.label().len() as f64;
-        (cell, place)
-    });
-    html! {
-        @for (cell, x) in entries {
-            (rect(cell.class(), x, 8.0, 14.0, 14.0))
-            (text("label", Anchor::Start, x + 20.0, 20.0, cell.label()))
-        }
-    }
+fn legend(room: f64) -> Markup {
+    let legend = Legend::new(Cell::ALL.into_iter().map(Cell::label), room);
+    legend.draw(LEFT, 0.0, |number, x, y| rect(Cell::ALL[number].class(), x, y - 7.0, 14.0, 14.0))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::axis::{Axis, Scale};
 use super::legend::{Legend, line_sample};
 use super::number::{byte_unit, compact};
-use super::svg::{Anchor, Figure, Path, Plot, line, text};
+use super::svg::{Anchor, Figure, Path, Plot, Probe, line, text};
 
 /// The unit of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,31 +70,55 @@ impl StepChart {
 
     /// The drawing; the columns of steps that `gate` skips are shaded.
     pub(super) fn figure(&self, file: &str, gate: &[bool]) -> Figure {
-        let steps = self.series.first().map_or(0, |series| series.values.len());
-        let legend = Legend::new(self.series.iter().map(|series| series.name.as_str()), WIDTH - LEFT - 12.0);
-        let plot =
-            Plot { left: LEFT, top: 56.0 + legend.height(), width: WIDTH - LEFT - 12.0, height: PLOT_HEIGHT };
         let most = self.values().fold(0.0, f64::max);
         let (unit, size) = self.unit.shown(most);
         let axis = match self.scale {
             Scale::Linear => Axis::rounded(0.0, if most > 0.0 { most / size } else { 1.0 }),
             Scale::Log => Axis::holding(self.scale, self.values().map(|value| value / size)),
         };
+        Figure::at_widths(WIDTH, |width| self.drawing(file, gate, width, unit, size, &axis))
+    }
+
+    fn drawing(&self, file: &str, gate: &[bool], width: f64, unit: &str, size: f64, axis: &Axis) -> Figure {
+        let steps = self.steps();
+        let room = width - LEFT - 12.0;
+        let legend = Legend::new(self.series.iter().map(|series| series.name.as_str()), room);
+        let plot = Plot { left: LEFT, top: 56.0 + legend.height(), width: room, height: PLOT_HEIGHT };
         let shaded = gate.len() == steps && gate.iter().any(|skip| *skip);
         let name = if shaded { format!("{unit}; skipped steps shaded") } else { unit.to_owned() };
         let body = html! {
             (text("title", Anchor::Start, 4.0, 18.0, &self.title))
             (legend.draw(LEFT, 26.0, line_sample))
             @if shaded { (shade(gate, &plot)) }
-            (plot.rows(&axis, &name, compact))
+            (plot.rows(axis, &name, compact))
             (plot.steps(steps))
             @for (number, series) in self.series.iter().enumerate() {
-                path class=(format!("stroke line c{number}")) d=(stairs(&series.values, size, &axis, &plot).d) {}
+                path class=(format!("stroke line c{number}")) d=(stairs(&series.values, size, axis, &plot).d) {}
             }
             (line("base", (plot.left, plot.bottom()), (plot.right(), plot.bottom())))
+            (self.probe(unit, size).over(&plot))
         };
         let alt = self.alt(unit, size);
-        Figure { file: file.to_owned(), width: WIDTH, height: plot.bottom() + 46.0, alt, body }
+        Figure { file: file.to_owned(), width, height: plot.bottom() + 46.0, alt, body, narrow: None }
+    }
+
+    fn steps(&self) -> usize {
+        self.series.first().map_or(0, |series| series.values.len())
+    }
+
+    fn probe(&self, unit: &str, size: f64) -> Probe<'_> {
+        let cell = |value: &f64| {
+            if value.is_finite() {
+                format!("{} {unit}", compact(value / size))
+            } else {
+                "not measured".into()
+            }
+        };
+        Probe {
+            name: &self.title,
+            rows: self.series.iter().map(|series| series.name.as_str()).collect(),
+            cells: self.series.iter().map(|series| series.values.iter().map(cell).collect()).collect(),
+        }
     }
 
     fn values(&self) -> impl Iterator<Item = f64> + '_ {

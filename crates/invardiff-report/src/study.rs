@@ -19,6 +19,8 @@ pub struct Study {
     pub title: String,
     /// A sentence below it.
     pub subtitle: String,
+    /// What the study found, in a sentence or two; may be empty.
+    pub verdict: String,
     /// Settings and circumstances, (name, value).
     pub facts: Vec<(String, String)>,
     /// What the reader must know to trust the numbers.
@@ -69,7 +71,7 @@ pub struct Point {
     pub cpu_speedup: Option<f64>,
     /// Differences to the full run's images.
     pub full: Scores,
-    /// Differences to the images of the converged trajectory.
+    /// Differences to the converged images.
     pub converged: Option<Scores>,
     /// The most bytes that the cache of one image held.
     pub peak_cache_bytes: u64,
@@ -91,6 +93,8 @@ pub struct Scores {
 
 /// Every drawing of a study.
 struct Drawings {
+    /// All points: against the full run, and where it is known against the converged images.
+    overview: Vec<Figure>,
     /// Per panel: against the full run, and where it is known against the converged trajectory.
     charts: Vec<Vec<Figure>>,
     strips: Vec<String>,
@@ -103,7 +107,7 @@ impl Study {
     pub const BASELINES: usize = 3;
 
     /// Writes the study into `folder`, which is made if it is not there: `study.html`, `study.json`, `points.csv`, `points.md`,
-    /// two charts per panel and one image per strip. Every file is written under a temporary name and renamed; the page is the last one.
+    /// `overview-<reference>.svg`, two charts per panel and one image per strip. Every file is written under a temporary name and renamed; the page is the last one.
     ///
     /// Returns the page's path.
     ///
@@ -117,7 +121,7 @@ impl Study {
         let numbers = serde_json::to_string_pretty(self)? + "\n";
         std::fs::create_dir_all(folder)
             .map_err(|source| EvalError::Write { path: folder.to_owned(), source })?;
-        for figure in drawings.charts.iter().flatten() {
+        for figure in drawings.figures() {
             files::write(folder, &figure.file, figure.document().as_bytes())?;
         }
         for (grid, name) in self.strips.iter().zip(&drawings.strips) {
@@ -159,7 +163,7 @@ impl Study {
         let charts =
             self.panels.iter().enumerate().map(|(number, panel)| chart::charts(self, panel, number + 1));
         let strips = (1..=self.strips.len()).map(|number| format!("strip-{number}.png")).collect();
-        Drawings { charts: charts.collect(), strips }
+        Drawings { overview: chart::overview(self), charts: charts.collect(), strips }
     }
 
     /// Whether any point was compared with the converged trajectory.
@@ -169,5 +173,11 @@ impl Study {
 
     fn points(&self) -> impl Iterator<Item = &Point> {
         self.lines().flat_map(|(_, line)| &line.points)
+    }
+}
+
+impl Drawings {
+    fn figures(&self) -> impl Iterator<Item = &Figure> {
+        self.overview.iter().chain(self.charts.iter().flatten())
     }
 }

@@ -17,24 +17,40 @@ pub(super) struct Figure {
     /// What it shows, in words.
     pub(super) alt: String,
     pub(super) body: Markup,
+    /// The same for a narrow screen, where the page shows it instead.
+    pub(super) narrow: Option<Box<Self>>,
 }
 
+/// The width of drawings for a narrow screen, in CSS pixels.
+const NARROW: f64 = 336.0;
+
 impl Figure {
+    /// What `draw` makes at the width `wide`, and at that of a narrow screen.
+    pub(super) fn at_widths(wide: f64, draw: impl Fn(f64) -> Self) -> Self {
+        Self { narrow: Some(Box::new(draw(NARROW))), ..draw(wide) }
+    }
+
     /// The drawing as part of the page.
     pub(super) fn inline(&self) -> Markup {
-        self.markup(html! {})
+        html! {
+            (self.markup(if self.narrow.is_some() { "figure broad" } else { "figure" }, html! {}))
+            @if let Some(narrow) = &self.narrow { (narrow.markup("figure narrow", html! {})) }
+        }
     }
 
     /// The drawing as a file that stands alone.
     pub(super) fn document(&self) -> String {
         let style = html! { style { (PreEscaped(STYLE)) } rect.paper width="100%" height="100%" {} };
-        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", self.markup(style).into_string())
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n",
+            self.markup("figure", style).into_string()
+        )
     }
 
-    fn markup(&self, head: Markup) -> Markup {
+    fn markup(&self, class: &str, head: Markup) -> Markup {
         let view = format!("0 0 {} {}", at(self.width), at(self.height));
         html! {
-            svg.figure xmlns="http://www.w3.org/2000/svg" viewBox=(view) width=(at(self.width)) height=(at(self.height))
+            svg class=(class) xmlns="http://www.w3.org/2000/svg" viewBox=(view) width=(at(self.width)) height=(at(self.height))
                 role="img" aria-label=(self.alt) { (head) (self.body) }
         }
     }
@@ -61,6 +77,28 @@ pub(super) fn text(class: &str, anchor: Anchor, x: f64, y: f64, content: &str) -
 /// A rectangle of class `class`.
 pub(super) fn rect(class: &str, x: f64, y: f64, width: f64, height: f64) -> Markup {
     html! { rect class=(class) x=(at(x)) y=(at(y)) width=(at(width)) height=(at(height)) {} }
+}
+
+/// Names for what lies under the pointer: an invisible rectangle over a chart of steps, which the page's script reads.
+pub(super) struct Probe<'a> {
+    /// What the values are, e.g. `msa: change rate`.
+    pub(super) name: &'a str,
+    /// Names of the rows; empty where they are layers.
+    pub(super) rows: Vec<&'a str>,
+    /// Rows of one text per step.
+    pub(super) cells: Vec<Vec<String>>,
+}
+
+impl Probe<'_> {
+    /// The rectangle over `plot`.
+    pub(super) fn over(&self, plot: &Plot) -> Markup {
+        let cells: Vec<String> = self.cells.iter().map(|row| row.join(",")).collect();
+        html! {
+            rect.probe x=(at(plot.left)) y=(at(plot.top)) width=(at(plot.width)) height=(at(plot.height)) tabindex="0"
+                data-name=(self.name) data-rows=(self.rows.join(";")) data-cells=(cells.join(";"))
+                data-together=[(!self.rows.is_empty()).then_some("")] {}
+        }
+    }
 }
 
 /// A line of class `class`.

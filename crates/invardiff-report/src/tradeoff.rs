@@ -34,6 +34,8 @@ pub struct CurvePoint {
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 52.0;
+/// The colour of the first curve: the groups of rows have the ones before.
+const FIRST_CURVE: usize = 4;
 
 /// A row as a point.
 struct Mark<'a> {
@@ -56,10 +58,11 @@ impl<'a> Mark<'a> {
 }
 
 pub(super) fn check(curves: &[Curve]) -> Result<(), EvalError> {
-    if curves.len() <= COLOURS {
+    let most = COLOURS - FIRST_CURVE;
+    if curves.len() <= most {
         return Ok(());
     }
-    let (what, expected) = ("the curves of a report".to_owned(), format!("at most {COLOURS} curves"));
+    let (what, expected) = ("the curves of a report".to_owned(), format!("at most {most} curves"));
     Err(EvalError::Shape { what, expected, found: vec![curves.len()] })
 }
 
@@ -72,31 +75,37 @@ fn drawn(psnr: f64) -> bool {
 pub(super) fn figure(table: &Table, curves: &[Curve]) -> Option<Figure> {
     let rows: Vec<&Row> = table.rows.iter().filter(|row| drawn(row.quality.psnr_mean)).collect();
     let (x, y) = axes(&rows, curves)?;
+    Some(Figure::at_widths(WIDTH, |width| drawing(width, &rows, curves, &x, &y)))
+}
+
+fn drawing(width: f64, rows: &[&Row], curves: &[Curve], x: &Axis, y: &Axis) -> Figure {
+    let narrow = width < WIDTH;
+    let left = if narrow { 36.0 } else { LEFT };
     let used: Vec<Group> =
         Group::ALL.into_iter().filter(|group| rows.iter().any(|row| row.group == *group)).collect();
     let names = used.iter().map(|group| group.title()).chain(curves.iter().map(|curve| curve.name.as_str()));
-    let width = WIDTH - LEFT - 16.0;
-    let legend = Legend::new(names, width);
+    let room = width - left - 16.0;
+    let legend = Legend::new(names, room);
     let sample = |number: usize, x, y| match used.get(number) {
         Some(group) => shape(*group, x + 10.0, y),
-        None => line_sample(number - used.len(), x, y),
+        None => line_sample(FIRST_CURVE + number - used.len(), x, y),
     };
-    let plot = Plot { left: LEFT, top: 62.0 + legend.height(), width, height: 330.0 };
-    let marks: Vec<Mark<'_>> = rows.iter().map(|row| Mark::new(row, &x, &y, &plot)).collect();
+    let plot = Plot { left, top: 62.0 + legend.height(), width: room, height: 330.0 };
+    let marks: Vec<Mark<'_>> = rows.iter().map(|row| Mark::new(row, x, y, &plot)).collect();
     let body = html! {
         (text("title", Anchor::Start, 4.0, 18.0, "Compute against quality"))
-        (legend.draw(LEFT, 26.0, sample))
-        (plot.rows(&y, "PSNR to full computation, dB (higher is better)", compact))
-        (plot.columns(&x, "compute, % of full (lower is cheaper)", compact))
+        (legend.draw(left, 26.0, sample))
+        (plot.rows(y, "PSNR to full computation, dB (higher is better)", compact))
+        (plot.columns(x, "compute, % of full (lower is cheaper)", compact))
         @for (number, curve) in curves.iter().enumerate() {
-            (draw_curve(number, curve, &x, &y, &plot))
+            (draw_curve(FIRST_CURVE + number, curve, x, y, &plot))
         }
         @for mark in &marks { (line("whisker", (mark.x, mark.y), (mark.x, mark.worst))) }
         @for mark in &marks { (draw(mark)) }
-        (names_of(&marks, &plot))
+        @if !narrow { (names_of(&marks, &plot)) }
     };
-    let alt = alt(&rows);
-    Some(Figure { file: "tradeoff.svg".into(), width: WIDTH, height: plot.bottom() + 46.0, alt, body })
+    let height = plot.bottom() + 46.0;
+    Figure { file: "tradeoff.svg".into(), width, height, alt: alt(rows), body, narrow: None }
 }
 
 /// The axes that hold every point: compute in percent, PSNR in dB. `None` without a point.
@@ -122,7 +131,13 @@ fn draw_curve(number: usize, curve: &Curve, x: &Axis, y: &Axis, plot: &Plot) -> 
     }
     html! {
         path class=(format!("stroke line c{number}")) d=(path.d) {}
-        @for (x, y) in places { circle class=(format!("knot c{number}")) cx=(at(x)) cy=(at(y)) r="3.5" {} }
+        @for ((x, y), point) in places.iter().zip(curve.points.iter().filter(|point| drawn(point.psnr))) {
+            @let tip = format!("{}: {:.1} % of compute, {:.2} dB", curve.name, point.compute_fraction * 100.0, point.psnr);
+            g tabindex="0" data-tip=(tip) {
+                title { (tip) }
+                circle class=(format!("knot c{number}")) cx=(at(*x)) cy=(at(*y)) r="3.5" {}
+            }
+        }
     }
 }
 
@@ -153,7 +168,7 @@ fn draw(mark: &Mark<'_>) -> Markup {
         row.quality.psnr_mean,
         row.quality.psnr_worst
     );
-    html! { g { title { (title) } (shape(row.group, mark.x, mark.y)) } }
+    html! { g tabindex="0" data-tip=(title) { title { (title) } (shape(row.group, mark.x, mark.y)) } }
 }
 
 fn shape(group: Group, x: f64, y: f64) -> Markup {

@@ -63,9 +63,13 @@ impl TrainingChart {
     }
 
     pub(super) fn figure(&self, file: &str) -> Figure {
-        let legend = Legend::new(self.lines.iter().map(|line| line.name.as_str()), WIDTH - LEFT - 12.0);
-        let plot =
-            Plot { left: LEFT, top: 56.0 + legend.height(), width: WIDTH - LEFT - 12.0, height: PLOT_HEIGHT };
+        Figure::at_widths(WIDTH, |width| self.drawing(file, width))
+    }
+
+    fn drawing(&self, file: &str, width: f64) -> Figure {
+        let room = width - LEFT - 12.0;
+        let legend = Legend::new(self.lines.iter().map(|line| line.name.as_str()), room);
+        let plot = Plot { left: LEFT, top: 56.0 + legend.height(), width: room, height: PLOT_HEIGHT };
         let points = || self.lines.iter().flat_map(|line| line.points.iter().copied());
         let across = Axis::holding(Scale::Linear, points().map(|(iteration, _)| iteration));
         let up = Axis::holding(self.scale, points().map(|(_, value)| value));
@@ -79,7 +83,8 @@ impl TrainingChart {
             }
             (line("base", (plot.left, plot.bottom()), (plot.right(), plot.bottom())))
         };
-        Figure { file: file.to_owned(), width: WIDTH, height: plot.bottom() + 46.0, alt: self.alt(), body }
+        let height = plot.bottom() + 46.0;
+        Figure { file: file.to_owned(), width, height, alt: self.alt(), body, narrow: None }
     }
 
     fn alt(&self) -> String {

@@ -30,6 +30,7 @@ fn study() -> Study {
     Study {
         title: "Methods on toy".into(),
         subtitle: "ten steps".into(),
+        verdict: "Plans are worth it.".into(),
         facts: vec![("model".into(), "toy".into())],
         notes: vec!["every image is drawn alone".into()],
         baselines: vec![line("fewer steps", 30.0)],
@@ -53,6 +54,8 @@ fn a_study_writes_its_page_its_numbers_and_its_charts() {
         .collect();
     names.sort();
     let expected = [
+        "overview-converged.svg",
+        "overview-full.svg",
         "panel-1-converged.svg",
         "panel-1-full.svg",
         "panel-2-converged.svg",
@@ -69,7 +72,11 @@ fn a_study_writes_its_page_its_numbers_and_its_charts() {
     // Fewer steps are in every chart; the lines of other panels are not.
     assert!(chart.contains("fewer steps") && chart.contains("first-block") && !chart.contains("fora"));
     assert_eq!(chart.matches("<circle").count(), 4);
+    // All of them are in the overview, where the line joins what nothing beats: both settings of the best.
+    let overview = read("overview-full.svg");
+    assert_eq!((overview.matches("knot c0").count(), overview.matches("knot other").count()), (2, 4));
     let page = read("study.html");
+    assert!(page.contains("Plans are worth it.") && page.contains("data-section=\"panel-2\""));
     assert!(page.contains("what &lt;fora&gt; does") && !page.contains("what <fora>"));
     let links = page.replace("http://www.w3.org", "");
     assert!(!links.contains("http:") && !links.contains("https:"), "the page needs nothing from outside");

@@ -8,14 +8,14 @@ use crate::heat_map::display_name;
 use crate::svg::Figure;
 use crate::{Drawings, HeatMap, ImageGrid, Measure, Report, Row, Table};
 
-/// Pixels of all images in the page; more are shrunk, so that the page stays below 3 MB.
-const PIXELS: f64 = 500_000.0;
+/// Pixels of the images that lie over each other, and of all others; more are shrunk, so that the page stays below 3 MB.
+const PIXELS: (f64, f64) = (300_000.0, 200_000.0);
 
 /// A figure with a sentence below it, and its file's name.
 pub(crate) fn figure(figure: &Figure, class: &str, caption: &str) -> Markup {
     html! {
         figure class=(class) {
-            div.scroll tabindex="0" role="group" aria-label="Figure, scrolls sideways" { (figure.inline()) }
+            (figure.inline())
             @if !caption.is_empty() { figcaption { (caption) } }
         }
     }
@@ -43,23 +43,28 @@ pub(super) fn results(report: &Report, drawings: &Drawings) -> Option<Section> {
 fn table(table: &Table) -> Markup {
     let (cpu, converged) = (table.knows_cpu(), table.knows_converged());
     let columns = table.headings().len();
+    // Numbers of the cells in a row that the second line of headings stands over.
+    let second = if cpu { 2..5 } else { 2..4 };
+    let qualities = if converged { second.end..second.end + 6 } else { second.end..second.end + 4 };
     html! {
         table.results {
             thead {
                 tr {
-                    th rowspan="2" scope="col" { "Sampling" }
-                    th rowspan="2" scope="col" { "Compute" }
+                    th rowspan="2" scope="col" data-column="0" { "Sampling" }
+                    th rowspan="2" scope="col" data-column="1" { "Compute" }
                     th colspan=(if cpu { 3 } else { 2 }) scope="colgroup" { "Speed-up" }
                     th colspan="2" scope="colgroup" { "PSNR, dB" }
                     th colspan="2" scope="colgroup" { "SSIM" }
                     @if converged { th colspan="2" scope="colgroup" { "PSNR to converged, dB" } }
-                    th rowspan="2" scope="col" { "Peak cache" }
+                    th rowspan="2" scope="col" data-column=(columns - 1) { "Peak cache" }
                 }
                 tr {
-                    @for name in ["predicted", "measured"] { th scope="col" { (name) } }
-                    @if cpu { th scope="col" { "CPU time" } }
-                    @for name in ["mean", "worst", "mean", "worst"] { th scope="col" { (name) } }
-                    @if converged { @for name in ["mean", "worst"] { th scope="col" { (name) } } }
+                    @for (column, name) in second.zip(["predicted", "measured", "CPU time"]) {
+                        th scope="col" data-column=(column) { (name) }
+                    }
+                    @for (column, name) in qualities.zip(["mean", "worst"].into_iter().cycle()) {
+                        th scope="col" data-column=(column) { (name) }
+                    }
                 }
             }
             @for (group, rows) in table.groups() {
@@ -73,8 +78,8 @@ fn table(table: &Table) -> Markup {
 }
 
 fn table_row(row: &Row, table: &Table) -> Markup {
-    let mut cells = row.cells(table).into_iter();
-    let compute = cells.next().unwrap_or_default();
+    let mut cells = table.headings().into_iter().skip(1).zip(row.cells(table));
+    let compute = cells.next().map_or_else(String::new, |(_, cell)| cell);
     let part = format!("--part: {:.1}%", (row.compute_fraction * 100.0).clamp(0.0, 100.0));
     html! {
         tr {
@@ -82,8 +87,10 @@ fn table_row(row: &Row, table: &Table) -> Markup {
                 (row.name)
                 @if !row.description.is_empty() { span.description { (row.description) } }
             }
-            td { span.bar style=(part) aria-hidden="true" {} (compute) }
-            @for cell in cells { td { (cell) } }
+            td data-label="compute" data-value=(row.compute_fraction * 100.0) {
+                span.bar style=(part) aria-hidden="true" {} (compute)
+            }
+            @for (heading, cell) in cells { td data-label=(heading) { (cell) } }
         }
     }
 }
@@ -124,12 +131,36 @@ pub(super) fn plan(report: &Report, drawings: &Drawings) -> Option<Section> {
     Some(Section::new("plan", "The plan", body))
 }
 
-pub(super) fn image_section(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
-    if report.grids.is_empty() {
+/// The images of full computation and of the plan, one over the other.
+pub(super) fn compared(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
+    image_section("compared", "The same noise, in full and under the plan", report, drawings, true)
+}
+
+/// The other grids of images.
+pub(super) fn all_images(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
+    image_section("images", "Images", report, drawings, false)
+}
+
+fn image_section(
+    anchor: &str,
+    heading: &str,
+    report: &Report,
+    drawings: &Drawings,
+    compared: bool,
+) -> Result<Option<Section>, EvalError> {
+    let grids = report.grids.iter().zip(&drawings.grids).filter(|(grid, _)| grid.compared == compared);
+    let (grids, files): (Vec<_>, Vec<_>) = grids.map(|(grid, file)| (grid.clone(), file.clone())).unzip();
+    if grids.is_empty() {
         return Ok(None);
     }
-    let body = images(&report.grids, &drawings.grids, PIXELS)?;
-    Ok(Some(Section::new("images", "Images", body)))
+    let body = images(&grids, &files, if compared { PIXELS.0 } else { PIXELS.1 })?;
+    Ok(Some(Section::new(anchor, heading, body)))
+}
+
+/// What the reader must know to trust the numbers.
+pub(crate) fn notes(notes: &[String]) -> Option<Section> {
+    let body = html! { ul.notes { @for note in notes { li { (note) } } } };
+    (!notes.is_empty()).then(|| Section::new("notes", "Notes", body))
 }
 
 /// Grids of images, shrunk together to at most `most` pixels; each names its file.
@@ -157,7 +188,7 @@ fn image_table(grid: &ImageGrid, addresses: &[Vec<String>], shrink: f64, file: &
                 @if shrink > 1.0 { " Shown at reduced size; " (file) " has every pixel." }
             }
             div.scroll tabindex="0" role="group" aria-label=(grid.title) {
-                table style=(format!("--side: {shown}px")) {
+                table style=(format!("--side: {shown}px")) data-slider[grid.compared] {
                     @if !grid.columns.is_empty() {
                         thead { tr { td {} @for name in &grid.columns { th scope="col" { (name) } } } }
                     }
@@ -169,6 +200,9 @@ fn image_table(grid: &ImageGrid, addresses: &[Vec<String>], shrink: f64, file: &
                                     td {
                                         img class=(if side < 96 { "small" } else { "" })
                                             alt=(format!("{}, {}", row.label, column(number))) src=(address);
+                                        @if let Some(caption) = row.captions.get(number) {
+                                            span.caption { (caption) }
+                                        }
                                     }
                                 }
                             }

@@ -5,13 +5,13 @@ use maud::{Markup, html};
 
 use super::table::{columns, name};
 use super::{Drawings, Line, Study};
-use crate::page::{Section, figure, head, images, shell};
+use crate::page::{Section, figure, head, images, notes, shell};
 
 /// Pixels of all images in the page; more are shrunk.
 const PIXELS: f64 = 500_000.0;
 
 pub(super) fn page(study: &Study, drawings: &Drawings) -> Result<Markup, EvalError> {
-    let mut sections = vec![without(study)];
+    let mut sections = vec![overview(study, drawings), without(study)];
     for (number, (panel, charts)) in study.panels.iter().zip(&drawings.charts).enumerate() {
         let body = html! {
             @if !panel.note.is_empty() { p { (panel.note) } }
@@ -30,14 +30,30 @@ pub(super) fn page(study: &Study, drawings: &Drawings) -> Result<Markup, EvalErr
     }
     sections.push(settings(study));
     sections.push(files(drawings));
-    Ok(shell(&study.title, &head(&study.title, &study.subtitle, &[], &study.notes, &sections), &sections))
+    sections.extend(notes(&study.notes));
+    Ok(shell(&study.title, &head(&study.title, &study.subtitle, &study.verdict, &[], &sections), &sections))
+}
+
+/// Every method in one chart, and which families are shown.
+fn overview(study: &Study, drawings: &Drawings) -> Section {
+    let body = html! {
+        div.panels { @for chart in &drawings.overview { (figure(chart, "panel", "")) } }
+        p { "A dot is one method at one setting; the line joins those that no other beats at their compute or below." }
+        fieldset.families {
+            legend { "Families shown below" }
+            @for (number, panel) in (1..).zip(&study.panels) {
+                label { input type="checkbox" checked data-section=(format!("panel-{number}")) {} " " (panel.title) }
+            }
+        }
+    };
+    Section::new("overview", "All methods", body)
 }
 
 fn without(study: &Study) -> Section {
     let body = html! {
         p {
             "Every row starts from the same noise and conditions. PSNR and SSIM are between its images and those of the full \
-             run; the converged trajectory has so many steps that more change nothing. Compute and the predicted speed-up \
+             run; the converged images are where all solvers lead with very many steps. Compute and the predicted speed-up \
              come from the sites that were computed, the measured speed-up from alternating runs in one process (median)."
         }
         (table(study, &study.baselines, "Without caching"))
@@ -51,8 +67,10 @@ fn table(study: &Study, lines: &[Line], label: &str) -> Markup {
         div.scroll tabindex="0" role="group" aria-label=(label) {
             table.results {
                 thead { tr {
-                    th scope="col" { "Sampling" }
-                    @for column in &columns { th scope="col" { (column.heading) } }
+                    th scope="col" data-column="0" { "Sampling" }
+                    @for (number, column) in (1..).zip(&columns) {
+                        th scope="col" data-column=(number) { (column.heading) }
+                    }
                 } }
                 @for line in lines {
                     tbody {
@@ -62,7 +80,7 @@ fn table(study: &Study, lines: &[Line], label: &str) -> Markup {
                         @for point in &line.points {
                             tr {
                                 th scope="row" { (name(line, point)) }
-                                @for column in &columns { td { (column.cell(point)) } }
+                                @for column in &columns { td data-label=(column.heading) { (column.cell(point)) } }
                             }
                         }
                     }
@@ -80,7 +98,7 @@ fn settings(study: &Study) -> Section {
 }
 
 fn files(drawings: &Drawings) -> Section {
-    let charts = drawings.charts.iter().flatten().map(|figure| figure.file.as_str());
+    let charts = drawings.figures().map(|figure| figure.file.as_str());
     let tables = ["study.json", "points.csv", "points.md"].into_iter();
     let names: Vec<&str> = tables.chain(charts).chain(drawings.strips.iter().map(String::as_str)).collect();
     let body = html! {
