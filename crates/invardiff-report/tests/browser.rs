@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "its main is the example's")]
 #[path = "../examples/sample_report.rs"]
 mod sample_report;
+#[allow(dead_code, reason = "another test uses the rest")]
+#[path = "samples/study.rs"]
+mod sample_study;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,16 +59,14 @@ fn answers(chromium: &Path, page: &Path, theme: u32) -> serde_json::Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-#[test]
-fn nothing_is_cut_off_covered_or_faint_at_any_width() {
+/// Asks the page at every width in both themes: nothing may be cut off, covered or faint. Then `more` is asked of each answer.
+fn check(page: &Path, more: impl Fn(&serde_json::Value)) {
     let Some(chromium) = chromium() else {
         println!("not run: no Chromium is installed");
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let page = sample_report::sample().unwrap().write(folder.path()).unwrap();
     for (theme, name) in THEMES {
-        let found = answers(&chromium, &page, theme);
+        let found = answers(&chromium, page, theme);
         let found = found.as_array().unwrap();
         assert_eq!(found.len(), WIDTHS.len(), "{name}: {found:?}");
         for answer in found {
@@ -78,9 +79,25 @@ fn nothing_is_cut_off_covered_or_faint_at_any_width() {
                     answer["width"]
                 );
             }
-            // The script has done its work: sliders over the ten pairs, tables that sort, values of a chart under the keyboard.
-            assert_eq!((&answer["sliders"], &answer["sorted"]), (&10.into(), &true.into()), "{answer}");
-            assert!(answer["tip"].as_str().unwrap().starts_with("step gate, step 1"), "{answer}");
+            more(answer);
         }
     }
+}
+
+/// The script has done its work: sliders over the ten pairs, tables that sort, values of a chart under the keyboard.
+#[test]
+fn a_report_is_whole_at_every_width() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = sample_report::sample().unwrap().write(folder.path()).unwrap();
+    check(&page, |answer| {
+        assert_eq!((&answer["sliders"], &answer["sorted"]), (&10.into(), &true.into()), "{answer}");
+        assert_eq!(answer["tip"], "step gate, step 1: computed", "{answer}");
+    });
+}
+
+#[test]
+fn a_study_is_whole_at_every_width() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = sample_study::study().write(folder.path()).unwrap();
+    check(&page, |answer| assert_eq!(answer["families"], 2, "{answer}"));
 }

@@ -47,9 +47,6 @@ const probe = () => {
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (contrast < 4.5) faint.push(`${name(e)} ${contrast.toFixed(2)}`);
   }
-  const area = [...document.querySelectorAll(".probe")].find(shown);
-  area?.dispatchEvent(new Event("focus"));
-  area?.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
   const named = [...document.querySelectorAll(".probe[data-name='step gate']")].find(shown);
   named?.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
   const tip = document.querySelector(".tip")?.textContent ?? "";
@@ -58,6 +55,7 @@ const probe = () => {
   const order = [...document.querySelectorAll(".results tbody tr:not(.group) td:nth-child(2)")].map((e) => Number.parseFloat(e.dataset.value));
   parent.postMessage({
     width, cut, covered, faint, errors, tip, dark: matchMedia("(prefers-color-scheme: dark)").matches,
+    families: document.querySelectorAll(".families input").length,
     sliders: document.querySelectorAll(".pair input").length,
     sorted: order.length > 2 && order.every((value, n) => n === 0 || order[n - 1] >= value),
   }, "*");
