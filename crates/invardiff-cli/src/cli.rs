@@ -15,7 +15,7 @@ use crate::commands::{
 
 /// Feature caching for diffusion transformers: measure how much features change from step to step, make a plan, replay it.
 #[derive(Debug, Parser)]
-#[command(name = "invardiff", version, max_term_width = 110)]
+#[command(name = "invardiff", version = invardiff_lab::VERSION, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -62,7 +62,7 @@ fn one_command_measures_plans_replays_and_reports() {
     let converged = |name: &str| named(name)["converged"]["psnr_mean"].as_f64().unwrap();
     assert!(converged("full") < 100.0, "eight steps are not converged");
     assert!(converged("random plan") < converged("full"));
-    let verdict = printed["notes"].as_array().unwrap().last().unwrap().as_str().unwrap();
+    let verdict = printed["verdict"].as_str().unwrap();
     assert!(verdict.contains("fewer steps") && verdict.contains("paper's rule"), "{verdict}");
     assert!(rows.iter().any(|row| row["name"].as_str().unwrap().starts_with("dpm-solver++ ")));
 }

@@ -12,6 +12,7 @@
 
 pub mod bench_model;
 pub mod block_cache;
+mod circumstances;
 #[cfg(feature = "autodiff")]
 pub mod classifier;
 mod compare;
@@ -28,6 +29,7 @@ pub mod route;
 pub mod study;
 pub mod verify;
 
+pub use circumstances::{VERSION, circumstances};
 pub use compare::{Candidate, Decider, Evaluation, Images, compare, draw};
 pub use error::{Error, Result};
 #[cfg(feature = "autodiff")]

@@ -51,7 +51,8 @@ impl Measure {
         match self {
             Self::ChangeRate => {
                 "How far a feature moves to the next step over how far it moved from the step before (L1 distances). \
-                 Below the threshold, marked on the colour bar, the paper's rule reuses."
+                 Where two phases were measured these are the second's. Below the threshold, marked on the colour bar, the paper's rule \
+                 reuses, from the end of the warm-up on."
             }
             Self::MeanSquare => "Mean squared difference between the features of consecutive steps.",
             Self::CosineDistance => "One minus the cosine similarity of the features of consecutive steps.",

@@ -60,10 +60,11 @@ impl PipelineWork for Comparison<'_> {
             say(serde_json::to_string_pretty(&study)?)?;
         } else {
             say(format_args!(
-                "{}\n{}\n\n{}\nreport {}",
+                "{}\n{}\n\n{}\n{}\nreport {}",
                 study.title,
                 study.subtitle,
                 study.text(),
+                study.verdict,
                 page.display()
             ))?;
         }

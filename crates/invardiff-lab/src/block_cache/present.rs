@@ -9,6 +9,7 @@ use invardiff_report::{Highlight, PlanMap, Report, Scale, Table, TrainingChart, 
 use invardiff_runtime::Denoiser;
 
 use super::options::ScaleShiftOptions;
+use crate::circumstances::circumstances;
 use crate::error::{Result, bail};
 use crate::resumed::between;
 
@@ -53,11 +54,14 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             value: format!("{gain:+.2} dB"),
             detail: format!("worst image {worst:+.2} dB"),
         }],
-        facts: vec![
+        facts: circumstances(full.device())
+            .into_iter()
+            .chain([
             ("plan".into(), plan.fingerprint()?),
             ("training".into(), format!("{seconds:.1} s for what was left of {iterations} iterations")),
             ("learning rate".into(), options.learning_rate.to_string()),
-        ],
+        ])
+            .collect(),
         training: vec![TrainingChart {
             title: "Distance to the uncached prediction".into(),
             value: "mean square".into(),

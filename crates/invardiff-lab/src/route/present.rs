@@ -7,6 +7,7 @@ use invardiff_report::{Highlight, PlanMap, Report, Scale, Table, TrainingChart, 
 use invardiff_runtime::{Denoiser, Sampler};
 
 use super::options::RouterOptions;
+use crate::circumstances::circumstances;
 use crate::error::Result;
 use crate::resumed::between;
 
@@ -66,7 +67,9 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
                 format!("worst image {:.1} dB", blend.psnr_worst),
             ),
         ],
-        facts: vec![
+        facts: circumstances(full.device())
+            .into_iter()
+            .chain([
             ("examples".into(), trained.origin.to_owned()),
             (
                 "training".into(),
@@ -76,7 +79,8 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             ("label dropout".into(), options.label_dropout.to_string()),
             ("threshold".into(), options.threshold.to_string()),
             ("held-out images".into(), options.images.to_string()),
-        ],
+        ])
+            .collect(),
         notes: vec![
             "Random and uniform pairs have exactly as many reuses of each kind of module, in the same steps."
                 .into(),

@@ -226,7 +226,7 @@ pub(super) fn change(report: &Report, drawings: &Drawings) -> Option<Section> {
         pairs.into_iter().map(|(_, figure)| figure)
     };
     let body = html! {
-        p { "Every cell is one module at one step of full computation; hatched cells were not measured. The panels of one \
+        p { "Every cell is one module at one step, the mean over the calibration runs; hatched cells were not measured. The panels of one \
              measure share their colours." }
         @for measure in Measure::ALL {
             @if of(measure).next().is_some() {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use invardiff::Pipeline;
 use invardiff_calib::Similarity;
 use invardiff_eval::peak_rss;
-use invardiff_lab::Evaluation;
+use invardiff_lab::{Evaluation, circumstances};
 use invardiff_lab::held_out::{HELD_OUT, table};
 use invardiff_plan::core::{Target, Threshold};
 use invardiff_plan::two_phase::DistanceTable;
@@ -65,7 +65,8 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             },
         ],
         facts: facts(args, full, measured, comparison),
-        notes: notes(args, measured, comparison, vec![
+        verdict: verdict(comparison, exact(measured)),
+        notes: notes(args, measured, vec![
             "PSNR and SSIM compare with the full run from the same noise, on values clamped to their range and not \
              rounded to bytes. The table's speed-ups are medians over batches drawn in turns in one process; FLOPs are those \
              of matrix products."
@@ -98,7 +99,13 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             title: "Bytes kept after a step, one image".into(),
             unit: Unit::Bytes,
             scale: Scale::Linear,
-            series: vec![Series { name: "feature store".into(), values: measured.trace.bytes.clone() }],
+            series: vec![
+                Series { name: "feature store".into(), values: measured.trace.bytes.clone() },
+                Series {
+                    name: "most within a step".into(),
+                    values: vec![own.peak_bytes_per_image as f64; measured.trace.bytes.len()],
+                },
+            ],
         }),
         training: Vec::new(),
         curves: vec![Curve {
@@ -131,10 +138,9 @@ fn work(plan: &CachePlan) -> Highlight {
 }
 
 /// The notes: what the numbers mean, then remarks on this run.
-fn notes<P>(
+fn notes(
     args: &Args,
     measured: &Measured,
-    comparison: &Comparison<P>,
     mut notes: Vec<String>,
 ) -> Vec<String> {
     notes.extend(super::least_error::notes(&measured.least));
@@ -149,9 +155,12 @@ fn notes<P>(
             fitted.peak_bytes
         ));
     }
-    let exact = measured.fitted.as_ref().is_some_and(|fitted| fitted.atlas.target == Target::Converged);
-    notes.push(verdict(comparison, exact));
     notes
+}
+
+/// Whether the plan aims at the converged images rather than at the full run's.
+fn exact(measured: &Measured) -> bool {
+    measured.fitted.as_ref().is_some_and(|fitted| fitted.atlas.target == Target::Converged)
 }
 
 /// Compares the plan with the best row that needs no plan, by the PSNR to the full run or (`exact`)
@@ -191,7 +200,8 @@ fn facts<const D: usize, P: Pipeline<D>>(
     comparison: &Comparison<P>,
 ) -> Vec<(String, String)> {
     let reference = &comparison.evaluated[0];
-    let mut facts = vec![
+    let mut facts = circumstances(full.device());
+    facts.extend([
         ("model".into(), full.name().to_owned()),
         ("weights SHA-256".into(), full.weights_sha256().to_owned()),
         ("calibration".into(), {
@@ -210,8 +220,7 @@ fn facts<const D: usize, P: Pipeline<D>>(
         ("held-out images".into(), args.images.to_string()),
         ("full run of one batch".into(), format!("{:.2} s (median)", reference.timings.median())),
         ("plan".into(), measured.plan().fingerprint().unwrap_or_default()),
-        ("program".into(), concat!("invardiff ", env!("CARGO_PKG_VERSION")).into()),
-    ];
+    ]);
     if let Some(converged) = &comparison.converged {
         facts.push(("converged images".into(), converged.clone()));
     }
@@ -247,10 +256,12 @@ fn grids<const D: usize, P: Pipeline<D>>(full: &P, comparison: &Comparison<P>) -
 
 fn heat_maps(measured: &Measured) -> Vec<HeatMap> {
     let outcome = &measured.paper;
-    let rates = &outcome.phases.first.rates;
+    // The phase that made the plan: its thresholds are the plan's.
+    let decisive = outcome.phases.decisive();
+    let rates = &decisive.rates;
     let threshold = |kind: Kind| {
         let found =
-            outcome.phases.first.thresholds.iter().find(|threshold: &&Threshold| threshold.kind == kind);
+            decisive.thresholds.iter().find(|threshold: &&Threshold| threshold.kind == kind);
         found.map(|threshold| threshold.value)
     };
     let map =
@@ -309,7 +320,7 @@ pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> Stri
         report.title,
         report.subtitle,
         report.table,
-        report.notes.last().map_or("", String::as_str),
+        report.verdict,
         page.display(),
         page.with_file_name("plan.json").display(),
     )
@@ -343,6 +354,7 @@ pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Resul
             "computed_steps": point.computed, "compute_fraction": point.compute_fraction, "psnr": point.psnr,
             "predicted_psnr": point.predicted,
         })).collect::<Vec<_>>(),
+        "verdict": report.verdict,
         "notes": report.notes,
         "table": report.table,
     }))?)
