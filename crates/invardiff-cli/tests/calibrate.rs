@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use assert_cmd::Command;
-use invardiff_plan::{CachePlan, GateSite, ReuseRule};
+use invardiff_plan::{CachePlan, GateSite, Kind, ReuseRule};
 use serde_json::Value;
 
 /// Runs `calibrate` with a few steps and returns what `--json` printed.
@@ -65,6 +65,41 @@ fn one_command_measures_plans_replays_and_reports() {
     let verdict = printed["verdict"].as_str().unwrap();
     assert!(verdict.contains("fewer steps") && verdict.contains("paper's rule"), "{verdict}");
     assert!(rows.iter().any(|row| row["name"].as_str().unwrap().starts_with("dpm-solver++ ")));
+}
+
+/// The heat maps say what the published rule reuses: below their threshold, from the end of the warm-up to the last step but one.
+#[test]
+fn the_maps_of_the_report_give_the_published_plan() {
+    let out = tempfile::tempdir().unwrap();
+    calibrate(out.path(), &["--images", "1"]);
+    let plan = CachePlan::read(out.path().join("paper.json")).unwrap();
+    let report = std::fs::read(out.path().join("report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let warm_up = plan.provenance.warm_up.unwrap();
+    let mut seen = 0;
+    for map in report["heat_maps"].as_array().unwrap().iter().filter(|map| map["measure"] == "change-rate") {
+        let threshold = map["threshold"].as_f64().unwrap();
+        for (step, layers) in map["values"].as_array().unwrap().iter().enumerate() {
+            for (layer, value) in layers.as_array().unwrap().iter().enumerate() {
+                let Some(value) = value.as_f64() else { continue };
+                let below = value < threshold && (warm_up..plan.steps() - 1).contains(&step);
+                let skipped = plan.gate()[step];
+                match map["kind"].as_str().unwrap() {
+                    "trunk" => assert_eq!(skipped, below, "step {step}"),
+                    kind if !skipped => {
+                        let reused = plan.of_kind(Kind::parse(kind).unwrap())[[step, layer]];
+                        assert_eq!(reused, below, "step {step}, {kind} {layer}");
+                    }
+                    _ => continue,
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+    let highlight = report["highlights"].to_string();
+    let chart = report["cache_bytes"]["series"][1]["values"][0].as_f64().unwrap();
+    assert!(highlight.contains(&format!("{} KiB", (chart / 1024.0) as u64)), "{chart} in {highlight}");
 }
 
 #[test]

@@ -57,10 +57,10 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
         facts: circumstances(full.device())
             .into_iter()
             .chain([
-            ("plan".into(), plan.fingerprint()?),
-            ("training".into(), format!("{seconds:.1} s for what was left of {iterations} iterations")),
-            ("learning rate".into(), options.learning_rate.to_string()),
-        ])
+                ("plan".into(), plan.fingerprint()?),
+                ("training".into(), format!("{seconds:.1} s for what was left of {iterations} iterations")),
+                ("learning rate".into(), options.learning_rate.to_string()),
+            ])
             .collect(),
         training: vec![TrainingChart {
             title: "Distance to the uncached prediction".into(),

@@ -70,16 +70,20 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
         facts: circumstances(full.device())
             .into_iter()
             .chain([
-            ("examples".into(), trained.origin.to_owned()),
-            (
-                "training".into(),
-                format!("{:.1} s for what was left of {} iterations", trained.seconds, state.history.len()),
-            ),
-            ("learning rate".into(), options.learning_rate.to_string()),
-            ("label dropout".into(), options.label_dropout.to_string()),
-            ("threshold".into(), options.threshold.to_string()),
-            ("held-out images".into(), options.images.to_string()),
-        ])
+                ("examples".into(), trained.origin.to_owned()),
+                (
+                    "training".into(),
+                    format!(
+                        "{:.1} s for what was left of {} iterations",
+                        trained.seconds,
+                        state.history.len()
+                    ),
+                ),
+                ("learning rate".into(), options.learning_rate.to_string()),
+                ("label dropout".into(), options.label_dropout.to_string()),
+                ("threshold".into(), options.threshold.to_string()),
+                ("held-out images".into(), options.images.to_string()),
+            ])
             .collect(),
         notes: vec![
             "Random and uniform pairs have exactly as many reuses of each kind of module, in the same steps."

@@ -70,8 +70,9 @@ pub(super) fn study<const D: usize, P: Pipeline<D>>(
         description: "everything computed".into(),
         points: vec![own],
     };
-    let baselines = std::iter::once(whole).chain(lines.by_ref().take(entrants.baselines.len())).collect();
-    let panels = entrants
+    let baselines: Vec<Line> =
+        std::iter::once(whole).chain(lines.by_ref().take(entrants.baselines.len())).collect();
+    let panels: Vec<Panel> = entrants
         .groups
         .iter()
         .map(|group| Panel {
@@ -108,19 +109,23 @@ fn verdict(baselines: &[Line], panels: &[Panel]) -> String {
     let nearest = |lines: &mut dyn Iterator<Item = &Line>, psnr: fn(&Point) -> Option<f64>| {
         let points = lines.flat_map(|line| line.points.iter().map(move |point| (line, point)));
         let within = points.filter(|(_, point)| ABOUT.contains(&point.compute_fraction));
-        let known = within.filter_map(|(line, point)| {
-            Some((line.name.clone(), point.compute_fraction, psnr(point)?))
-        });
+        let known = within
+            .filter_map(|(line, point)| Some((line.name.clone(), point.compute_fraction, psnr(point)?)));
         known.max_by(|(_, _, one), (_, _, other)| one.total_cmp(other))
     };
     let sentence = |reference: &str, psnr: fn(&Point) -> Option<f64>| {
         let (name, compute, best) = nearest(&mut own(), psnr)?;
         let plain = nearest(&mut baselines.iter(), psnr);
-        let plain = plain.map_or_else(String::new, |(name, _, psnr)| format!("; without caching, {name}: {psnr:.1} dB"));
-        Some(format!("Nearest to {reference} at {:.0} % of the compute is {name}: {best:.1} dB in the mean{plain}.", compute * 100.0))
+        let plain = plain
+            .map_or_else(String::new, |(name, _, psnr)| format!("; without caching, {name}: {psnr:.1} dB"));
+        Some(format!(
+            "Nearest to {reference} at {:.0} % of the compute is {name}: {best:.1} dB in the mean{plain}.",
+            compute * 100.0
+        ))
     };
     let full = sentence("the full run", |point| Some(point.full.quality.psnr_mean));
-    let converged = sentence("the converged images", |point| point.converged.map(|scores| scores.quality.psnr_mean));
+    let converged =
+        sentence("the converged images", |point| point.converged.map(|scores| scores.quality.psnr_mean));
     [full, converged].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 

@@ -6,8 +6,8 @@ use anyhow::Result;
 use invardiff::Pipeline;
 use invardiff_calib::Similarity;
 use invardiff_eval::peak_rss;
-use invardiff_lab::{Evaluation, circumstances};
 use invardiff_lab::held_out::{HELD_OUT, table};
+use invardiff_lab::{Evaluation, circumstances};
 use invardiff_plan::core::{Target, Threshold};
 use invardiff_plan::two_phase::DistanceTable;
 use invardiff_plan::{CachePlan, Cost, Kind};
@@ -138,11 +138,7 @@ fn work(plan: &CachePlan) -> Highlight {
 }
 
 /// The notes: what the numbers mean, then remarks on this run.
-fn notes(
-    args: &Args,
-    measured: &Measured,
-    mut notes: Vec<String>,
-) -> Vec<String> {
+fn notes(args: &Args, measured: &Measured, mut notes: Vec<String>) -> Vec<String> {
     notes.extend(super::least_error::notes(&measured.least));
     notes.extend(measured.fitted.iter().map(super::fitted::note));
     if let Some(fitted) = &measured.budgeted {
@@ -260,8 +256,7 @@ fn heat_maps(measured: &Measured) -> Vec<HeatMap> {
     let decisive = outcome.phases.decisive();
     let rates = &decisive.rates;
     let threshold = |kind: Kind| {
-        let found =
-            decisive.thresholds.iter().find(|threshold: &&Threshold| threshold.kind == kind);
+        let found = decisive.thresholds.iter().find(|threshold: &&Threshold| threshold.kind == kind);
         found.map(|threshold| threshold.value)
     };
     let map =
