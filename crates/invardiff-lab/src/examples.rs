@@ -7,6 +7,7 @@ use invardiff::{Caching, Sampling};
 use invardiff_calib::Example;
 use invardiff_models::DitConfig;
 use invardiff_plan::core::SplitMix64;
+use invardiff_plan::files;
 use invardiff_runtime::Sampler;
 use safetensors::{Dtype, SafeTensors};
 
@@ -91,7 +92,7 @@ impl ExampleSet<4, usize> {
     /// When the file cannot be read, lacks a tensor, or does not fit the model; names file and tensor.
     pub fn read(path: &Path, config: &DitConfig, device: &Device) -> Result<Self> {
         let file = path.display().to_string();
-        let bytes = std::fs::read(path).with_context(|| file.clone())?;
+        let bytes = files::read(path, files::TENSORS_LIMIT).with_context(|| file.clone())?;
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|error| unfit!("{file}: no whole safetensors file: {error}"))?;
         let get = |name: &str| tensors.tensor(name).map_err(|_| unfit!("{file}: '{name}' is missing"));

@@ -54,8 +54,19 @@ pub fn read_text(path: &Path, limit: usize) -> io::Result<String> {
     String::from_utf8(read(path, limit)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
+/// Has the names of a folder's files lie on the disk for good, after one was renamed. Where a system cannot do that, nothing is done.
+///
+/// # Errors
+/// The system's.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    System.sync_folder(folder)
+}
+
 /// The most bytes of a file of settings (`config.json` and the like): 1 MiB.
 pub const SETTINGS_LIMIT: usize = 1 << 20;
+
+/// The most bytes of a file of tensors that is read as a whole (weights of models are not): 1 GiB.
+pub const TENSORS_LIMIT: usize = 1 << 30;
 
 /// What writing a file asks of the system, one method a step, so that tests can have each of them fail or be the last.
 trait Disk {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use invardiff_plan::files::{TENSORS_LIMIT, read};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, SafeTensorError, serialize};
@@ -15,8 +16,6 @@ use crate::files;
 
 /// The metadata key of the object.
 const KEY: &str = "invardiff";
-/// The largest file that is read.
-const LIMIT: u64 = 1 << 30;
 
 /// Arrays by name, and the object beside them.
 #[derive(Clone, Debug)]
@@ -80,11 +79,7 @@ impl TensorFile {
     /// When it cannot be read, is no safetensors file, or one of another format or version; names it.
     pub fn read(path: &Path, format: &'static str) -> Result<Self> {
         let file = path.display().to_string();
-        let size = std::fs::metadata(path).map_err(Error::io(path))?.len();
-        if size > LIMIT {
-            return Err(Error::file(path, format_args!("larger than {LIMIT} bytes")));
-        }
-        Self::parse(&std::fs::read(path).map_err(Error::io(path))?, file, format)
+        Self::parse(&read(path, TENSORS_LIMIT).map_err(Error::io(path))?, file, format)
     }
 
     /// Reads the bytes of a file of a format; `file` names it in messages.

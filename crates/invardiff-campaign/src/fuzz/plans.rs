@@ -110,7 +110,7 @@ pub fn atlas(input: &[u8]) -> bool {
     if atlas.steps() <= 32 && atlas.window() <= 8 {
         for rule in [ReuseRule::Hold, ReuseRule::Extrapolate(1), ReuseRule::Taylor(200)] {
             let usual = PlannerOptions::default().with_rule(rule).with_criterion(Criterion::Squares);
-            for options in [usual.clone(), usual.with_warm_up(usize::MAX).with_longest_run(usize::MAX)] {
+            for options in [usual, usual.with_warm_up(usize::MAX).with_longest_run(usize::MAX)] {
                 let Ok(points) = front(&atlas, &options) else { continue };
                 let plan = points.last().and_then(|point| point.plan(&atlas, rule).ok());
                 if let Some(plan) = plan {

@@ -49,7 +49,7 @@ impl Server {
         let path = lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
         if path.starts_with("/api/") {
             let blob = Sha1::new_with_prefix(format!("blob {SIZE}\0")).chain_update(&*self.file).finalize();
-            let blob: String = blob.iter().map(|byte| format!("{byte:02x}")).collect();
+            let blob = blob.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
             let body =
                 json!({"sha": COMMIT, "siblings": [{"rfilename": NAME, "size": SIZE, "blobId": blob}]})
                     .to_string();

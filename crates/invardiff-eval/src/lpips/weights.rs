@@ -5,6 +5,7 @@ use std::path::Path;
 
 use burn::tensor::TensorData;
 use half::{bf16, f16};
+use invardiff_plan::files;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::backbone::Backbone;
@@ -25,8 +26,8 @@ impl Weights {
     /// another element type.
     pub fn read(path: &Path) -> Result<Self, EvalError> {
         let refuse = |detail| EvalError::Format { path: path.to_owned(), detail };
-        let bytes =
-            std::fs::read(path).map_err(|source| EvalError::Read { path: path.to_owned(), source })?;
+        let bytes = files::read(path, files::TENSORS_LIMIT)
+            .map_err(|source| EvalError::Read { path: path.to_owned(), source })?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| refuse(error.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (key, view) in file.iter().filter(|(key, _)| !is_double(key)) {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use invardiff_plan::files;
 use ndarray::{ArrayD, IxDyn};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
@@ -25,7 +26,7 @@ impl Arrays {
     /// When it cannot be read or is not a safetensors file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let bytes = std::fs::read(path).with_context(|| file.clone())?;
+        let bytes = files::read(path, files::TENSORS_LIMIT).with_context(|| file.clone())?;
         let (header, metadata) = SafeTensors::read_metadata(&bytes)
             .map_err(|error| unfit!("{file}: no whole safetensors file: {error}"))?;
         // The length of the header stands before it, in 8 bytes.

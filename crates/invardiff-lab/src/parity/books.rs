@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use invardiff_plan::formats::{AuthorBook, BookName};
-use invardiff_plan::{Cost, Topology};
+use invardiff_plan::formats::{AuthorBook, BookName, FILE_LIMIT};
+use invardiff_plan::{Cost, Topology, files};
 use serde_json::Value;
 
 use super::check::{Checks, Deviation};
@@ -28,7 +28,7 @@ pub(super) fn check(folder: &Path, checks: &mut Checks) -> Result<()> {
 }
 
 fn one(folder: &Path, path: &Path, name: &str) -> Result<Deviation> {
-    let text = std::fs::read_to_string(path)?;
+    let text = files::read_text(path, FILE_LIMIT)?;
     let book = AuthorBook::from_json(&text, name)?;
     if let Some(steps) = BookName::parse(name).and_then(|name| name.steps()) {
         ensure!(steps == book.steps(), "the name says {steps} steps, the book has {}", book.steps());

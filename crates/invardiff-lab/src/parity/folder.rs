@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use invardiff_plan::files;
 use serde_json::Value;
 
 use super::arrays::Arrays;
@@ -32,7 +33,7 @@ impl Folder {
     /// # Errors
     /// When it cannot be read or is not a JSON object.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path.join(MANIFEST)).context(MANIFEST)?;
+        let text = files::read_text(&path.join(MANIFEST), files::SETTINGS_LIMIT).context(MANIFEST)?;
         let manifest: Value = serde_json::from_str(&text).context(MANIFEST)?;
         ensure!(manifest.is_object(), "{MANIFEST} is no JSON object");
         Ok(Self { path: path.to_owned(), manifest })

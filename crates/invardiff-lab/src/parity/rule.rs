@@ -3,13 +3,13 @@
 mod rates;
 mod stored;
 
-use invardiff_plan::Kind;
 use invardiff_plan::core::Threshold;
-use invardiff_plan::formats::AuthorBook;
+use invardiff_plan::formats::{AuthorBook, FILE_LIMIT};
 use invardiff_plan::two_phase::{
     DistanceTable, Phase, Phases, RateTable, ReuseMasks, Settings, StepPair, TwoPhase, Variant, WarmUp,
     missing_pairs, two_phase,
 };
+use invardiff_plan::{Kind, files};
 use serde_json::Value;
 
 use super::arrays::Arrays;
@@ -211,7 +211,7 @@ impl Setting<'_> {
         let Some(file) = named.or_else(numbered) else { return };
         checks.run(self.name("book file"), || {
             let file = file?;
-            let text = std::fs::read_to_string(self.folder.path.join(&file)).context(file.clone())?;
+            let text = files::read_text(&self.folder.path.join(&file), FILE_LIMIT).context(file.clone())?;
             let book = AuthorBook::from_json(&text, &file)?;
             let streams = book.streams().iter().map(|(kind, _)| {
                 let book = found.stream(alias(*kind));

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use invardiff_models::{ClipConfig, ClipText, T5Config, T5Encoder};
+use invardiff_plan::files;
 use ndarray::ArrayD;
 
 use super::arrays::Arrays;
@@ -28,7 +29,8 @@ pub(super) fn check(folder: &Folder, device: &Device, checks: &mut Checks) -> Re
 /// The transformers library returns T5's states before each block and, as the last one, the output.
 fn t5(folder: &Folder, arrays: &Arrays, device: &Device, checks: &mut Checks) -> Result<()> {
     let config = T5Config::from_json(&folder.manifest().get("t5")?.as_text()).context("t5")?;
-    let weights = std::fs::read(folder.path.join("t5.safetensors")).context("t5.safetensors")?;
+    let weights =
+        files::read(&folder.path.join("t5.safetensors"), files::TENSORS_LIMIT).context("t5.safetensors")?;
     let model = T5Encoder::from_bytes(&weights, &config, device).context("t5.safetensors")?;
     let rows = ids(arrays, "t5.ids")?;
     let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
@@ -43,7 +45,8 @@ fn t5(folder: &Folder, arrays: &Arrays, device: &Device, checks: &mut Checks) ->
 /// The transformers library returns CLIP's states before each block and after the last, before the norm.
 fn clip(folder: &Folder, arrays: &Arrays, device: &Device, checks: &mut Checks) -> Result<()> {
     let config = ClipConfig::from_json(&folder.manifest().get("clip")?.as_text()).context("clip")?;
-    let weights = std::fs::read(folder.path.join("clip.safetensors")).context("clip.safetensors")?;
+    let weights = files::read(&folder.path.join("clip.safetensors"), files::TENSORS_LIMIT)
+        .context("clip.safetensors")?;
     let model = ClipText::from_bytes(&weights, &config, device).context("clip.safetensors")?;
     let rows = ids(arrays, "clip.ids")?;
     let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();

@@ -4,10 +4,16 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use invardiff_plan::files;
 
 use super::content::{Content, is_commit};
 use super::error::HubError;
 use super::id::HubId;
+
+/// After how long a content that has not arrived whole is given up.
+const LEFT: Duration = Duration::from_hours(31 * 24);
 
 /// What a cache has of one repository.
 #[derive(Clone, Debug)]
@@ -33,6 +39,22 @@ impl RepoCache {
         self.folder.join("blobs").join(content.name())
     }
 
+    /// Removes what downloads that were given up left over a month ago: contents that have not arrived whole. What cannot be removed is
+    /// left to another run.
+    pub(super) fn remove_left(&self) {
+        let is_left = |entry: &fs::DirEntry| {
+            let part = entry.path().extension().is_some_and(|extension| extension == "part");
+            let age = entry.metadata().and_then(|found| found.modified()).ok();
+            part && age
+                .and_then(|time| SystemTime::now().duration_since(time).ok())
+                .is_some_and(|age| age > LEFT)
+        };
+        let entries = fs::read_dir(self.folder.join("blobs")).into_iter().flatten().flatten();
+        for entry in entries.filter(is_left) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+
     /// Where a content is while it has not arrived whole.
     pub(super) fn part(&self, content: &Content) -> PathBuf {
         self.folder.join("blobs").join(format!("{}.part", content.name()))
@@ -55,12 +77,12 @@ impl RepoCache {
     pub(super) fn note(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         let path = self.folder.join("refs").join(revision);
         // A commit is its own name, and a cache that is up to date need not be writable.
-        if revision == commit || fs::read_to_string(&path).is_ok_and(|noted| noted == commit) {
+        if revision == commit || files::read_text(&path, 64).is_ok_and(|noted| noted == commit) {
             return Ok(());
         }
         let folder = path.parent().unwrap_or(&self.folder);
         fs::create_dir_all(folder).map_err(io_error(folder))?;
-        invardiff_plan::files::write(&path, commit.as_bytes()).map_err(io_error(&path))
+        files::write(&path, commit.as_bytes()).map_err(io_error(&path))
     }
 
     /// Has a name in a commit's folder stand for a content that is there.

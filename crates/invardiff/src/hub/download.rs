@@ -2,6 +2,7 @@
 
 pub(super) mod job;
 mod part;
+mod room;
 mod transfer;
 
 use std::fs;
@@ -33,6 +34,8 @@ impl Download<'_> {
             return Ok(());
         }
         let size = missing.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size));
+        self.cache.remove_left();
+        room::check(self.id, &self.hub.cache, self.still_missing(&missing))?;
         let (cache, size) = (self.hub.cache.display(), bytes(size as usize));
         self.progress.note(&format!(
             "{}: downloading {} files, {size}, into {cache}",
@@ -40,6 +43,13 @@ impl Download<'_> {
             missing.len()
         ));
         missing.into_iter().try_for_each(|file| self.one(file))
+    }
+
+    /// The bytes that are yet to come: files that are there in part are gone on with.
+    fn still_missing(&self, files: &[&Wanted]) -> u64 {
+        let there =
+            |file: &Wanted| fs::metadata(self.cache.part(&file.content)).map_or(0, |found| found.len());
+        files.iter().fold(0, |sum, file| sum.saturating_add(file.size.saturating_sub(there(file))))
     }
 
     /// Whether the file stands in the commit's folder already.

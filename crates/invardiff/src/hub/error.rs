@@ -65,6 +65,21 @@ pub enum HubError {
         /// What happened.
         detail: String,
     },
+    /// More than the disk has room for.
+    #[error(
+        "{repo}: {missing} are to be downloaded, and the disk of {} has {free}; make room, or set HF_HOME to a folder on another disk",
+        cache.display()
+    )]
+    NoSpace {
+        /// The repository.
+        repo: String,
+        /// The bytes to come.
+        missing: String,
+        /// The cache.
+        cache: PathBuf,
+        /// The bytes that are free.
+        free: String,
+    },
     /// A file that is not what the hub says.
     #[error(
         "{repo}: {file} was damaged on its way: {what} is {found}, and the hub says {expected}; it was removed, run again to \

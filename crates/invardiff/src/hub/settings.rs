@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use invardiff_plan::files;
+
 use super::endpoint::shown;
 use super::error::HubError;
 
@@ -57,7 +59,7 @@ impl Hub {
             Some(home) => PathBuf::from(home),
             None => std::env::home_dir().ok_or(HubError::NoHome)?.join(".cache").join("huggingface"),
         };
-        let noted = || std::fs::read_to_string(home.join("token")).ok();
+        let noted = || files::read_text(&home.join("token"), files::SETTINGS_LIMIT).ok();
         let token = set("HF_TOKEN").or_else(noted).map(|token| token.trim().to_owned());
         let hub = Self::new(home.join("hub")).with_token(token.filter(|token| !token.is_empty()));
         let hub = set("HF_ENDPOINT").into_iter().fold(hub, |hub, endpoint| hub.with_endpoint(&endpoint));

@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use invardiff_models::{Difference, Dit, DitConfig, Golden, Loaded, Numerics};
+use invardiff_plan::files;
 use invardiff_runtime::{Event, Full, Observed, Policy, Site};
 
 use crate::error::{Context, Result, ensure};
@@ -91,7 +92,7 @@ fn with_original_numerics(loaded: &Loaded<Dit>, device: &Device) -> Result<Dit> 
         "{} is no safetensors file",
         file.display()
     );
-    Ok(Dit::from_bytes(&std::fs::read(file)?, &config, device)?.model)
+    Ok(Dit::from_bytes(&files::read(&file, files::TENSORS_LIMIT)?, &config, device)?.model)
 }
 
 impl<'a> Forward<'a> {

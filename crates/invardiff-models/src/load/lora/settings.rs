@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use invardiff_plan::files;
 use serde_json::Value;
 
 use super::keys::{Layers, Owner};
@@ -189,7 +190,8 @@ fn beside(path: &Path) -> Result<Option<Document>, String> {
     if !file.is_file() || !is_own {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&file).map_err(|error| format!("adapter_config.json: {error}"))?;
+    let text = files::read_text(&file, files::SETTINGS_LIMIT)
+        .map_err(|error| format!("adapter_config.json: {error}"))?;
     let text = text.trim_start_matches('\u{feff}');
     match serde_json::from_str(text) {
         Ok(Value::Object(document)) => Ok(Some(("adapter_config.json".to_owned(), document))),

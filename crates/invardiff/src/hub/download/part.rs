@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use invardiff_plan::files;
+
 use crate::hub::content::{Content, Hasher};
 use crate::hub::listing::Wanted;
 
@@ -86,7 +88,8 @@ impl Part {
             return Err(Unlike::Hash(found));
         }
         self.file.sync_all().map_err(Unlike::Io)?;
-        fs::rename(&self.path, blob).map_err(Unlike::Io)
+        let named = fs::rename(&self.path, blob);
+        named.and_then(|()| files::sync_folder(blob.parent().unwrap_or(Path::new(".")))).map_err(Unlike::Io)
     }
 
     fn is_whole(&self) -> bool {
