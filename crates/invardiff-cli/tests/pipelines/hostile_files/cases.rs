@@ -46,6 +46,8 @@ const PROMPT: &str = "generate --model m --prompt aaaaaaaaaa --height 32 --width
 pub(super) const CASES: &[Case] = &[
     case("F3", position_table, DRAW, Ends::Error("values of tokens x hidden_size")),
     case("F3", nothing, BATCH, Ends::Error("this run cannot fit: it takes 4.3")),
+    case("F3", nothing, "calibrate --memory-limit 5MB --out o", Ends::Error("this run cannot fit: it takes")),
+    case("F3", nothing, "compare --memory-limit 5MB --out o", Ends::Error("this run cannot fit: it takes")),
     case(
         "F4",
         tokenizer_that_multiplies,
