@@ -71,6 +71,8 @@ pub struct ClassToImage {
 impl ClassToImage {
     /// Images to draw at once where nothing is said.
     pub const DEFAULT_BATCH: usize = 5;
+    /// Runs of a calibration where nothing is said, as published.
+    pub const DEFAULT_RUNS: usize = 16;
 
     /// A pipeline for an embedded model (`fashion`, `emoji`) or the weights at a path.
     ///
@@ -258,7 +260,7 @@ impl Calibrating<4> for ClassToImage {
 
     /// As published.
     fn default_runs(&self) -> usize {
-        16
+        Self::DEFAULT_RUNS
     }
 }
 

@@ -143,6 +143,7 @@ fn kind_quantile(text: &str) -> Result<(Kind, f64), String> {
 /// When the model cannot be loaded, a setting does not fit it, or a file cannot be written.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut asked = args.prompts.request();
+    asked.runs = request::steps(args.runs);
     asked.model = Some(args.model.clone());
     asked.sampler = args.sampler;
     asked.num_inference_steps = request::steps(args.num_inference_steps);

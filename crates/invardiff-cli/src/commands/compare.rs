@@ -23,6 +23,7 @@ pub(crate) use args::Args;
 /// When the model or a file cannot be loaded, a method's setting does not fit, or a file cannot be written.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut asked = args.prompts.request();
+    asked.runs = request::steps(args.runs);
     asked.model = Some(args.model.clone());
     asked.sampler = args.sampler;
     asked.num_inference_steps = request::steps(args.num_inference_steps);

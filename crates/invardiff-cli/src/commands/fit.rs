@@ -88,6 +88,7 @@ enum Method {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out)?;
     let mut asked = args.prompts.request();
+    asked.runs = request::steps(args.runs);
     asked.model = Some(args.model.clone());
     asked.sampler = args.sampler;
     asked.num_inference_steps = request::steps(args.num_inference_steps);

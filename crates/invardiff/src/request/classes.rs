@@ -43,7 +43,10 @@ impl ResolvedModel {
         let schedule = plan.as_ref().and_then(|plan| plan.schedule(&prepared.guided(&options)).ok());
         let (batch, keeps) = match use_of {
             Use::Draw { batch } => (batch, schedule.as_ref().map_or(Keeps::Nothing, Keeps::Schedule)),
-            Use::Calibrate => (Concurrency::on(device).runs_at_once(), Keeps::Calibration),
+            Use::Calibrate => {
+                let runs = request.runs.unwrap_or(ClassToImage::DEFAULT_RUNS);
+                (Concurrency::on(device).runs_at_once().min(runs), Keeps::Calibration)
+            }
         };
         let table = room(request, device, &prepared.memory(&options, batch, keeps))?;
         let model = match &self.model {

@@ -45,6 +45,8 @@ pub struct RunRequest {
     pub lora: Vec<Lora>,
     /// The autoencoder, a path or the id of a repository on a hub; `None` is the one beside the model.
     pub vae: Option<String>,
+    /// Runs of a calibration, as many of which as the device takes are in memory at once; `None` is the model's own number.
+    pub runs: Option<usize>,
     /// The most memory that may be taken, in bytes; `None` is what the system has available.
     pub memory_limit: Option<u64>,
     /// What a model that draws prompts is asked.
@@ -65,6 +67,7 @@ impl Default for RunRequest {
             dtype: None,
             lora: Vec::new(),
             vae: None,
+            runs: None,
             memory_limit: None,
             prompts: PromptRequest::default(),
         }

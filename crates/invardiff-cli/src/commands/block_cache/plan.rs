@@ -71,6 +71,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out).context("--out")?;
     let mut asked = args.prompts.request();
+    asked.runs = Some(args.runs as usize);
     asked.model = Some(args.model.clone());
     asked.sampler = args.sampler;
     asked.num_inference_steps = request::steps(args.num_inference_steps);
