@@ -1,5 +1,7 @@
 //! UniPC (Zhao et al. 2023, arXiv 2302.04867), the unified predictor-corrector.
 
+mod rows;
+
 use burn::tensor::Tensor;
 use invardiff_plan::OutputForm;
 
@@ -124,6 +126,29 @@ impl UniPc {
         (1..=count).map(|back| (self.lambda(from - back) - self.lambda(from)) / span).collect()
     }
 
+    /// Weights in the prediction of the sample after `step`: of the outputs before `step`, as differences to the one there.
+    fn ahead(&self, step: usize, order: usize) -> Vec<f64> {
+        let earlier = self.positions(step, step + 1, order - 1);
+        let coefficients = match order {
+            1 => Vec::new(),
+            2 => vec![0.5],
+            _ => solve(&earlier, &rates(self.lambda(step + 1) - self.lambda(step))[..earlier.len()]),
+        };
+        earlier.iter().zip(coefficients).map(|(position, weight)| weight / position).collect()
+    }
+
+    /// Weights in the corrected sample at `step`: of the outputs before `step - 1`, then of the one at `step`, as differences to
+    /// the one at `step - 1`.
+    fn again(&self, step: usize, order: usize) -> Vec<f64> {
+        let mut positions = self.positions(step - 1, step, order - 1);
+        positions.push(1.0);
+        let coefficients = match order {
+            1 => vec![0.5],
+            _ => solve(&positions, &rates(self.lambda(step) - self.lambda(step - 1))[..positions.len()]),
+        };
+        positions.iter().zip(coefficients).map(|(position, weight)| weight / position).collect()
+    }
+
     /// The sample at `to`, from the corrected one at `from` and the differences of outputs to the one at `from`, each divided
     /// by its position, with their coefficients.
     fn update<const D: usize>(
@@ -148,16 +173,8 @@ impl UniPc {
         sample: Tensor<D>,
     ) -> Tensor<D> {
         let newest = history.outputs[0].clone();
-        let earlier = self.positions(step, step + 1, history.order - 1);
-        let coefficients = match history.order {
-            1 => Vec::new(),
-            2 => vec![0.5],
-            _ => solve(&earlier, &rates(self.lambda(step + 1) - self.lambda(step))[..earlier.len()]),
-        };
-        let differences = earlier.iter().zip(coefficients).zip(&history.outputs[1..]);
-        let differences = differences
-            .map(|((position, weight), output)| (weight / position, output.clone() - newest.clone()))
-            .collect();
+        let changes = self.ahead(step, history.order).into_iter().zip(&history.outputs[1..]);
+        let differences = changes.map(|(weight, output)| (weight, output.clone() - newest.clone())).collect();
         self.update((step, step + 1), sample, newest, differences)
     }
 
@@ -170,19 +187,9 @@ impl UniPc {
     ) -> Option<Tensor<D>> {
         let before = history.sample.clone()?;
         let newest = history.outputs.first()?.clone();
-        let mut positions = self.positions(step - 1, step, history.order - 1);
-        positions.push(1.0);
-        let coefficients = match history.order {
-            1 => vec![0.5],
-            _ => solve(&positions, &rates(self.lambda(step) - self.lambda(step - 1))[..positions.len()]),
-        };
         let outputs = history.outputs[1..history.order].iter().chain(std::iter::once(fresh));
-        let differences = positions
-            .iter()
-            .zip(coefficients)
-            .zip(outputs)
-            .map(|((position, weight), output)| (weight / position, output.clone() - newest.clone()))
-            .collect();
+        let changes = self.again(step, history.order).into_iter().zip(outputs);
+        let differences = changes.map(|(weight, output)| (weight, output.clone() - newest.clone())).collect();
         Some(self.update((step - 1, step), before, newest, differences))
     }
 }
@@ -232,8 +239,13 @@ pub struct UniPcHistory<const D: usize> {
 impl<const D: usize> Sampler<D> for UniPc {
     type History = UniPcHistory<D>;
 
+    /// `unipc` is that of order 2, the default of diffusers.
     fn name(&self) -> &'static str {
-        "unipc"
+        match self.order {
+            1 => "unipc-1",
+            2 => "unipc",
+            _ => "unipc-3",
+        }
     }
 
     fn steps(&self) -> usize {
