@@ -46,7 +46,9 @@ pub use block_skip::Changes;
 pub use calibrate::{Outcome, RecordOptions};
 pub use closed_loop::ClosedLoop;
 pub use error::CalibError;
-pub use fitted::{ClosedFit, FitOptions, Fitted, FittedOptions, TargetRecord, Tried, solver_rows};
+pub use fitted::{
+    ClosedFit, FitOptions, Fitted, FittedOptions, Multistep, Polish, TargetRecord, Tried, Weighting,
+};
 pub use least_error::{
     CacheBudget, CheckedPoint, Goal, LeastError, LeastErrorOptions, Refinement, Replayed, SkipPrices,
     SkipStrategy, WithModules,

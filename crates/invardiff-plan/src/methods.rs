@@ -8,6 +8,7 @@ pub mod fora;
 pub mod magcache;
 pub mod routers;
 pub mod smoothcache;
+pub mod spectrum;
 pub mod taylorseer;
 pub mod teacache;
 mod threshold;

@@ -1,7 +1,7 @@
 //! Gram atlases: their file, and the front of times against trying every choice.
 
 use invardiff_plan::core::{Target, TimeGrid, TimePoint};
-use invardiff_plan::fitted::{ConditionGram, GramAtlas, Pricing, time_front};
+use invardiff_plan::fitted::{ConditionGram, GramAtlas, Pricing, solver_rows, time_front};
 use invardiff_plan::{Provenance, Site, SiteSpec, Topology};
 
 const POINTS: usize = 7;
@@ -147,4 +147,34 @@ fn an_atlas_survives_its_file_and_chooses_the_same() {
     assert!(
         time_front(&atlas, &Pricing { power: 0.0, ..pricing }).unwrap_err().to_string().contains("power")
     );
+}
+
+/// The toy's trajectories are first-order steps, so over every point the fit finds them again; over fewer it is nearer to the target
+/// than the solver's weights, and a strong ridge gives these.
+#[test]
+fn weights_follow_from_the_inner_products_alone() {
+    let atlas = atlas(3);
+    let all: Vec<usize> = (0..POINTS).collect();
+    let exact = atlas.open_fit(&all, 3, 1e-9).unwrap();
+    for (row, left) in exact.rows.iter().zip(&exact.residuals) {
+        assert!((row.kept[0] - 1.0).abs() < 1e-3 && *left < 1e-4, "{row:?} {left}");
+    }
+    let some = [0, 2, 3, 5];
+    let (fitted, held) = (atlas.open_fit(&some, 3, 1e-9).unwrap(), atlas.open_fit(&some, 3, 1e12).unwrap());
+    let points: Vec<TimePoint> = some.iter().map(|point| atlas.candidates.points[*point]).collect();
+    for (row, solver) in held.rows.iter().zip(solver_rows(&points)) {
+        assert!(solver.kept.iter().zip(&row.kept).all(|(a, b)| (a - b).abs() < 1e-6), "{row:?} {solver:?}");
+    }
+    let pairs = fitted.residuals.iter().zip(&held.residuals);
+    assert!(pairs.into_iter().all(|(fitted, held)| fitted <= held), "{fitted:?} {held:?}");
+    assert!(fitted.residuals.iter().sum::<f64>() < 0.9 * held.residuals.iter().sum::<f64>());
+
+    let plan = atlas.plan(&some, 3, 1e-4, 30).unwrap();
+    assert_eq!((plan.steps(), plan.full_steps()), (4, 30));
+    assert_eq!(plan.fit().unwrap().fitted_on, 3);
+    plan.schedule(&topology()).unwrap();
+    for points in [&[][..], &[1, 2], &[0, 3, 3], &[0, POINTS]] {
+        let message = atlas.open_fit(points, 3, 1e-4).unwrap_err().to_string();
+        assert!(message.contains("the evaluated points"), "{message}");
+    }
 }

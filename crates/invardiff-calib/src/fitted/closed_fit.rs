@@ -1,14 +1,12 @@
 //! Weights fitted on the run's own trajectory, step after step.
 
-use burn::tensor::{Tensor, TensorData};
-use invardiff_plan::OutputForm;
-use invardiff_plan::core::{TimeGrid, TimePoint, WeightRow};
-use invardiff_plan::fitted::ridge_weights;
-use invardiff_runtime::{FirstOrder, Full, Policy, Sampler};
+use invardiff_plan::core::{TimeGrid, WeightRow};
+use invardiff_plan::fitted::{ridge_weights, solver_rows};
+use invardiff_runtime::Sampler;
 
 use super::options::FitOptions;
-use super::target::{TargetRecord, Trajectory, host};
-use crate::run::Run;
+use super::target::TargetRecord;
+use super::trail::Trail;
 use crate::session::SharedDenoiser;
 
 /// What a fit found.
@@ -22,15 +20,6 @@ pub struct ClosedFit {
     pub residuals: Vec<f64>,
     /// The mean square error of each run's finished sample to the target's.
     pub errors: Vec<f64>,
-}
-
-/// One trajectory that is being fitted.
-struct Trail<'a, const D: usize, C> {
-    run: &'a Run<D, C>,
-    target: &'a Trajectory,
-    x: Vec<f32>,
-    /// The newest first.
-    outputs: Vec<Vec<f32>>,
 }
 
 /// The step at hand: `x' = ratio x + weight sum_i w_i D_i`, to candidate point `next`.
@@ -50,76 +39,53 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> TargetRecord<'_
     /// # Panics
     /// When there are no such points.
     pub fn fit(&self, points: &[usize], options: &FitOptions) -> ClosedFit {
+        let grid = self.grid(points);
+        let prior = solver_rows(&grid.points);
+        self.walk(grid, points, options.outputs, |trails, step, here| {
+            fitted_row(&trails[..self.fitted_on()], &prior[step], here, options)
+        })
+    }
+
+    /// Evaluations at some of the candidate points with weights that are given, a row each, and how well they do.
+    ///
+    /// # Panics
+    /// When there are no such points.
+    pub fn with_rows(&self, points: &[usize], rows: &[WeightRow]) -> ClosedFit {
+        let most = rows.iter().map(|row| row.kept.len()).max().unwrap_or(1);
+        self.walk(self.grid(points), points, most, |_, step, _| rows[step].clone())
+    }
+
+    /// The candidate points as times of a plan.
+    pub(super) fn grid(&self, points: &[usize]) -> TimeGrid {
         let candidates = &self.atlas().candidates;
         let chosen = points.iter().map(|point| candidates.points[*point]).collect();
-        let grid = TimeGrid { instead_of: candidates.instead_of, points: chosen };
-        let stepper = FirstOrder::new::<D, S>(&grid, self.session().sampler);
-        let prior = solver_rows(&grid.points);
-        let mut trails = self.trails();
-        let fitted_on = self.fitted_on();
+        TimeGrid { instead_of: candidates.instead_of, points: chosen }
+    }
+
+    fn walk(
+        &self,
+        grid: TimeGrid,
+        points: &[usize],
+        outputs: usize,
+        row_of: impl Fn(&[Trail<'_, D, M::Cond>], usize, Move) -> WeightRow,
+    ) -> ClosedFit {
+        let stepper = self.stepper(&grid);
+        let (mut trails, fitted_on, finished) = (self.trails(), self.fitted_on(), self.atlas().points());
         let (mut rows, mut residuals) = (Vec::new(), Vec::new());
-        for (step, prior) in prior.iter().enumerate() {
-            self.evaluate(&stepper, &mut trails, step, options.outputs);
+        for step in 0..points.len() {
+            self.session().concurrency.each(trails.iter_mut().collect(), |trail| {
+                self.evaluate(&stepper, trail, step, outputs);
+            });
             let (ratio, weight) = stepper.weights(step);
-            let next = points.get(step + 1).copied().unwrap_or(candidates.points.len());
-            let here = Move { next, ratio, weight };
-            let row = fitted_row(&trails[..fitted_on], prior, here, options);
-            for trail in &mut trails {
-                trail.go(&row, here);
-            }
-            let left = trails[..fitted_on].iter().map(|trail| trail.error(next)).sum::<f64>();
-            residuals.push((left / fitted_on as f64).sqrt());
+            let next = points.get(step + 1).copied().unwrap_or(finished);
+            let row = row_of(&trails, step, Move { next, ratio, weight });
+            trails.iter_mut().for_each(|trail| trail.go(&row, (ratio, weight)));
+            let left = trails[..fitted_on].iter().map(|trail| trail.error(&trail.target.states[next]));
+            residuals.push((left.sum::<f64>() / fitted_on as f64).sqrt());
             rows.push(row);
         }
-        let errors = trails.iter().map(|trail| trail.error(candidates.points.len())).collect();
+        let errors = trails.iter().map(|trail| trail.error(trail.target.finished())).collect();
         ClosedFit { grid, rows, residuals, errors }
-    }
-
-    fn trails(&self) -> Vec<Trail<'_, D, M::Cond>> {
-        self.session()
-            .runs
-            .iter()
-            .zip(self.trajectories())
-            .map(|(run, target)| Trail { run, target, x: host(run.noise.clone()), outputs: Vec::new() })
-            .collect()
-    }
-
-    /// The clean sample that the network predicts where each trail stands, put first among its outputs.
-    fn evaluate(
-        &self,
-        stepper: &FirstOrder,
-        trails: &mut [Trail<'_, D, M::Cond>],
-        step: usize,
-        outputs: usize,
-    ) {
-        let model = self.session().model;
-        self.session().concurrency.each(trails.iter_mut().collect(), |trail: &mut Trail<'_, D, M::Cond>| {
-            let noise = &trail.run.noise;
-            let x = Tensor::<D>::from_data(TensorData::new(trail.x.clone(), noise.dims()), &noise.device());
-            let time = Sampler::<D>::time(stepper, step);
-            let prediction = model.predict(&mut Full.step(step), x.clone(), time, &trail.run.cond);
-            trail.outputs.insert(0, host(stepper.to_form(step, x, prediction, OutputForm::X0)));
-            trail.outputs.truncate(outputs);
-        });
-    }
-}
-
-impl<const D: usize, C> Trail<'_, D, C> {
-    /// Moves to the next point.
-    fn go(&mut self, row: &WeightRow, Move { ratio, weight, .. }: Move) {
-        let of_sample = ratio + weight * row.sample;
-        for at in 0..self.x.len() {
-            let values = row.kept.iter().zip(&self.outputs);
-            let blend: f64 = values.map(|(weight, value)| weight * f64::from(value[at])).sum();
-            self.x[at] = (of_sample * f64::from(self.x[at]) + weight * blend) as f32;
-        }
-    }
-
-    /// The mean square distance to the target at a point.
-    fn error(&self, point: usize) -> f64 {
-        let target = &self.target.states[point];
-        let sum: f64 = self.x.iter().zip(target).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-        sum / self.x.len() as f64
     }
 }
 
@@ -156,18 +122,4 @@ fn fitted_row<const D: usize, C>(
     let mut kept = ridge_weights(&m, &h, &towards, options.ridge);
     let sample = if options.sample { kept.pop().unwrap_or(0.0) } else { 0.0 };
     WeightRow { kept, sample }
-}
-
-/// DPM-Solver++ 2M over any noise levels, as weights of the last two clean samples (midpoint form); the first and the last
-/// step, and the one after pure noise, are of first order.
-pub fn solver_rows(points: &[TimePoint]) -> Vec<WeightRow> {
-    let time = |step: usize| (points[step].alpha / points[step].sigma).ln();
-    let row = |step: usize| {
-        if step == 0 || step + 1 == points.len() || points[step - 1].alpha <= 0.0 {
-            return WeightRow { kept: vec![1.0], sample: 0.0 };
-        }
-        let change = 0.5 * (time(step + 1) - time(step)) / (time(step) - time(step - 1));
-        WeightRow { kept: vec![1.0 + change, -change], sample: 0.0 }
-    };
-    (0..points.len()).map(row).collect()
 }

@@ -16,15 +16,17 @@ pub struct FittedOptions {
     pub pricings: Vec<Pricing>,
     /// How weights are fitted: the first on the times of every front, the others on the best times.
     pub fits: Vec<FitOptions>,
-    /// Closed-loop fits that the local search of times spends at most.
-    pub tries: usize,
+    /// Evaluations of the network a run that moving single times may spend; a move costs as many as the plan has.
+    pub moves: usize,
+    /// The Gauss-Newton steps at the end; `None` for none.
+    pub polish: Option<Polish>,
     /// Where the plan comes from; the method is set by the planner.
     pub provenance: Provenance,
 }
 
 impl Default for FittedOptions {
-    /// A third of the runs kept out is for the caller to say; four here. Up to 128 candidates; prices to the powers 1, 2 and 4;
-    /// three and four outputs, with and without the sample; 12 moves of single times.
+    /// Four runs kept out. Up to 128 candidates; prices to the powers 1, 2 and 4, and 2 with the sample; three and four
+    /// outputs, with and without the sample; moves of single times for 120 evaluations a run; polish of small plans.
     fn default() -> Self {
         let price = |power| Pricing { power, ..Pricing::default() };
         let usual = FitOptions::default();
@@ -38,9 +40,31 @@ impl Default for FittedOptions {
                 FitOptions { sample: true, ..usual },
                 FitOptions { ridge: 1e-6, ..usual },
             ],
-            tries: 12,
+            moves: 120,
+            polish: Some(Polish::default()),
             provenance: Provenance::default(),
         }
+    }
+}
+
+impl FittedOptions {
+    /// The polish of plans of so many evaluations.
+    pub(super) fn polish_of(&self, evaluations: usize) -> Option<Polish> {
+        self.polish.filter(|polish| evaluations <= polish.most)
+    }
+
+    /// The most evaluations of the network that replays take for a plan of so many evaluations on so many runs: fits, moves and
+    /// polish, each run counting for itself. The recording comes on top: the target's steps, for every run.
+    pub fn replays(&self, runs: usize, evaluations: usize) -> usize {
+        let moves = self.moves / evaluations.max(1);
+        let fits = self.pricings.len() + self.fits.len() - 1 + moves + super::search::SOLVERS.len();
+        let polish = self.polish_of(evaluations).map_or(0, |polish| {
+            let weights =
+                self.fits.iter().map(|fit| fit.outputs + usize::from(fit.sample)).max().unwrap_or(1);
+            let round = Polish::evaluations(evaluations, weights) * polish.runs.min(runs);
+            polish.rounds * (round + 2 * evaluations * runs)
+        });
+        fits * evaluations * runs + polish
     }
 }
 
@@ -59,5 +83,31 @@ impl Default for FitOptions {
     /// Three outputs, a ridge of 1e-4.
     fn default() -> Self {
         Self { outputs: 3, sample: false, ridge: 1e-4 }
+    }
+}
+
+/// Gauss-Newton steps on the finished samples, which turn all weights and times at once. A fit step after step brings every
+/// sample as near to the target's as it can, also where that does not help the finished one; with few evaluations that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Polish {
+    /// The most rounds.
+    pub rounds: usize,
+    /// The most runs that are looked at: the first of those that are fitted on.
+    pub runs: usize,
+    /// The most evaluations of a plan that is polished: the cost of a round grows with their square.
+    pub most: usize,
+}
+
+impl Default for Polish {
+    /// Three rounds on eight runs, for plans of up to 12 evaluations.
+    fn default() -> Self {
+        Self { rounds: 3, runs: 8, most: 12 }
+    }
+}
+
+impl Polish {
+    /// Evaluations of the network a run for one round at a plan of so many evaluations, each row having so many weights.
+    pub fn evaluations(evaluations: usize, weights: usize) -> usize {
+        evaluations * evaluations.saturating_sub(1) / 2 * (weights + 1) + evaluations
     }
 }

@@ -1,35 +1,51 @@
-//! The search for times and weights: fronts, closed-loop fits, and moves of single times.
+//! The search for times and weights: fronts, closed-loop fits, moves of single times, solvers' own weights, and a polish.
 
 use std::time::Instant;
 
 use invardiff_plan::fitted::{Pricing, TimeChoice, time_front};
-use invardiff_runtime::{Full, Policy, Sampler};
+use invardiff_runtime::{Full, Phase, Policy, Sampler};
 
 use super::closed_fit::ClosedFit;
 use super::options::FitOptions;
+use super::solver::Multistep;
 use super::target::TargetRecord;
 use crate::error::CalibError;
 use crate::least_error::Goal;
 use crate::session::SharedDenoiser;
 
-/// One closed-loop fit that was tried. PSNR is of the finished samples to the target's, in dB relative to the session's span.
+/// Where the weights of a tried plan come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Weighting {
+    /// A closed-loop fit.
+    Fitted(FitOptions),
+    /// A solver's own.
+    Solver(Multistep),
+    /// Rounds of Gauss-Newton from the best of the others, which move the times as well.
+    Polished {
+        /// How many.
+        rounds: usize,
+    },
+}
+
+/// One plan that was tried. PSNR is of the finished samples to the target's, in dB relative to the session's span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tried {
-    /// The candidate points that were evaluated.
+    /// The candidate points that were evaluated; those that a polish started from.
     pub points: Vec<usize>,
-    /// How weights were fitted.
-    pub fit: FitOptions,
+    /// Where its weights come from.
+    pub weights: Weighting,
     /// The mean PSNR over the runs that were fitted on.
     pub fitted: f64,
     /// The mean PSNR over the runs that were kept out; over those that were fitted on where none was.
     pub kept_out: f64,
-    /// The worst PSNR over the same runs.
+    /// The worst PSNR over all runs.
     pub worst: f64,
 }
 
 impl Tried {
     /// What is chosen by: the middle between mean and worst.
-    fn score(&self) -> f64 {
+    pub(super) fn score(&self) -> f64 {
         f64::midpoint(self.kept_out, self.worst)
     }
 }
@@ -42,10 +58,10 @@ pub(super) struct Search<'r, 'a, const D: usize, M: SharedDenoiser<D>, S> {
 }
 
 /// The best so far, and everything that was tried.
-struct Best {
-    fit: ClosedFit,
-    index: usize,
-    tried: Vec<Tried>,
+pub(super) struct Best {
+    pub(super) fit: ClosedFit,
+    pub(super) index: usize,
+    pub(super) tried: Vec<Tried>,
 }
 
 impl<'r, 'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Search<'r, 'a, D, M, S> {
@@ -119,7 +135,7 @@ impl<'r, 'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Search<
         while low < high {
             let middle = usize::midpoint(low, high);
             let points = &self.fronts[0][middle - 1].points;
-            if self.judge(points, &self.record.options().fits[0]).1.kept_out >= decibels {
+            if self.fitted(points, &self.record.options().fits[0]).1.kept_out >= decibels {
                 high = middle;
             } else {
                 low = middle + 1;
@@ -128,96 +144,162 @@ impl<'r, 'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Search<
         low
     }
 
-    /// The best fit of so many evaluations, everything that was tried, and which of it is the best.
-    pub(super) fn best(&self, evaluations: usize) -> (ClosedFit, Vec<Tried>, usize) {
+    /// The best plan of so many evaluations, and everything that was tried.
+    pub(super) fn best(&self, evaluations: usize) -> Best {
         let options = self.record.options();
-        let mut times: Vec<&[usize]> = Vec::new();
-        for front in &self.fronts {
-            let points = front[evaluations - 1].points.as_slice();
-            if !times.contains(&points) {
-                times.push(points);
+        let times = self.times(evaluations);
+        let moves = options.moves / evaluations.max(1);
+        let polish = options.polish_of(evaluations).filter(|_| self.record.atlas().points() > 2);
+        let rounds = polish.map_or(0, |polish| polish.rounds);
+        let planned = times.len() + options.fits.len() - 1 + moves + SOLVERS.len() + rounds;
+        let phase = self.record.session().phase("fitting in closed loop (fits)", planned);
+        let mut tried = times.iter().map(|points| {
+            phase.advance(1);
+            self.fitted(points, &options.fits[0])
+        });
+        let mut best = Best::new(tried.next().expect("there is a pricing"));
+        tried.for_each(|tried| {
+            best.take(tried);
+        });
+        for fit in &options.fits[1..] {
+            best.take(self.fitted(&best.points(), fit));
+            phase.advance(1);
+        }
+        self.move_times(&mut best, moves, &phase);
+        for solver in SOLVERS {
+            best.take(self.solved(&best.points(), solver));
+            phase.advance(1);
+        }
+        if let Some(polish) = polish {
+            let points = best.points();
+            for (round, fit) in
+                self.record.polished(&best.fit, &polish, &|| phase.advance(1)).into_iter().enumerate()
+            {
+                best.take(self.judged(fit, &points, Weighting::Polished { rounds: round + 1 }));
             }
         }
-        let planned = times.len() + options.fits.len() - 1 + options.tries;
-        let phase = self.record.session().phase("fitting in closed loop (fits)", planned);
-        let mut best: Option<Best> = None;
-        for points in times {
-            self.offer(&mut best, points, &options.fits[0]);
-            phase.advance(1);
-        }
-        let mut best = best.expect("there is a pricing");
-        for fit in &options.fits[1..] {
-            let points = best.tried[best.index].points.clone();
-            best.take(self.judge(&points, fit));
-            phase.advance(1);
-        }
-        self.move_times(&mut best, options.tries, || phase.advance(1));
-        (best.fit, best.tried, best.index)
+        best
     }
 
-    /// Moves single times by a third of their gap, round and round, as long as that helps and tries are left.
-    fn move_times(&self, best: &mut Best, tries: usize, tick: impl Fn()) {
-        let last = self.record.atlas().points();
-        let (mut left, mut unmoved, mut at) = (tries, 0, 0);
-        while left > 0 {
-            let Tried { points, fit, .. } = best.tried[best.index].clone();
-            let places = 2 * points.len().saturating_sub(1);
-            if unmoved >= places {
-                return;
+    /// Where a solver's own weights do best on the runs that are judged on: at the times of the fronts, or at further ones.
+    pub(super) fn best_of(
+        &self,
+        solver: Multistep,
+        evaluations: usize,
+        more: &[Vec<usize>],
+    ) -> (ClosedFit, Tried) {
+        let mut times = self.times(evaluations);
+        times.extend(more.iter().filter(|points| points.len() == evaluations).cloned());
+        let phase = self.record.session().phase("replaying a solver at chosen times (times)", times.len());
+        let judged = times.iter().map(|points| {
+            let grid = self.record.grid(points);
+            let rows = solver.rows(&grid.points).expect("the orders of the solvers are known");
+            let errors = self.record.errors(&grid, &rows, self.record.judged_on());
+            phase.advance(1);
+            let psnr: Vec<f64> = errors.iter().map(|error| self.record.decibels(*error)).collect();
+            (score(&psnr), points)
+        });
+        let best = judged.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        let (_, points) = best.expect("there is a pricing");
+        self.solved(points, solver)
+    }
+
+    /// The times of every front, each once.
+    fn times(&self, evaluations: usize) -> Vec<Vec<usize>> {
+        let mut times: Vec<Vec<usize>> = Vec::new();
+        for front in &self.fronts {
+            let points = &front[evaluations - 1].points;
+            if !times.contains(points) {
+                times.push(points.clone());
             }
+        }
+        times
+    }
+
+    /// Moves single times, round and round, as long as that helps and moves are left: by a third of their gap, and once that
+    /// does not help any more, by one candidate.
+    fn move_times(&self, best: &mut Best, moves: usize, phase: &Phase<'_>) {
+        let last = self.record.atlas().points();
+        let (mut left, mut unmoved, mut at, mut fine) = (moves, 0, 0, false);
+        while left > 0 {
+            let Tried { points, weights, .. } = best.tried[best.index].clone();
+            let Weighting::Fitted(fit) = weights else { return };
+            if unmoved >= 2 * points.len().saturating_sub(1) {
+                if fine {
+                    return;
+                }
+                (fine, unmoved) = (true, 0);
+            }
+            let Some(index) = points.len().checked_sub(1 + at / 2 % points.len().saturating_sub(1).max(1))
+            else {
+                return;
+            };
             // Late times first: they are cheap to get right, and early ones decide for all that follow.
-            let index = points.len() - 1 - at / 2 % points.len().saturating_sub(1).max(1);
             let next = points.get(index + 1).copied().unwrap_or(last);
-            let gaps = [next - points[index], points[index] - points[index - 1]];
             let up = at % 2 == 0;
-            at += 1;
-            unmoved += 1;
-            let gap = if up { gaps[0] } else { gaps[1] };
-            if gap < 2 {
+            (at, unmoved) = (at + 1, unmoved + 1);
+            let gap = if up { next - points[index] } else { points[index] - points[index.saturating_sub(1)] };
+            if gap < 2 || index == 0 {
                 continue;
             }
-            let mut moved = points.clone();
-            let by = (gap / 3).max(1);
-            moved[index] = if up { points[index] + by } else { points[index] - by };
+            let by = if fine { 1 } else { (gap / 3).max(1) };
+            let mut moved = points;
+            moved[index] = if up { moved[index] + by } else { moved[index] - by };
             left -= 1;
-            tick();
-            if best.take(self.judge(&moved, &fit)) {
+            phase.advance(1);
+            if best.tried.iter().all(|tried| tried.points != moved) && best.take(self.fitted(&moved, &fit)) {
                 unmoved = 0;
             }
         }
     }
 
-    fn offer(&self, best: &mut Option<Best>, points: &[usize], fit: &FitOptions) {
-        let (found, tried) = self.judge(points, fit);
-        match best {
-            None => *best = Some(Best { fit: found, index: 0, tried: vec![tried] }),
-            Some(best) => {
-                best.take((found, tried));
-            }
-        }
+    /// A closed-loop fit, and how well it does.
+    fn fitted(&self, points: &[usize], options: &FitOptions) -> (ClosedFit, Tried) {
+        self.judged(self.record.fit(points, options), points, Weighting::Fitted(*options))
     }
 
-    /// A closed-loop fit, and how well it does.
-    fn judge(&self, points: &[usize], options: &FitOptions) -> (ClosedFit, Tried) {
-        let fit = self.record.fit(points, options);
-        let span = self.record.session().span;
-        let decibels = |error: &f64| 10.0 * (span * span / error.max(1e-12)).log10();
-        let psnr: Vec<f64> = fit.errors.iter().map(decibels).collect();
+    /// A solver's own weights, and how well they do.
+    fn solved(&self, points: &[usize], solver: Multistep) -> (ClosedFit, Tried) {
+        let rows = solver.rows(&self.record.grid(points).points);
+        let rows = rows.expect("the orders of the solvers are known");
+        self.judged(self.record.with_rows(points, &rows), points, Weighting::Solver(solver))
+    }
+
+    fn judged(&self, fit: ClosedFit, points: &[usize], weights: Weighting) -> (ClosedFit, Tried) {
+        let psnr: Vec<f64> = fit.errors.iter().map(|error| self.record.decibels(*error)).collect();
         let (fitted, kept_out) = psnr.split_at(self.record.fitted_on());
         let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
-        let judged = if kept_out.is_empty() { fitted } else { kept_out };
         let tried = Tried {
             points: points.to_vec(),
-            fit: *options,
+            weights,
             fitted: mean(fitted),
-            kept_out: mean(judged),
-            worst: judged.iter().copied().fold(f64::INFINITY, f64::min),
+            kept_out: mean(if kept_out.is_empty() { fitted } else { kept_out }),
+            worst: psnr.iter().copied().fold(f64::INFINITY, f64::min),
         };
         (fit, tried)
     }
 }
 
+/// Solvers whose own weights a fitted plan may end with.
+pub(super) const SOLVERS: [Multistep; 3] =
+    [Multistep::DpmSolverPlusPlus, Multistep::UniPc(2), Multistep::UniPc(3)];
+
+/// The middle between the mean and the worst.
+fn score(psnr: &[f64]) -> f64 {
+    let mean = psnr.iter().sum::<f64>() / psnr.len() as f64;
+    f64::midpoint(mean, psnr.iter().copied().fold(f64::INFINITY, f64::min))
+}
+
 impl Best {
+    fn new((fit, tried): (ClosedFit, Tried)) -> Self {
+        Self { fit, index: 0, tried: vec![tried] }
+    }
+
+    /// The times of the best.
+    fn points(&self) -> Vec<usize> {
+        self.tried[self.index].points.clone()
+    }
+
     /// Keeps a fit if it is better; whether it is.
     fn take(&mut self, (fit, tried): (ClosedFit, Tried)) -> bool {
         let better = tried.score() > self.tried[self.index].score();

@@ -1,21 +1,22 @@
 //! Target trajectories at candidate times, and their inner products.
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Tensor};
-use invardiff_plan::OutputForm;
 use invardiff_plan::core::{Target, TimeGrid, TimePoint};
 use invardiff_plan::fitted::{ConditionGram, GramAtlas};
-use invardiff_runtime::{Denoiser, Full, Policy, Sampler};
+use invardiff_plan::{CachePlan, OutputForm};
+use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample};
 
 use super::options::FittedOptions;
 use crate::error::CalibError;
 use crate::run::Run;
 use crate::session::{Session, SharedDenoiser};
 
-/// One target trajectory at the candidate points, on the host: the values of all images of the run, one after the other.
+/// One target trajectory at the candidate points, on the host: the values of all images of the run, one after the other. The
+/// outputs there are dropped once their inner products are known.
 #[derive(Clone, Debug)]
 pub(crate) struct Trajectory {
-    /// The clean sample that the network predicts at each point.
-    pub(crate) outputs: Vec<Vec<f32>>,
     /// The sample at each point, and the finished one.
     pub(crate) states: Vec<Vec<f32>>,
 }
@@ -29,8 +30,9 @@ pub struct TargetRecord<'a, const D: usize, M: SharedDenoiser<D>, S> {
 }
 
 impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a, D, M, S> {
-    /// Samples every run by the target's `sampler` and keeps what fitting needs: at most [`FittedOptions::candidates`] outputs
-    /// and states per run ([`Session::target_bytes`]), and their inner products.
+    /// Samples every run by the target's `sampler` and keeps what fitting needs: the samples at no more than
+    /// [`FittedOptions::candidates`] times per run, and inner products ([`Session::target_bytes`]). The network's outputs at these
+    /// times are held for the runs that are sampled at the moment alone.
     ///
     /// # Errors
     /// [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Goal`] for options without a pricing, a fit or a candidate.
@@ -49,9 +51,9 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a,
         };
         let points = kept.iter().map(point).collect();
         let recorded = self.each_run("recording the target (runs)", |run| {
-            let trajectory = follow(self.model, sampler, run, &kept);
-            let gram = trajectory.gram();
-            (trajectory, gram)
+            let (outputs, states) = follow(self.model, sampler, run, &kept);
+            let gram = ConditionGram::of(&slices(&outputs), &slices(&states));
+            (Trajectory { states }, gram)
         });
         let (trajectories, conditions): (Vec<Trajectory>, Vec<ConditionGram>) = recorded.into_iter().unzip();
         let atlas = GramAtlas {
@@ -66,13 +68,15 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a,
         Ok(TargetRecord { session: self, trajectories, atlas, options: options.clone() })
     }
 
-    /// Bytes that [`Session::record_target`] keeps for a target's sampler of `target_steps` steps: trajectories in f32 and their
-    /// inner products in f64.
+    /// Bytes that [`Session::record_target`] holds at most for a target's sampler of `target_steps` steps: samples of all runs and
+    /// outputs of those that are sampled at once, in f32, and inner products in f64.
     pub fn target_bytes(&self, target_steps: usize, options: &FittedOptions) -> usize {
         let points = candidates(target_steps, options.candidates.min(GramAtlas::MAX_POINTS)).len();
         let elements: usize = self.runs[0].noise.dims().iter().product();
-        let trajectory = (2 * points + 1) * elements * size_of::<f32>();
-        self.runs.len() * trajectory + GramAtlas::bytes(points, self.runs.len())
+        let runs = self.runs.len();
+        let at_once = runs.min(self.concurrency.runs_at_once());
+        let values = runs * (points + 1) + at_once * points;
+        values * elements * size_of::<f32>() + GramAtlas::bytes(points, runs)
     }
 }
 
@@ -97,18 +101,59 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> TargetRecor
         self.session.runs.len().saturating_sub(self.options.kept_out).max(1)
     }
 
+    /// The runs that plans are chosen on: those kept out of the fit, or where none is those that are fitted on.
+    pub(super) fn judged_on(&self) -> std::ops::Range<usize> {
+        let (runs, fitted_on) = (self.session.runs.len(), self.fitted_on());
+        if fitted_on < runs { fitted_on..runs } else { 0..runs }
+    }
+
+    /// The PSNR of a mean square error, in dB relative to the session's span.
+    pub(super) fn decibels(&self, error: f64) -> f64 {
+        let span = self.session.span;
+        10.0 * (span * span / error.max(1e-12)).log10()
+    }
+
+    /// Replays any plan on the runs that fitted plans are chosen on: the PSNR of each finished sample to the target's, in dB.
+    ///
+    /// # Errors
+    /// [`CalibError::Plan`] when the plan does not fit the model.
+    pub fn psnr(&self, plan: &CachePlan) -> Result<Vec<f64>, CalibError> {
+        let schedule = Arc::new(plan.schedule(&self.session.model.topology())?);
+        Ok(self.session.concurrency.each(self.judged_on().collect(), |run| {
+            let target = &self.trajectories[run];
+            let Run { noise, cond } = &self.session.runs[run];
+            let mut replay = Replay::new(schedule.clone());
+            let x = host(sample(self.session.model, self.session.sampler, &mut replay, noise.clone(), cond));
+            let squares =
+                x.iter().zip(target.finished()).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+            self.decibels(squares.sum::<f64>() / x.len() as f64)
+        }))
+    }
+
     pub(super) fn trajectories(&self) -> &[Trajectory] {
         &self.trajectories
     }
 }
 
 impl Trajectory {
-    fn gram(&self) -> ConditionGram {
-        let outputs: Vec<&[f32]> = self.outputs.iter().map(Vec::as_slice).collect();
-        let states: Vec<&[f32]> = self.states.iter().map(Vec::as_slice).collect();
-        ConditionGram::of(&outputs, &states)
+    /// The finished sample.
+    pub(super) fn finished(&self) -> &[f32] {
+        self.states.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// The sample at a half log-SNR, on the line between those at the neighbouring candidate points.
+    pub(super) fn at(&self, candidates: &[TimePoint], time: f64) -> Vec<f32> {
+        let place = |point: &TimePoint| (point.alpha / point.sigma).ln();
+        let after = candidates.partition_point(|point| place(point) <= time).clamp(1, candidates.len() - 1);
+        let (low, high) = (place(&candidates[after - 1]), place(&candidates[after]));
+        let share = if low.is_finite() { ((time - low) / (high - low)) as f32 } else { 1.0 };
+        let pairs = self.states[after - 1].iter().zip(&self.states[after]);
+        pairs.map(|(before, after)| before + share * (after - before)).collect()
     }
 }
+
+/// The values of some tensors on the host.
+type Values = Vec<Vec<f32>>;
 
 /// There is something to choose among.
 fn check(options: &FittedOptions) -> Result<(), CalibError> {
@@ -138,25 +183,35 @@ fn candidates(steps: usize, most: usize) -> Vec<usize> {
     kept
 }
 
-fn follow<const D: usize, M, T>(model: &M, sampler: &T, run: &Run<D, M::Cond>, kept: &[usize]) -> Trajectory
+/// Outputs and samples at the steps that are kept, and the finished sample behind the samples.
+fn follow<const D: usize, M, T>(
+    model: &M,
+    sampler: &T,
+    run: &Run<D, M::Cond>,
+    kept: &[usize],
+) -> (Values, Values)
 where
     M: Denoiser<D>,
     T: Sampler<D>,
 {
     let mut history = sampler.start();
     let mut x = run.noise.clone();
-    let mut trajectory = Trajectory { outputs: Vec::new(), states: Vec::new() };
+    let (mut outputs, mut states) = (Vec::new(), Vec::new());
     for step in 0..sampler.steps() {
         let prediction = model.predict(&mut Full.step(step), x.clone(), sampler.time(step), &run.cond);
         if kept.binary_search(&step).is_ok() {
             let clean = sampler.to_form(step, x.clone(), prediction.clone(), OutputForm::X0);
-            trajectory.outputs.push(host(clean));
-            trajectory.states.push(host(x.clone()));
+            outputs.push(host(clean));
+            states.push(host(x.clone()));
         }
         x = sampler.advance(&mut history, step, x, prediction);
     }
-    trajectory.states.push(host(x));
-    trajectory
+    states.push(host(x));
+    (outputs, states)
+}
+
+fn slices(values: &[Vec<f32>]) -> Vec<&[f32]> {
+    values.iter().map(Vec::as_slice).collect()
 }
 
 /// The values of a tensor on the host.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use invardiff_calib::{FitOptions, Fitted, FittedOptions, Goal, Run, TargetRecord, solver_rows};
+use invardiff_calib::{
+    Concurrency, FitOptions, Fitted, FittedOptions, Goal, Multistep, Polish, Run, TargetRecord, Weighting,
+};
 use invardiff_plan::core::Target;
-use invardiff_plan::fitted::time_front;
+use invardiff_plan::fitted::{solver_rows, time_front};
 use invardiff_plan::{CachePlan, Cost, GateSite, OutputForm, ReuseRule, Site};
 use invardiff_runtime::{Ddim, Denoiser, Full, Replay, Sampler, sample};
 
@@ -15,7 +17,8 @@ const STEPS: usize = 24;
 
 fn options() -> FittedOptions {
     let mut options = FittedOptions::default();
-    (options.kept_out, options.tries, options.candidates) = (2, 3, 40);
+    (options.kept_out, options.moves, options.candidates) = (2, 24, 40);
+    options.polish = None;
     options
 }
 
@@ -102,7 +105,8 @@ fn the_best_of_what_was_tried_is_the_plan() {
     assert_eq!(found.plan.grid().unwrap().points, points.collect::<Vec<_>>());
     let fit = found.plan.fit().unwrap();
     assert_eq!((fit.target, fit.target_steps, fit.fitted_on, fit.chosen_on), (Target::Own, STEPS, 4, 2));
-    assert_eq!(fit.ridge, tried.fit.ridge);
+    let Weighting::Fitted(weights) = tried.weights else { panic!("{:?}", tried.weights) };
+    assert_eq!(fit.ridge, weights.ridge);
     let said = decibels(&errors(&toy, &own, &found.plan, &runs[4..]));
     assert!((said - tried.kept_out).abs() < 0.2, "{said} {}", tried.kept_out);
     // Nothing is random.
@@ -150,6 +154,57 @@ fn bytes_are_said_before() {
     let elements = values(&runs[0].noise).len();
     let points = STEPS;
     let grams = points * (points + 1) / 2 + points * (points + 1) + (points + 1) * (points + 2) / 2;
-    let expected = 3 * ((2 * points + 1) * elements * 4 + grams * 8);
-    assert_eq!(session.target_bytes(Sampler::<3>::steps(&own), &options()), expected);
+    let samples = 3 * (points + 1) * elements * 4;
+    for (concurrency, at_once) in [(Concurrency::Sequential, 1), (Concurrency::Parallel, 3)] {
+        let at_once = at_once.min(rayon::current_num_threads());
+        let expected = samples + at_once * points * elements * 4 + 3 * grams * 8;
+        let session = session.with_concurrency(concurrency);
+        assert_eq!(session.target_bytes(Sampler::<3>::steps(&own), &options()), expected);
+    }
+}
+
+/// With few evaluations the polish comes nearer to the target than the fit step after step, also on runs that it did not see; the
+/// plan says what the polish says.
+#[test]
+fn a_polish_gains_with_few_evaluations() {
+    let (toy, own, converged) = (Toy::seeded(1), solver(STEPS), solver(80));
+    let all = runs(10);
+    let (seen, unseen) = (&all[..6], &all[6..]);
+    let find = |polish| {
+        let mut options = options();
+        options.polish = polish;
+        let record =
+            session(&toy, &own, seen).record_target(Target::Converged, &converged, &options).unwrap();
+        record.plan(Goal::ComputedSteps(5)).unwrap()
+    };
+    let (fitted, polished) = (find(None), find(Some(Polish::default())));
+    let tried = &polished.tried[polished.chosen];
+    assert!(matches!(tried.weights, Weighting::Polished { .. }), "{:?}", tried.weights);
+    let said = decibels(&errors(&toy, &converged, &polished.plan, &seen[4..]));
+    assert!((said - tried.kept_out).abs() < 0.2, "{said} {}", tried.kept_out);
+    let judge = |found: &Fitted| decibels(&errors(&toy, &converged, &found.plan, unseen));
+    println!("fitted {:.1} dB, polished {:.1} dB", judge(&fitted), judge(&polished));
+    assert!(judge(&polished) > judge(&fitted));
+}
+
+/// A solver's row at the best times is a plan, and the fitted plan of as many evaluations is no worse on the runs it was chosen on.
+#[test]
+fn solvers_at_their_best_times_are_plans() {
+    let (toy, own, converged, runs) = (Toy::seeded(1), solver(STEPS), solver(80), runs(6));
+    let record = session(&toy, &own, &runs).record_target(Target::Converged, &converged, &options()).unwrap();
+    let found = record.plan(Goal::ComputedSteps(8)).unwrap();
+    let fitted = decibels(&errors(&toy, &converged, &found.plan, &runs[4..]));
+    for solver in
+        [Multistep::FirstOrder, Multistep::DpmSolverPlusPlus, Multistep::UniPc(2), Multistep::UniPc(3)]
+    {
+        let plan = record.solver(solver, 8, &found.times()).unwrap();
+        assert_eq!((plan.steps(), plan.full_steps()), (8, STEPS));
+        assert!(plan.provenance.method.starts_with(&solver.to_string()), "{}", plan.provenance.method);
+        let plain = decibels(&errors(&toy, &converged, &plan, &runs[4..]));
+        println!("{solver}: {plain:.1} dB, fitted {fitted:.1} dB");
+        assert!(plain < fitted, "{solver}");
+        let said = record.psnr(&plan).unwrap();
+        assert!((said.iter().sum::<f64>() / said.len() as f64 - plain).abs() < 1e-6 && said.len() == 2);
+    }
+    assert!(record.solver(Multistep::UniPc(4), 8, &[]).is_err());
 }

@@ -1,5 +1,7 @@
 //! What fitting needs of trajectories: inner products, and nothing else.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -151,6 +153,18 @@ impl GramAtlas {
         (points * (points + 1) / 2 + points * (points + 1) + (points + 1) * (points + 2) / 2)
             * conditions
             * size_of::<f64>()
+    }
+
+    /// Whether a file is a Gram file, by its first bytes.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`] when it cannot be read.
+    pub fn is_one(path: impl AsRef<Path>) -> Result<bool, PlanError> {
+        let path = path.as_ref();
+        let mut start = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+        read.map_err(|source| PlanError::Io { path: path.into(), source })?;
+        Ok(start == MAGIC)
     }
 
     /// Reads a Gram file.
