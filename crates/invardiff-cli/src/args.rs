@@ -42,6 +42,8 @@ pub(crate) fn sampler() -> impl TypedValueParser<Value = SamplerKind> {
     let help = |kind: SamplerKind| match kind {
         SamplerKind::Ddim => "DDIM, respaced as the authors use it",
         SamplerKind::DpmSolverPlusPlus => "DPM-Solver++ 2M",
+        SamplerKind::UniPc => "UniPC of order 2 (bh2)",
+        SamplerKind::UniPc3 => "UniPC of order 3",
         SamplerKind::FlowMatchEuler => "Flow-match Euler, the sampler of FLUX",
     };
     let values = SamplerKind::ALL.map(|kind| PossibleValue::new(kind.name()).help(help(kind)));

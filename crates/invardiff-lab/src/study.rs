@@ -7,6 +7,7 @@ mod knee;
 mod method;
 mod options;
 mod present;
+mod targets;
 
 use invardiff::Pipeline;
 use invardiff_report::Study;

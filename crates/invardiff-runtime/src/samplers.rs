@@ -9,6 +9,7 @@ mod noise;
 mod noise_schedule;
 mod spacing;
 mod unipc;
+mod unipc_rows;
 
 pub use ddim::{Ddim, DdimHistory};
 pub use dpm::{DpmHistory, DpmSolverPlusPlus};

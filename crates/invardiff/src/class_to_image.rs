@@ -266,7 +266,8 @@ impl Calibrating<4> for ClassToImage {
 
 impl Resampling<4> for ClassToImage {
     fn solvers(&self) -> &'static [SamplerKind] {
-        &[SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus]
+        // The last draws the converged images.
+        &[SamplerKind::Ddim, SamplerKind::UniPc, SamplerKind::UniPc3, SamplerKind::DpmSolverPlusPlus]
     }
 
     fn with_steps(&self, steps: &[usize]) -> Result<Self> {

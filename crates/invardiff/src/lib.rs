@@ -17,6 +17,7 @@ mod embedded;
 mod error;
 pub mod fault;
 pub mod files;
+mod grid_check;
 #[cfg(feature = "hub")]
 mod hub;
 mod locate;

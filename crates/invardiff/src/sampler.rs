@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use invardiff_models::DitConfig;
 use invardiff_plan::OutputForm;
 use invardiff_runtime::{
-    Ddim, DdimHistory, DpmHistory, DpmSolverPlusPlus, Marginal, RuntimeError, Sampler, Spacing,
+    Ddim, DdimHistory, DpmHistory, DpmSolverPlusPlus, Marginal, RuntimeError, Sampler, Spacing, UniPc,
+    UniPcHistory,
 };
 
 /// A sampler by name.
@@ -18,19 +19,26 @@ pub enum SamplerKind {
     Ddim,
     /// DPM-Solver++ 2M.
     DpmSolverPlusPlus,
+    /// UniPC of order 2 (`bh2`).
+    UniPc,
+    /// UniPC of order 3.
+    UniPc3,
     /// Flow-match Euler, the sampler of FLUX.
     FlowMatchEuler,
 }
 
 impl SamplerKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ddim, Self::DpmSolverPlusPlus, Self::FlowMatchEuler];
+    pub const ALL: [Self; 5] =
+        [Self::Ddim, Self::DpmSolverPlusPlus, Self::UniPc, Self::UniPc3, Self::FlowMatchEuler];
 
     /// The name that plans record.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ddim => "ddim",
             Self::DpmSolverPlusPlus => "dpm-solver++",
+            Self::UniPc => "unipc",
+            Self::UniPc3 => "unipc-3",
             Self::FlowMatchEuler => "flow-match-euler",
         }
     }
@@ -58,6 +66,8 @@ pub enum DitSampler {
     Ddim(Ddim),
     /// DPM-Solver++ 2M.
     Dpm(DpmSolverPlusPlus),
+    /// UniPC.
+    UniPc(UniPc),
 }
 
 /// The history of a [`DitSampler`].
@@ -67,6 +77,8 @@ pub enum DitHistory {
     Ddim(DdimHistory),
     /// Of DPM-Solver++.
     Dpm(Box<DpmHistory<4>>),
+    /// Of UniPC.
+    UniPc(Box<UniPcHistory<4>>),
 }
 
 impl DitSampler {
@@ -92,11 +104,16 @@ impl DitSampler {
                 num_inference_steps,
                 prediction,
             )?),
+            SamplerKind::UniPc | SamplerKind::UniPc3 => {
+                let order = if kind == SamplerKind::UniPc { 2 } else { 3 };
+                let spacing = Spacing::Linspace;
+                Self::UniPc(UniPc::new(&schedule, spacing, num_inference_steps, prediction, order)?)
+            }
             SamplerKind::FlowMatchEuler => {
                 return Err(RuntimeError::Range {
                     what: "sampler",
                     value: "flow-match-euler".into(),
-                    expected: "ddim or dpm-solver++: a DiT does not predict a velocity along straight paths",
+                    expected: "ddim, dpm-solver++ or unipc: a DiT does not predict a velocity along straight paths",
                 });
             }
         };
@@ -118,6 +135,12 @@ impl DitSampler {
                 let timesteps = chosen(sampler.timesteps(), steps)?;
                 Self::Dpm(DpmSolverPlusPlus::from_timesteps(&schedule, &timesteps, prediction)?)
             }
+            Self::UniPc(sampler) => {
+                // Times of a noise schedule are whole.
+                let times: Vec<usize> = sampler.times().iter().map(|time| *time as usize).collect();
+                let timesteps = chosen(&times, steps)?;
+                Self::UniPc(UniPc::from_timesteps(&schedule, &timesteps, prediction, sampler.order())?)
+            }
         })
     }
 
@@ -128,11 +151,11 @@ impl DitSampler {
     pub fn with_eta(self, eta: f64, seed: u64) -> Result<Self, RuntimeError> {
         match self {
             Self::Ddim(sampler) => Ok(Self::Ddim(sampler.with_eta(eta, seed)?)),
-            Self::Dpm(sampler) if eta == 0.0 => Ok(Self::Dpm(sampler)),
-            Self::Dpm(_) => Err(RuntimeError::Range {
+            Self::Dpm(_) | Self::UniPc(_) if eta == 0.0 => Ok(self),
+            Self::Dpm(_) | Self::UniPc(_) => Err(RuntimeError::Range {
                 what: "eta",
                 value: eta.to_string(),
-                expected: "0: dpm-solver++ draws no noise, ddim does",
+                expected: "0: dpm-solver++ and unipc draw no noise, ddim does",
             }),
         }
     }
@@ -160,6 +183,7 @@ macro_rules! forward {
         match $self {
             DitSampler::Ddim($sampler) => $body,
             DitSampler::Dpm($sampler) => $body,
+            DitSampler::UniPc($sampler) => $body,
         }
     };
 }
@@ -195,6 +219,7 @@ impl Sampler<4> for DitSampler {
         match self {
             Self::Ddim(sampler) => DitHistory::Ddim(Sampler::<4>::start(sampler)),
             Self::Dpm(sampler) => DitHistory::Dpm(Box::new(sampler.start())),
+            Self::UniPc(sampler) => DitHistory::UniPc(Box::new(sampler.start())),
         }
     }
 
@@ -208,7 +233,10 @@ impl Sampler<4> for DitSampler {
         match (self, history) {
             (Self::Ddim(sampler), DitHistory::Ddim(history)) => sampler.advance(history, step, x, prediction),
             (Self::Dpm(sampler), DitHistory::Dpm(history)) => sampler.advance(history, step, x, prediction),
-            (Self::Ddim(_), DitHistory::Dpm(_)) | (Self::Dpm(_), DitHistory::Ddim(_)) => {
+            (Self::UniPc(sampler), DitHistory::UniPc(history)) => {
+                sampler.advance(history, step, x, prediction)
+            }
+            (Self::Ddim(_) | Self::Dpm(_) | Self::UniPc(_), _) => {
                 panic!("a history is started by the sampler that it is given back to")
             }
         }
@@ -227,7 +255,9 @@ mod tests {
     #[test]
     fn a_thinned_sampler_visits_the_steps_that_are_kept() {
         let model = Embedded::Fashion.load(&burn::tensor::Device::flex()).unwrap();
-        for kind in [SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus] {
+        for kind in
+            [SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus, SamplerKind::UniPc, SamplerKind::UniPc3]
+        {
             let whole = DitSampler::new(kind, model.config(), 10, 0.0).unwrap();
             let kept = whole.with_steps(model.config(), &[0, 3, 4, 8]).unwrap();
             let times: Vec<f32> = (0..kept.steps()).map(|step| kept.time(step)).collect();

@@ -79,7 +79,9 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> TargetRecord<'_
             let (ratio, weight) = stepper.weights(step);
             let next = points.get(step + 1).copied().unwrap_or(finished);
             let row = row_of(&trails, step, Move { next, ratio, weight });
-            trails.iter_mut().for_each(|trail| trail.go(&row, (ratio, weight)));
+            for trail in &mut trails {
+                trail.go(&row, (ratio, weight));
+            }
             let left = trails[..fitted_on].iter().map(|trail| trail.error(&trail.target.states[next]));
             residuals.push((left.sum::<f64>() / fitted_on as f64).sqrt());
             rows.push(row);

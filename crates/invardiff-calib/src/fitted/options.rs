@@ -3,6 +3,8 @@
 use invardiff_plan::Provenance;
 use invardiff_plan::fitted::Pricing;
 
+use super::solver::SOLVERS;
+
 /// How times and weights are found.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -57,7 +59,7 @@ impl FittedOptions {
     /// polish, each run counting for itself. The recording comes on top: the target's steps, for every run.
     pub fn replays(&self, runs: usize, evaluations: usize) -> usize {
         let moves = self.moves / evaluations.max(1);
-        let fits = self.pricings.len() + self.fits.len() - 1 + moves + super::search::SOLVERS.len();
+        let fits = self.pricings.len() + self.fits.len() - 1 + moves + SOLVERS.len();
         let polish = self.polish_of(evaluations).map_or(0, |polish| {
             let weights =
                 self.fits.iter().map(|fit| fit.outputs + usize::from(fit.sample)).max().unwrap_or(1);

@@ -7,7 +7,7 @@ use invardiff_runtime::{Full, Phase, Policy, Sampler};
 
 use super::closed_fit::ClosedFit;
 use super::options::FitOptions;
-use super::solver::Multistep;
+use super::solver::{Multistep, SOLVERS};
 use super::target::TargetRecord;
 use crate::error::CalibError;
 use crate::least_error::Goal;
@@ -279,10 +279,6 @@ impl<'r, 'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Search<
         (fit, tried)
     }
 }
-
-/// Solvers whose own weights a fitted plan may end with.
-pub(super) const SOLVERS: [Multistep; 3] =
-    [Multistep::DpmSolverPlusPlus, Multistep::UniPc(2), Multistep::UniPc(3)];
 
 /// The middle between the mean and the worst.
 fn score(psnr: &[f64]) -> f64 {

@@ -19,6 +19,10 @@ pub enum Multistep {
     UniPc(usize),
 }
 
+/// Solvers whose own weights a fitted plan may end with.
+pub(super) const SOLVERS: [Multistep; 3] =
+    [Multistep::DpmSolverPlusPlus, Multistep::UniPc(2), Multistep::UniPc(3)];
+
 impl Multistep {
     /// The weights over these points, a row an evaluation.
     ///

@@ -9,6 +9,7 @@ mod present;
 mod trace;
 
 pub(crate) use goal::CacheDtype;
+use measure::PlanRule;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +28,9 @@ use invardiff_runtime::Denoiser;
 const EXAMPLES: &str = "\
 Examples:
   invardiff calibrate
-      The embedded Fashion-MNIST model, DDIM-50, the published fast setting; writes to out/fashion
+      The embedded Fashion-MNIST model, DDIM-50: a fitted plan at the compute of the published fast setting; writes to out/fashion
+  invardiff calibrate --method paper
+      The published rule's plan, which is also written beside any other as paper.json
   invardiff calibrate --model emoji --preset paper-slow
   invardiff calibrate --model DiT-XL-2-256x256.pt --runs 4 --calibrate-unguided --out out/xl
   invardiff calibrate --step-quantile 0.5 --quantile msa=0.3 --quantile mlp=0.1 --warm-up 3
@@ -40,11 +43,11 @@ Examples:
   invardiff calibrate --toward converged --target-speedup 2.6
       A fitted plan with a speed-up of 2.6, fitted towards the converged images";
 
-/// Measure how much features change, make a plan in two phases, replay it and report
+/// Measure a model, make the plan that wins, compare it on held-out images and report
 ///
-/// Samples a few conditions, makes a caching plan from the change of the model's features by the published rule
-/// (arXiv 2512.05134), draws held-out images with the plan, without it, and with baselines of the same compute, and
-/// writes plan, images and report.
+/// Samples a few conditions and makes plans of the same compute: the published rule's (arXiv 2512.05134, its fast setting), the
+/// one of least error, and a fitted one. Draws held-out images with the plan, without it, with the other plans and with fewer
+/// steps of solvers, and writes plan, images and report.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -62,9 +65,13 @@ pub(crate) struct Args {
     /// (5 were published)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     runs: Option<u32>,
-    /// The published quantiles and warm-up to start from
-    #[arg(long, value_parser = preset(), default_value = "paper-fast")]
-    preset: Preset,
+    /// Which plan to make. By default the fitted one, unless the one of least error comes nearer; with a goal, least-error; with a
+    /// setting of the published rule (--preset, a quantile, --warm-up, --calibrate-unguided) or --cache-budget, paper
+    #[arg(long, value_enum, value_name = "METHOD")]
+    method: Option<Method>,
+    /// The published quantiles and warm-up to start from; by default paper-fast
+    #[arg(long, value_parser = preset())]
+    preset: Option<Preset>,
     /// Quantile of the step gate, instead of the preset's (0 skips no step)
     #[arg(long, value_name = "Q")]
     step_quantile: Option<f64>,
@@ -76,7 +83,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     means: goal::Means,
     /// Make a fitted plan (its own times and weights) for the goal, towards the full run or the converged trajectory;
-    /// without a goal, at the compute of the published rule's plan
+    /// without a goal, at the compute of the published rule's plan. By default towards the converged trajectory
     #[arg(long, value_enum, value_name = "TARGET", conflicts_with_all = ["cache_budget"])]
     toward: Option<fitted::Toward>,
     /// Number of first steps that are always computed, instead of the preset's
@@ -110,10 +117,55 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Which plan is asked for; `None` for the one that wins.
+    ///
+    /// # Errors
+    /// When two flags ask for different plans.
+    fn wanted(&self) -> Result<Option<PlanRule>> {
+        let published = self.preset.is_some()
+            || self.step_quantile.is_some()
+            || !self.quantiles.is_empty()
+            || self.warm_up.is_some()
+            || self.calibrate_unguided
+            || self.means.budget().is_some();
+        let fitted = self.method == Some(Method::Fitted);
+        ensure!(self.toward.is_none() || self.method.is_none() || fitted, "--toward is for --method fitted");
+        ensure!(
+            !fitted || self.means.budget().is_none(),
+            "--cache-budget is for the other methods than fitted"
+        );
+        if self.method == Some(Method::Paper)
+            && let Some(flag) = self.goal.flag()
+        {
+            anyhow::bail!(
+                "{flag}: the published rule reaches no goal; its compute follows from --step-quantile"
+            );
+        }
+        Ok(match (self.method, self.toward) {
+            (Some(Method::Fitted), _) | (None, Some(_)) => Some(PlanRule::Fitted),
+            (Some(Method::LeastError), _) => Some(PlanRule::LeastError),
+            (Some(Method::Paper), _) => Some(PlanRule::Paper),
+            (None, None) if self.goal.is_set() => Some(PlanRule::LeastError),
+            (None, None) if published => Some(PlanRule::Paper),
+            (None, None) => None,
+        })
+    }
+
     /// The number of trajectories to measure.
     fn runs<const D: usize, P: Pipeline<D>>(&self, full: &P) -> usize {
         self.runs.map_or_else(|| full.default_runs(), |runs| runs as usize)
     }
+}
+
+/// How a plan is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Method {
+    /// Times and weights fitted in closed form.
+    Fitted,
+    /// Skips chosen by their measured error.
+    LeastError,
+    /// The published rule.
+    Paper,
 }
 
 /// Parses the name of a preset.
@@ -164,8 +216,8 @@ impl PipelineWork for &Args {
         measured.least.atlas.write(folder.join("skips.atlas"))?;
         measured.paper.plan.write(folder.join("paper.json"))?;
         if let Some(fitted) = &measured.fitted {
-            fitted.plan.write(folder.join("fitted.json"))?;
-            fitted.atlas.write(folder.join("target.gram"))?;
+            fitted.found.plan.write(folder.join("fitted.json"))?;
+            fitted.found.atlas.write(folder.join("target.gram"))?;
         }
         measured.plan().write(folder.join("plan.json"))?;
         measured.plan().write(folder.join("plan.bin"))?;
@@ -197,7 +249,8 @@ fn write_book(plan: &CachePlan, variant: Variant, folder: &std::path::Path) -> R
 /// The settings of the published rule: one quantile for every stream of the model, from its flag or the preset.
 fn settings<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Settings> {
     let variant = full.variant();
-    let mut settings = args.preset.settings(variant, &full.denoiser().topology());
+    let mut settings =
+        args.preset.unwrap_or(Preset::PaperFast).settings(variant, &full.denoiser().topology());
     for (kind, quantile) in &args.quantiles {
         let known = settings.quantiles.keys().map(Kind::as_str).collect::<Vec<_>>().join(", ");
         let slot = settings.quantiles.get_mut(kind);

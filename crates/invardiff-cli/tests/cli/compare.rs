@@ -41,6 +41,11 @@ fn every_sort_of_method_is_compared() {
         "uniform=5",
         "extrapolated=5",
         "least-error=5",
+        "fitted=5",
+        "fitted-own=4",
+        "unipc=5",
+        "unipc-3-times=5",
+        "spectrum=2",
         "paper=0.5",
         "paper-unguided=0.5",
         "paper-runs=1,3",
@@ -63,6 +68,9 @@ fn every_sort_of_method_is_compared() {
     assert_eq!(points(&study, "ddim")[0]["setting"], "steps 5");
     assert_eq!(one("ddim"), 0.5);
     assert_eq!([one("ddim-times"), one("dpm-solver++-times")], [0.5, 0.4]);
+    assert_eq!([one("fitted"), one("fitted-own"), one("unipc"), one("unipc-3-times")], [0.5, 0.4, 0.5, 0.5]);
+    let exact = |name: &str| number(points(&study, name)[0], "/converged/psnr_mean");
+    assert!(exact("fitted") > exact("ddim"), "{} {}", exact("fitted"), exact("ddim"));
     // A skipped step still computes the last layer.
     assert!((one("random") - 0.5).abs() < 0.01, "{}", one("random"));
     let facts = study["facts"].to_string();
@@ -115,7 +123,7 @@ fn every_sort_of_method_is_compared() {
     }
     let table = std::fs::read_to_string(folder.path().join("study/points.csv")).unwrap();
     // The header, the full run, one setting of DDIM, and the rest.
-    assert_eq!(table.lines().count(), 1 + 1 + 1 + 21);
+    assert_eq!(table.lines().count(), 1 + 1 + 1 + 26);
 }
 
 #[test]
@@ -125,7 +133,7 @@ fn a_setting_that_does_not_fit_is_named() {
         |method: &str| error(folder.path(), &[&["compare", "--method", method], &SMALL[..]].concat());
     assert!(message("uniform=99").contains("uniform, steps 99"));
     assert!(message("paper-ff=0.5").contains("'ff'"));
-    assert!(message("ddim-times=99").contains("expected 1 to 10 computed steps"));
+    assert!(message("ddim-times=99").contains("99, expected 1 to 10"));
     assert!(message("flow-match-euler-times=4").contains("flow-match-euler"));
     assert!(message("paper-runs=9").contains("more calibration runs than there are"));
     assert!(message("plans-mine=missing.json").contains("missing.json"));

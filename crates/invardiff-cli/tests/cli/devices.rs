@@ -175,7 +175,8 @@ fn a_plan_says_in_which_precision_it_is_replayed() {
         "cpu",
     ];
     let folder = tempfile::tempdir().unwrap();
-    let args = ["calibrate", "--num-inference-steps", "5", "--runs", "2", "--images", "2", "--dtype", "bf16"];
+    let args = ["calibrate", "--num-inference-steps", "5", "--runs", "2", "--images", "2"];
+    let args = [&args[..], &["--converged-steps", "20", "--dtype", "bf16"]].concat();
     stdout(folder.path(), &[&args[..], &["--device", "cpu", "--out", "cal"]].concat());
     let facts = json(folder.path(), &[&DRAW[..], &["--json"]].concat());
     assert_eq!((&facts["dtype"], &facts["plan_forced"]), (&"bf16".into(), &serde_json::json!([])));

@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 
-use invardiff::{Pipeline, Preset, SamplerKind, adjustment_path, read_adjustment};
+use invardiff::{Pipeline, Preset, adjustment_path, read_adjustment};
 use invardiff_calib::{
     CalibError, Changes, Concurrency, Goal, LeastErrorOptions, RecordOptions, Run, Session, SkipPrices,
     SkipStrategy,
 };
 use invardiff_plan::formats::{Fit, Measurement, PlanFile};
-use invardiff_plan::least_error::{FrontPoint, PlannerOptions, SkipErrors, front};
 use invardiff_plan::methods::baseline::{random_plan, uniform_gate};
 use invardiff_plan::methods::block_skip::SkipRule;
 use invardiff_plan::methods::first_blocks::FirstBlocks;
 use invardiff_plan::methods::fora::Fora;
 use invardiff_plan::methods::magcache::{Interpolation, MagCache, Magnitudes};
 use invardiff_plan::methods::smoothcache::ComponentErrors;
+use invardiff_plan::methods::spectrum::Spectrum;
 use invardiff_plan::methods::taylorseer::TaylorSeer;
 use invardiff_plan::methods::teacache::{TeaCache, TeaCacheFit};
 use invardiff_plan::two_phase::{DistanceTable, Phases, Settings, Variant, two_phase};
@@ -23,13 +23,12 @@ use invardiff_runtime::{Denoiser, Progress, Sampler, ScaleShift};
 
 use super::family::{Family, PaperVariant, Part};
 use super::options::MeasurementFiles;
+use super::targets::Targets;
 use crate::error::{Context, Result, ensure};
 use crate::fit;
 
 /// A method at a setting, ready to draw.
-pub(super) enum Ready<P> {
-    /// Another pipeline, such as one with fewer steps.
-    Pipeline(P),
+pub(super) enum Ready {
     /// A plan for the bench's pipeline.
     Plan(Box<CachePlan>),
     /// A plan with scale-shift vectors that were trained for it.
@@ -57,6 +56,7 @@ pub(super) struct Bench<'a, const D: usize, P: Pipeline<D>> {
     strategies: Vec<(usize, SkipStrategy)>,
     changes: Option<Vec<Changes>>,
     errors: Option<ComponentErrors>,
+    targets: Targets<'a, D, P>,
 }
 
 impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
@@ -66,6 +66,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         seed: u64,
         progress: &'a dyn Progress,
         files: &'a MeasurementFiles,
+        converged_steps: usize,
     ) -> Result<Self> {
         let session = pipeline.session(runs)?.with_progress(progress);
         let (guided, unguided, prices, strategies, changes, errors) =
@@ -82,6 +83,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
             strategies,
             changes,
             errors,
+            targets: Targets::new(pipeline, session, converged_steps),
         })
     }
 
@@ -91,7 +93,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     }
 
     /// Calibrates a family at a setting.
-    pub(super) fn ready(&mut self, family: &Family, value: f64) -> Result<Ready<P>> {
+    pub(super) fn ready(&mut self, family: &Family, value: f64) -> Result<Ready> {
         let (topology, steps) = (self.pipeline.denoiser().topology(), self.pipeline.sampler().steps());
         let count = value as usize;
         let variant = self.pipeline.variant();
@@ -99,7 +101,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         let (gate, modules) = (PRESET.gate_quantile(variant), PRESET.quantile(variant, Kind::MSA));
         let plan = match family {
             Family::FewerSteps(_) => CachePlan::empty(&topology, steps),
-            Family::Times(sampler) => return self.times(*sampler, count).map(Ready::Pipeline),
+            Family::Times(sampler) => self.targets.solver(*sampler, count)?,
+            Family::Fitted(target) => self.targets.fitted(*target, count)?,
             Family::Random => {
                 let like = CachePlan::gate_only(&topology, uniform_gate(steps, count)?);
                 random_plan(&topology, &like, self.seed)?
@@ -116,6 +119,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
                 self.paper(PaperVariant::Published, count, (gate, modules), None)?
             }
             Family::LeastError => self.least_error(count)?,
+            Family::Spectrum => Spectrum { interval: count, ..Spectrum::default() }.plan(&topology, steps)?,
             Family::Fora => Fora { interval: count }.plan(&topology, steps)?,
             Family::SmoothCache => self.component_errors()?.schedule(value).plan(&topology)?,
             Family::TaylorSeer(order) => {
@@ -145,7 +149,7 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     }
 
     /// The plan of a file, with the scale-shift vectors beside it.
-    fn file_plan(&self, paths: &[PathBuf], place: usize) -> Result<Ready<P>> {
+    fn file_plan(&self, paths: &[PathBuf], place: usize) -> Result<Ready> {
         let path = paths.get(place.saturating_sub(1)).context("one file a setting")?;
         let topology = self.pipeline.denoiser().topology();
         let plan = PlanFile::read(path)?.plan(Some(&topology)).with_context(|| path.display().to_string())?;
@@ -216,22 +220,6 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         };
         self.strategies.push((computed, found.strategy));
         Ok(found.plan)
-    }
-
-    /// The solver over the steps that a plan of least error computes. Holding the clean sample over skipped steps *is* a
-    /// longer step of DDIM or flow-match Euler, and extrapolating it nearly one of DPM-Solver++ 2M; so the measured errors
-    /// of skips are those of longer steps.
-    fn times(&mut self, sampler: SamplerKind, count: usize) -> Result<P> {
-        let rule = match sampler {
-            SamplerKind::Ddim | SamplerKind::FlowMatchEuler => ReuseRule::Hold,
-            SamplerKind::DpmSolverPlusPlus => ReuseRule::Extrapolate(1),
-        };
-        let options = PlannerOptions::default().with_rule(rule).with_warm_up(1).with_last(0);
-        let site = SkipStrategy::DEFAULT.gate_site;
-        let atlas = self.prices()?.atlas(site).context("the default strategy was priced")?;
-        let point = cheapest(atlas, &options, count)?;
-        let computed = point.gate.iter().enumerate().filter(|(_, skipped)| !**skipped);
-        Ok(self.pipeline.with_steps(&computed.map(|(step, _)| step).collect::<Vec<_>>())?)
     }
 
     /// The errors of skips, measured at the first call.
@@ -316,12 +304,4 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         }
         Ok(fit.fit)
     }
-}
-
-/// The gate of least error with this number of computed steps.
-fn cheapest(atlas: &SkipErrors, options: &PlannerOptions, computed: usize) -> Result<FrontPoint> {
-    let points = front(atlas, options)?;
-    let fewest = points.first().map_or(0, |point| point.computed);
-    let point = points.into_iter().find(|point| point.computed == computed);
-    point.with_context(|| format!("expected {fewest} to {} computed steps", atlas.steps()))
 }

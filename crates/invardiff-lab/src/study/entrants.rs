@@ -1,11 +1,11 @@
 //! Makes calibrated candidates from methods and settings.
 
-use invardiff::Pipeline;
+use invardiff::{Pipeline, SamplerKind};
 use invardiff_report::Study;
 use invardiff_runtime::{Denoiser, Progress, Sampler};
 
 use super::bench::{Bench, Ready};
-use super::family::{Family, sampler_name};
+use super::family::Family;
 use super::method::{Base, Method};
 use super::options::StudyOptions;
 use crate::compare::{Candidate, Decider};
@@ -48,7 +48,7 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(
         baselines.iter().chain(groups.iter().flat_map(|group| &group.methods)).collect();
     let mut bases: Vec<(Base, P)> = Vec::new();
     for method in &methods {
-        let base = base_of(method, full);
+        let base = method.base;
         if !bases.iter().any(|(known, _)| *known == base) {
             let pipeline = match base {
                 None => full.clone(),
@@ -60,11 +60,13 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(
     let runs = full.calibration_runs(options.runs(full), options.seed)?;
     let mut benches = Vec::with_capacity(bases.len());
     for (base, pipeline) in &bases {
-        benches.push((*base, Bench::new(pipeline, &runs, options.seed, progress, &options.files)?));
+        let bench =
+            Bench::new(pipeline, &runs, options.seed, progress, &options.files, options.converged_steps)?;
+        benches.push((*base, bench));
     }
     let mut candidates = vec![Candidate::full(full)];
     for method in methods {
-        let base = base_of(method, full);
+        let base = method.base;
         let bench = benches.iter_mut().find(|(known, _)| *known == base).map(|(_, bench)| bench);
         let bench = bench.context("it was just made")?;
         for value in &method.values {
@@ -90,16 +92,6 @@ fn stand_ins<const D: usize, P: Pipeline<D>>(
     (!found.is_empty()).then(|| (format!("skips of {name} stand in for"), found.join("; ")))
 }
 
-/// The solver and steps that a method is calibrated on; chosen times are selected from as many steps as the full run has.
-fn base_of<const D: usize, P: Pipeline<D>>(method: &Method, full: &P) -> Base {
-    match (method.base, &method.family) {
-        (None, Family::Times(sampler)) if sampler_name(*sampler) != full.sampler().name() => {
-            Some((*sampler, full.sampler().steps()))
-        }
-        (base, _) => base,
-    }
-}
-
 fn candidate<const D: usize, P: Pipeline<D>>(
     bench: &mut Bench<'_, D, P>,
     full: &P,
@@ -117,16 +109,6 @@ fn candidate<const D: usize, P: Pipeline<D>>(
     let base = bench.pipeline();
     let share = base.sampler().steps() as f64 / full.sampler().steps() as f64;
     let mut candidate = match ready {
-        Ready::Pipeline(pipeline) => {
-            let compute_fraction = pipeline.sampler().steps() as f64 / full.sampler().steps() as f64;
-            return Ok(Candidate {
-                name,
-                description,
-                pipeline,
-                decider: Decider::Enabled,
-                compute_fraction,
-            });
-        }
         Ready::Plan(plan) => Candidate::plan(base, &name, &description, &plan)?,
         Ready::Adjusted(plan, adjustment) => {
             Candidate::plan(base, &name, &description, &plan)?.adjusted(adjustment)
@@ -147,24 +129,32 @@ fn lines<const D: usize, P: Pipeline<D>>(
     };
     let steps = full.sampler().steps();
     // Shares of the full run, the same for every method whose settings are steps.
-    let shares = [0.6, 0.5, 0.38, 0.3, 0.24, 0.16];
-    let counts = shares.map(|share| computed(share, steps));
-    let mut counts = counts.to_vec();
+    let shares = [0.6, 0.5, 0.38, 0.3, 0.24, 0.2, 0.16];
+    let shares = if options.fitted { &shares[1..] } else { &shares };
+    let mut counts: Vec<String> = shares.iter().map(|share| computed(*share, steps)).collect();
     counts.dedup();
     let counts = counts.join(",");
-    let solvers: Vec<String> =
-        full.solvers().iter().map(|solver| format!("{}={counts}", Family::FewerSteps(*solver))).collect();
-    let baselines = parse(&solvers.iter().map(String::as_str).collect::<Vec<_>>())?;
+    // Charts show two solvers beside the full run: the first and the best.
+    let solvers = full.solvers();
+    let shown: Vec<SamplerKind> = solvers.first().into_iter().chain(solvers[1..].last()).copied().collect();
+    let shown: Vec<String> =
+        shown.into_iter().map(|solver| format!("{}={counts}", Family::FewerSteps(solver))).collect();
+    let baselines = parse(&shown.iter().map(String::as_str).collect::<Vec<_>>())?;
     if !options.methods.is_empty() {
-        let (own, rest): (Vec<Method>, Vec<Method>) = options
-            .methods
-            .iter()
-            .cloned()
-            .partition(|method| method.base.is_none() && matches!(method.family, Family::FewerSteps(_)));
+        let fewer =
+            |method: &&Method| method.base.is_none() && matches!(method.family, Family::FewerSteps(_));
+        let own: Vec<Method> =
+            options.methods.iter().filter(fewer).take(Study::BASELINES - 1).cloned().collect();
+        let rest: Vec<Method> =
+            options.methods.iter().filter(|method| !own.contains(method)).cloned().collect();
         let baselines = if own.is_empty() { baselines } else { own };
         return Ok((baselines, panels("Methods asked for", &rest)));
     }
-    let groups = if options.checks { checks(full) } else { all(&counts, full) };
+    let groups = match (options.checks, options.fitted) {
+        (true, _) => checks(full),
+        (false, true) => fitted(&counts, options, full),
+        (false, false) => all(&counts, options, full),
+    };
     let groups = groups.into_iter().map(|(title, note, lines)| {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         Ok(Group { title, note, methods: parse(&lines)? })
@@ -188,21 +178,29 @@ fn computed(share: f64, steps: usize) -> String {
 
 type Lines = (&'static str, &'static str, Vec<String>);
 
-fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
+fn all<const D: usize, P: Pipeline<D>>(counts: &str, options: &StudyOptions, full: &P) -> Vec<Lines> {
     let of = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
     let stepped = |names: &[&str]| names.iter().map(|name| format!("{name}={counts}")).collect::<Vec<_>>();
     let mut plans = stepped(&["uniform", "extrapolated", "least-error"]);
     plans.extend(of(&["paper=0.3,0.5,0.63,0.72", "paper-modules=0.1,0.22,0.4,0.6"]));
+    let solvers = full.solvers().iter().filter(|solver| **solver != SamplerKind::UniPc3);
     let mut unmeasured = vec!["random".to_owned()];
-    unmeasured.extend(full.solvers().iter().map(|solver| format!("{}-times", Family::FewerSteps(*solver))));
+    unmeasured.extend(solvers.map(|solver| format!("{}-times", Family::FewerSteps(*solver))));
+    let even = full.solvers().iter().filter(|solver| **solver == SamplerKind::UniPc);
+    unmeasured.extend(even.map(|solver| Family::FewerSteps(*solver).to_string()));
     let unmeasured: Vec<&str> = unmeasured.iter().map(String::as_str).collect();
     let mut groups = vec![
         (
             "What a plan has to beat",
-            "Steps skipped at random, and each solver with fewer steps at chosen times: those that a plan of least error computes on the calibration runs.",
+            "Steps skipped at random, and each solver with fewer steps at the times that suit it best in replays on the calibration runs.",
             stepped(&unmeasured),
         ),
         ("Plans of steps", "Plans made before the run that skip steps whole, and InvarDiff's own.", plans),
+        (
+            "Fitted weights",
+            "Plans that weight the last outputs: fitted towards the converged trajectory, and by a Chebyshev series.",
+            stepped(&[nearest(options)]).into_iter().chain(of(&["spectrum=2,3,4,6"])).collect(),
+        ),
         (
             "Plans of modules",
             "Plans made before the run that reuse modules of every block; gates and modulations are always computed.",
@@ -264,6 +262,43 @@ fn all<const D: usize, P: Pipeline<D>>(counts: &str, full: &P) -> Vec<Lines> {
         ));
     }
     groups
+}
+
+/// The fitted plan towards the best target that there is.
+fn nearest(options: &StudyOptions) -> &'static str {
+    if options.converged_steps > 0 { "fitted" } else { "fitted-own" }
+}
+
+/// Fitted plans against solvers at even and at chosen times, and against the other plans.
+fn fitted<const D: usize, P: Pipeline<D>>(counts: &str, options: &StudyOptions, full: &P) -> Vec<Lines> {
+    let stepped = |names: &[String]| names.iter().map(|name| format!("{name}={counts}")).collect::<Vec<_>>();
+    let times: Vec<String> =
+        full.solvers().iter().map(|solver| format!("{}-times", Family::FewerSteps(*solver))).collect();
+    let mut others = full.solvers().to_vec();
+    others.retain(|solver| matches!(solver, SamplerKind::UniPc | SamplerKind::UniPc3));
+    let others: Vec<String> =
+        others.into_iter().map(|solver| Family::FewerSteps(solver).to_string()).collect();
+    let mut plans = stepped(&["fitted-own".into(), "least-error".into()]);
+    if options.converged_steps > 0 {
+        plans.splice(0..0, stepped(&["fitted".into()]));
+    }
+    plans.push("paper=0.63".into());
+    let mut lines = vec![
+        (
+            "Fitted plans",
+            "Times and weights fitted towards the converged trajectory and towards the full run, and the plans that imitate the full run.",
+            plans,
+        ),
+        (
+            "Solvers at their best times",
+            "Each solver's own weights at the times that suit it best: those of the fronts, and all that were tried for the fitted plan.",
+            stepped(&times),
+        ),
+    ];
+    if !others.is_empty() {
+        lines.push(("Further solvers at even times", "UniPC of order 2 and 3.", stepped(&others)));
+    }
+    lines
 }
 
 fn checks<const D: usize, P: Pipeline<D>>(full: &P) -> Vec<Lines> {

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use invardiff::SamplerKind;
 use invardiff_plan::Kind;
+use invardiff_plan::core::Target;
 
 /// A method without its setting (the one number that is varied).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Family {
     /// Fewer steps of a solver.
     FewerSteps(SamplerKind),
-    /// Fewer steps of a solver, at the times that a plan of least error computes.
+    /// Fewer steps of a solver, at the times that suit it best in replays.
     Times(SamplerKind),
     /// Steps skipped at random, the last hidden state held.
     Random,
@@ -27,12 +28,16 @@ pub(super) enum Family {
     PaperRuns,
     /// The plan of least error by its computed steps.
     LeastError,
+    /// The plan fitted towards a target, by its evaluations.
+    Fitted(Target),
     /// FORA by its interval.
     Fora,
     /// SmoothCache by its threshold.
     SmoothCache,
     /// TaylorSeer of an order, by its interval.
     TaylorSeer(u8),
+    /// Spectrum by its interval.
+    Spectrum,
     /// TeaCache by its threshold.
     TeaCache,
     /// First-Block Cache or DBCache by its threshold.
@@ -98,7 +103,10 @@ impl Family {
             "extrapolated" => Some(Self::Extrapolated),
             "paper" => Some(Self::Paper(PaperVariant::Published)),
             "least-error" => Some(Self::LeastError),
+            "fitted" => Some(Self::Fitted(Target::Converged)),
+            "fitted-own" => Some(Self::Fitted(Target::Own)),
             "fora" => Some(Self::Fora),
+            "spectrum" => Some(Self::Spectrum),
             "smoothcache" => Some(Self::SmoothCache),
             "teacache" => Some(Self::TeaCache),
             "first-block" => Some(Self::FirstBlocks { first: 1, last: 0 }),
@@ -132,11 +140,12 @@ impl Family {
             | Self::Random
             | Self::Uniform
             | Self::Extrapolated
+            | Self::Fitted(_)
             | Self::LeastError => "steps",
             Self::Paper(_) => "step quantile",
             Self::PaperPart(_) => "quantile",
             Self::PaperRuns => "runs",
-            Self::Fora | Self::TaylorSeer(_) => "interval",
+            Self::Fora | Self::TaylorSeer(_) | Self::Spectrum => "interval",
             Self::SmoothCache => "alpha",
             Self::TeaCache | Self::FirstBlocks { .. } | Self::MagCache => "threshold",
             Self::Files { .. } => "file",
@@ -152,9 +161,11 @@ impl Family {
             | Self::Uniform
             | Self::Extrapolated
             | Self::LeastError
+            | Self::Fitted(_)
             | Self::PaperRuns
             | Self::Fora
             | Self::Files { .. }
+            | Self::Spectrum
             | Self::TaylorSeer(_) => true,
             Self::Paper(_)
             | Self::PaperPart(_)
@@ -170,7 +181,7 @@ impl Family {
         match self {
             Self::FewerSteps(_) => "no cache, fewer steps".into(),
             Self::Times(_) => {
-                "no cache, fewer steps, at the times that a plan of least error computes".into()
+                "no cache, fewer steps, at the times that suit the solver best in replays".into()
             }
             Self::Random => "steps skipped at random, the hidden state after the last block held".into(),
             Self::Uniform => "steps skipped evenly, the hidden state after the last block held".into(),
@@ -192,6 +203,10 @@ impl Family {
             Self::PaperPart(Part::Modules) => "its modules alone, no step skipped".into(),
             Self::PaperPart(Part::Kind(kind)) => format!("{kind} modules alone, no step skipped"),
             Self::PaperRuns => "its fast setting from this many calibration runs".into(),
+            Self::Fitted(Target::Converged) => {
+                "times and weights fitted in closed form towards the converged trajectory".into()
+            }
+            Self::Fitted(Target::Own) => "the same towards the full run".into(),
             Self::LeastError => {
                 "skips chosen by measured error; reuses the site with the least error in replays".into()
             }
@@ -199,6 +214,10 @@ impl Family {
             Self::SmoothCache => "kinds of modules reused while their measured error is below alpha".into(),
             Self::TaylorSeer(order) => {
                 format!("all modules forecast by a series of order {order} between computed steps")
+            }
+            Self::Spectrum => {
+                "steps skipped evenly, the hidden state after the last block forecast by a Chebyshev series"
+                    .into()
             }
             Self::TeaCache => "all blocks skipped by the change of the first one's modulated input".into(),
             Self::FirstBlocks { first: 1, last: 0 } => {
@@ -231,7 +250,10 @@ impl fmt::Display for Family {
             Self::PaperPart(Part::Kind(kind)) => write!(f, "paper-{kind}"),
             Self::PaperRuns => write!(f, "paper-runs"),
             Self::LeastError => write!(f, "least-error"),
+            Self::Fitted(Target::Converged) => write!(f, "fitted"),
+            Self::Fitted(Target::Own) => write!(f, "fitted-own"),
             Self::Fora => write!(f, "fora"),
+            Self::Spectrum => write!(f, "spectrum"),
             Self::SmoothCache => write!(f, "smoothcache"),
             Self::TaylorSeer(order) => write!(f, "taylorseer-{order}"),
             Self::TeaCache => write!(f, "teacache"),

@@ -27,6 +27,8 @@ pub struct StudyOptions {
     pub also: Vec<Method>,
     /// Whether to make the paper's own checks of its rule instead.
     pub checks: bool,
+    /// Whether to compare fitted plans with the other plans and with solvers at even and at their best times instead.
+    pub fitted: bool,
     /// Measurements that are read instead of made.
     pub files: MeasurementFiles,
     /// Trajectories that methods are calibrated on; [`default_runs`](invardiff::Calibrating::default_runs) where nothing is said.
@@ -45,6 +47,7 @@ impl Default for StudyOptions {
             methods: Vec::new(),
             also: Vec::new(),
             checks: false,
+            fitted: false,
             files: MeasurementFiles::default(),
             runs: None,
             images: 20,

@@ -1,7 +1,5 @@
 //! UniPC (Zhao et al. 2023, arXiv 2302.04867), the unified predictor-corrector.
 
-mod rows;
-
 use burn::tensor::Tensor;
 use invardiff_plan::OutputForm;
 
@@ -19,7 +17,7 @@ use crate::samplers::spacing::{self, Spacing};
 #[derive(Clone, Debug)]
 pub struct UniPc {
     times: Vec<f32>,
-    levels: Vec<Marginal>,
+    pub(super) levels: Vec<Marginal>,
     prediction: OutputForm,
     order: usize,
 }
@@ -79,7 +77,7 @@ impl UniPc {
         Self::over(times, sigmas.iter().map(level).collect(), OutputForm::Velocity, order)
     }
 
-    fn over(
+    pub(super) fn over(
         times: Vec<f32>,
         levels: Vec<Marginal>,
         prediction: OutputForm,
@@ -111,7 +109,7 @@ impl UniPc {
     }
 
     /// The order of the step that follows `done` others.
-    fn order_at(&self, step: usize, done: usize) -> usize {
+    pub(super) fn order_at(&self, step: usize, done: usize) -> usize {
         self.order.min(self.steps() - step).min(done + 1)
     }
 
@@ -127,7 +125,7 @@ impl UniPc {
     }
 
     /// Weights in the prediction of the sample after `step`: of the outputs before `step`, as differences to the one there.
-    fn ahead(&self, step: usize, order: usize) -> Vec<f64> {
+    pub(super) fn ahead(&self, step: usize, order: usize) -> Vec<f64> {
         let earlier = self.positions(step, step + 1, order - 1);
         let coefficients = match order {
             1 => Vec::new(),
@@ -139,7 +137,7 @@ impl UniPc {
 
     /// Weights in the corrected sample at `step`: of the outputs before `step - 1`, then of the one at `step`, as differences to
     /// the one at `step - 1`.
-    fn again(&self, step: usize, order: usize) -> Vec<f64> {
+    pub(super) fn again(&self, step: usize, order: usize) -> Vec<f64> {
         let mut positions = self.positions(step - 1, step, order - 1);
         positions.push(1.0);
         let coefficients = match order {

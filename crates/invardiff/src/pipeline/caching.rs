@@ -9,6 +9,7 @@ use invardiff_runtime::{Denoiser, Full, Replay, Sampler};
 
 use super::sampling::Sampling;
 use crate::error::{Error, Result};
+use crate::grid_check;
 
 /// Sampling under a plan, or without one: [`Caching::enable_cache`] changes what is replayed and nothing else.
 pub trait Caching<const D: usize>: Sampling<D> {
@@ -21,7 +22,8 @@ pub trait Caching<const D: usize>: Sampling<D> {
     /// Lowers a plan for this pipeline.
     ///
     /// # Errors
-    /// When the plan cannot run here at all: other sites, another number of steps, a sampler that draws noise.
+    /// When the plan cannot run here at all: other sites, another number of steps, times of its own that are not this model's, a
+    /// sampler that draws noise.
     fn lower(&self, plan: &CachePlan) -> Result<Arc<Schedule>> {
         self.sampler().deterministic()?;
         let (planned, steps) = (plan.full_steps(), self.sampler().steps());
@@ -30,6 +32,9 @@ pub trait Caching<const D: usize>: Sampling<D> {
                 "the plan is for {planned} steps, the sampler has {steps}: a plan cannot be stretched as it is; calibrate for this \
                  number of steps, or transfer it (`transfer`, `invardiff plan transfer`)"
             )));
+        }
+        if let Some(grid) = plan.grid() {
+            grid_check::check(grid, self.sampler())?;
         }
         Ok(Arc::new(plan.schedule(&self.denoiser().topology())?))
     }

@@ -1,13 +1,20 @@
 //! Other samplers for the same model.
 
+use invardiff_calib::Multistep;
+
 use super::sampling::Sampling;
 use crate::error::Result;
 use crate::sampler::SamplerKind;
 
 /// The same model under other samplers and steps.
 pub trait Resampling<const D: usize>: Sampling<D> + Sized {
-    /// Samplers that could draw the same images in fewer steps.
+    /// Samplers that could draw the same images in fewer steps; the last, with many steps, draws the converged images.
     fn solvers(&self) -> &'static [SamplerKind];
+
+    /// Solvers that can be put over any times as plans: what a fitted plan is compared with.
+    fn multistep(&self) -> Vec<Multistep> {
+        vec![Multistep::DpmSolverPlusPlus, Multistep::UniPc(2), Multistep::UniPc(3)]
+    }
 
     /// The same sampler over some of its own steps, uncached: which of them, rising. Solvers of several steps look back over
     /// the steps that are left.

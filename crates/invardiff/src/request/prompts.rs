@@ -74,7 +74,9 @@ impl RunRequest {
     fn suits_flux(&self) -> Result<()> {
         match self.sampler {
             None | Some(SamplerKind::FlowMatchEuler) => {}
-            Some(SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus) => {
+            Some(
+                SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus | SamplerKind::UniPc | SamplerKind::UniPc3,
+            ) => {
                 let problem = "does not suit the model: FLUX is sampled with flow-match-euler";
                 return Err(Error::setting("sampler", problem));
             }

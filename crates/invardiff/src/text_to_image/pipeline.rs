@@ -295,7 +295,7 @@ impl Resampling<3> for TextToImage {
     fn with_sampler(&self, sampler: SamplerKind, num_inference_steps: usize) -> Result<Self> {
         match sampler {
             SamplerKind::FlowMatchEuler => {}
-            SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus => {
+            SamplerKind::Ddim | SamplerKind::DpmSolverPlusPlus | SamplerKind::UniPc | SamplerKind::UniPc3 => {
                 let problem = format_args!(
                     "{sampler}: FLUX predicts a velocity along straight paths, which flow-match-euler samples"
                 );

@@ -83,10 +83,11 @@ fn candidates<const D: usize, P: Pipeline<D>>(
     let alone = |name: &str, what: &str, plan: &CachePlan| {
         Ok::<_, anyhow::Error>((Group::Part, Candidate::plan(full, name, what, plan)?))
     };
-    let fitted = measured.fitted.as_ref().map(|fitted| fitted::candidate(full, fitted)).transpose()?;
+    let fitted = measured.fitted.as_ref().map(|fitted| fitted::candidate(full, &fitted.found)).transpose()?;
     let (plan, own, others) = match (measured.wanted, fitted) {
         (PlanRule::Fitted, Some(fitted)) => (&measured.least.plan, fitted, vec![least, paper]),
-        (PlanRule::LeastError, _) => (&measured.least.plan, least, vec![paper]),
+        (PlanRule::LeastError, Some(fitted)) => (&measured.least.plan, least, vec![fitted, paper]),
+        (PlanRule::LeastError, None) => (&measured.least.plan, least, vec![paper]),
         (PlanRule::Paper | PlanRule::Fitted, _) => (&measured.paper.plan, paper, vec![least]),
     };
     let storage = args.means.storage();
@@ -135,6 +136,13 @@ fn candidates<const D: usize, P: Pipeline<D>>(
     candidates.push((Group::OtherPlan, Candidate::plan(full, "random plan", places, &random)?));
     for sampler in full.solvers() {
         candidates.push((Group::FewerSteps, Candidate::fewer_steps(full, *sampler, compute)?));
+    }
+    for (solver, plan) in measured.fitted.iter().flat_map(|fitted| &fitted.solvers) {
+        let name = format!("{solver} {}, best times", plan.steps());
+        let what = format!(
+            "no plan: {solver} with its own weights at the times that suit it best on the calibration's conditions"
+        );
+        candidates.push((Group::FewerSteps, Candidate::plan(full, &name, &what, plan)?));
     }
     Ok(candidates)
 }

@@ -6,12 +6,13 @@ use std::time::Instant;
 use crate::progress::Bars;
 use anyhow::{Context, Result};
 use invardiff::Pipeline;
-use invardiff_calib::{Fitted, LeastError, Outcome};
+use invardiff_calib::{LeastError, Outcome};
 use invardiff_plan::core::{Calibration, Fitted as Budgeted, fit_to_budget};
 use invardiff_plan::two_phase::Settings;
 use invardiff_plan::{CachePlan, Cost, Schedule};
 use invardiff_runtime::Denoiser;
 
+use super::fitted::FittedPlan;
 use super::trace::{Trace, trace};
 use super::{Args, fitted, least_error, settings};
 
@@ -23,9 +24,9 @@ pub(super) struct Measured {
     pub(super) budgeted: Option<Budgeted>,
     /// The plan of least error.
     pub(super) least: LeastError,
-    /// The fitted plan, where one was asked for.
-    pub(super) fitted: Option<Fitted>,
-    /// Which of the plans was asked for.
+    /// The fitted plan, where one was made.
+    pub(super) fitted: Option<FittedPlan>,
+    /// Which of the plans was asked for, or won.
     pub(super) wanted: PlanRule,
     /// How long the calibration took, in seconds.
     pub(super) seconds: f64,
@@ -48,7 +49,7 @@ impl Measured {
     /// The plan that was asked for.
     pub(super) fn plan(&self) -> &CachePlan {
         match (self.wanted, &self.fitted) {
-            (PlanRule::Fitted, Some(fitted)) => &fitted.plan,
+            (PlanRule::Fitted, Some(fitted)) => &fitted.found.plan,
             (PlanRule::LeastError, _) => &self.least.plan,
             (PlanRule::Paper | PlanRule::Fitted, _) => &self.paper.plan,
         }
@@ -57,6 +58,7 @@ impl Measured {
 
 /// Calibrates and traces.
 pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> Result<Measured> {
+    let asked = args.wanted()?;
     let settings = settings(args, full)?;
     let start = Instant::now();
     let mut paper = calibrate_on(args, full, &settings)?;
@@ -84,17 +86,18 @@ pub(super) fn measure<const D: usize, P: Pipeline<D>>(args: &Args, full: &P) -> 
             Ok::<_, anyhow::Error>(fitted)
         })
         .transpose()?;
-    let toward = args.toward.map(|toward| fitted::plan(args, full, toward, compute, &paper.plan.provenance));
-    let fitted = toward.transpose()?;
-    let wanted = match (&fitted, args.goal.is_set()) {
-        (Some(_), _) => PlanRule::Fitted,
-        (None, true) => PlanRule::LeastError,
-        (None, false) => PlanRule::Paper,
+    let fitted = matches!(asked, None | Some(PlanRule::Fitted))
+        .then(|| fitted::plan(args, full, &least.plan, compute, &paper.plan.provenance))
+        .transpose()?;
+    let wanted = match (asked, &fitted) {
+        (Some(rule), _) => rule,
+        (None, Some(fitted)) if fitted.wins => PlanRule::Fitted,
+        (None, _) => PlanRule::LeastError,
     };
     let plan = match (&fitted, wanted) {
-        (Some(fitted), _) => &fitted.plan,
-        (None, PlanRule::LeastError) => &least.plan,
-        (None, PlanRule::Paper | PlanRule::Fitted) => &paper.plan,
+        (Some(fitted), PlanRule::Fitted) => &fitted.found.plan,
+        (_, PlanRule::LeastError) => &least.plan,
+        (_, PlanRule::Paper | PlanRule::Fitted) => &paper.plan,
     };
     let schedule = Arc::new(plan.schedule(&topology)?.storing(storage));
     let trace = trace(full, &schedule, args.seed.wrapping_add(args.runs(full) as u64))?;

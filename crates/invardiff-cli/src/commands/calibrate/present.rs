@@ -20,7 +20,8 @@ use ndarray::{Array2, Axis, Slice};
 
 use super::Args;
 use super::baselines::Comparison;
-use super::measure::Measured;
+use super::fitted::FittedPlan;
+use super::measure::{Measured, PlanRule};
 
 /// Columns of an image grid.
 const COLUMNS: usize = 10;
@@ -36,6 +37,14 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
     let topology = full.denoiser().topology();
     let cost = Cost::of(plan, &topology)?;
     let table = table(&comparison.candidates, &comparison.evaluated);
+    let placed = placed(plan, full.sampler());
+    let mut last = 0.0;
+    let kept = placed.iter().map(|at| {
+        last = at.map_or(last, |at| measured.trace.bytes[at]);
+        last
+    });
+    let kept = kept.collect();
+    let cached = placed.iter().map(|at| at.map_or(0.0, |at| measured.trace.cached[at])).collect();
     let own = &comparison.evaluated[1];
     Ok(Report {
         title: format!("InvarDiff on {}", full.name()),
@@ -89,21 +98,20 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
             title: "Latency of a step, one image".into(),
             unit: Unit::Milliseconds,
             scale: Scale::Linear,
-            series: ["full", "cached"]
-                .into_iter()
-                .zip([&measured.trace.full, &measured.trace.cached])
-                .map(|(name, values)| Series { name: name.into(), values: values.clone() })
-                .collect(),
+            series: vec![
+                Series { name: "full".into(), values: measured.trace.full.clone() },
+                Series { name: "cached".into(), values: cached },
+            ],
         }),
         cache_bytes: Some(StepChart {
             title: "Bytes kept after a step, one image".into(),
             unit: Unit::Bytes,
             scale: Scale::Linear,
             series: vec![
-                Series { name: "feature store".into(), values: measured.trace.bytes.clone() },
+                Series { name: "feature store".into(), values: kept },
                 Series {
                     name: "most within a step".into(),
-                    values: vec![own.peak_bytes_per_image as f64; measured.trace.bytes.len()],
+                    values: vec![own.peak_bytes_per_image as f64; placed.len()],
                 },
             ],
         }),
@@ -119,6 +127,25 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
         }],
         provenance: serde_json::to_value(&plan.provenance)?,
     })
+}
+
+/// For every step of the sampler, which step of the plan falls on it: its own, or with times of its own at most one, the evaluation
+/// whose time is nearest, later ones after earlier ones.
+fn placed<const D: usize, S: Sampler<D>>(plan: &CachePlan, sampler: &S) -> Vec<Option<usize>> {
+    let steps = sampler.steps();
+    let Some(grid) = plan.grid() else { return (0..steps).map(Some).collect() };
+    let (count, mut free) = (grid.points.len(), 0);
+    let mut placed = vec![None; steps];
+    for (at, point) in grid.points.iter().enumerate() {
+        let apart = |step: &usize| (sampler.time(*step) - point.time).abs();
+        // Later evaluations need a step each.
+        let left = (steps + at).saturating_sub(count).max(free);
+        let nearest = (free..=left.min(steps - 1)).min_by(|one, other| apart(one).total_cmp(&apart(other)));
+        let Some(step) = nearest else { break };
+        placed[step] = Some(at);
+        free = step + 1;
+    }
+    placed
 }
 
 /// A headline number: how much the plan skips and reuses.
@@ -140,7 +167,7 @@ fn work(plan: &CachePlan) -> Highlight {
 /// The notes: what the numbers mean, then remarks on this run.
 fn notes(args: &Args, measured: &Measured, mut notes: Vec<String>) -> Vec<String> {
     notes.extend(super::least_error::notes(&measured.least));
-    notes.extend(measured.fitted.iter().map(super::fitted::note));
+    notes.extend(measured.fitted.iter().map(|fitted| super::fitted::note(&fitted.found)));
     if let Some(fitted) = &measured.budgeted {
         notes.push(format!(
             "The memory budget of {} bytes an image costs the published rule's plan {} reused modules ({:.3} GFLOPs computed \
@@ -156,7 +183,8 @@ fn notes(args: &Args, measured: &Measured, mut notes: Vec<String>) -> Vec<String
 
 /// Whether the plan aims at the converged images rather than at the full run's.
 fn exact(measured: &Measured) -> bool {
-    measured.fitted.as_ref().is_some_and(|fitted| fitted.atlas.target == Target::Converged)
+    let converged = |fitted: &FittedPlan| fitted.found.atlas.target == Target::Converged;
+    measured.wanted == PlanRule::Fitted && measured.fitted.as_ref().is_some_and(converged)
 }
 
 /// Compares the plan with the best row that needs no plan, by the PSNR to the full run or (`exact`)
@@ -309,7 +337,7 @@ fn similarity(
 pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> String {
     let plan = measured.plan();
     let gate: String = plan.gate().iter().map(|skipped| if *skipped { '#' } else { '.' }).collect();
-    let gain = super::fitted::gain(report, measured).map_or_else(String::new, |gain| format!("{gain}\n"));
+    let gain = super::fitted::gain(report).map_or_else(String::new, |gain| format!("{gain}\n"));
     format!(
         "{gain}{}\n{}\n\nsteps  {gate}  (. computed, # skipped)\n\n{}\n{}\n\nreport {}\nplan   {}",
         report.title,
@@ -329,6 +357,7 @@ pub(super) fn json(report: &Report, measured: &Measured, folder: &Path) -> Resul
     let plan = measured.plan();
     let own = report.table.rows.iter().find(|row| row.group == Group::Plan);
     Ok(serde_json::to_string_pretty(&serde_json::json!({
+        "gain": super::fitted::gain(report),
         "folder": folder,
         "plan": folder.join("plan.json"),
         "report": folder.join("report.html"),

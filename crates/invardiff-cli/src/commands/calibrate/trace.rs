@@ -51,6 +51,10 @@ impl Trace {
             return apart;
         }
         let cached = |skipped: bool| of(&self.cached, gate, skipped);
+        if !gate.contains(&true) {
+            let (full, own) = (median(&self.full), cached(false));
+            return format!("{apart} A step takes {full:.2} ms in full and {own:.2} ms under the plan.");
+        }
         format!(
             "{apart} A step takes {:.2} ms in full, {:.2} ms where the plan computes and {:.2} ms where it skips.",
             median(&self.full),

@@ -20,11 +20,13 @@ Examples:
       Everything, and plans of one's own: of route train, say
   invardiff compare --checks
       The paper's own checks of its rule: phases, thresholds, calibration runs, kinds of modules, guidance, boundary rules
+  invardiff compare --fitted --converged-steps 250
+      Fitted plans of 50 to 16 % of the steps against DPM-Solver++ and UniPC at even and at their best times
 
 Methods, with the number that is listed after `=`:
-  ddim, dpm-solver++ (steps), uniform, extrapolated, least-error (computed steps), paper, paper-phase1, paper-unguided,
+  ddim, dpm-solver++, unipc, unipc-3 (steps), uniform, extrapolated, least-error (computed steps), fitted, fitted-own (evaluations), paper, paper-phase1, paper-unguided,
   paper-flux-rules, paper-wan-rules (step quantile), SOLVER-times, random (steps), paper-gate, paper-modules, paper-KIND (quantile), paper-runs (runs),
-  fora, taylorseer-ORDER (interval), smoothcache (alpha), teacache, first-block, dbcache-FIRST-LAST, magcache (threshold),
+  fora, taylorseer-ORDER, spectrum (interval), smoothcache (alpha), teacache, first-block, dbcache-FIRST-LAST, magcache (threshold),
   plans-NAME (plan files; scale-shift vectors that lie beside a plan are applied).
 Any of them after SAMPLER/STEPS+ sits on that solver. docs/baselines.md says what each does.
 
@@ -60,6 +62,9 @@ pub(crate) struct Args {
     /// The paper's own checks instead
     #[arg(long, conflicts_with = "methods")]
     pub(super) checks: bool,
+    /// The table of fitted plans instead: both targets, the other plans, and solvers at even and at their best times
+    #[arg(long, conflicts_with_all = ["methods", "checks"])]
+    pub(super) fitted: bool,
     #[command(flatten)]
     pub(super) files: Files,
     /// Trajectories that methods are calibrated on, of the classes or prompts in turn; by default 16 classes, or every prompt once
@@ -135,6 +140,7 @@ impl Args {
         options.methods.clone_from(&self.methods);
         options.also.clone_from(&self.also);
         options.checks = self.checks;
+        options.fitted = self.fitted;
         options.files = MeasurementFiles { teacache, magcache, smoothcache };
         options.runs = self.runs.map(|runs| runs as usize);
         options.images = self.images as usize;

@@ -187,6 +187,10 @@ fn layout(plan: &CachePlan) -> BookLayout {
 }
 
 fn mask(plan: &CachePlan) -> Result<String> {
+    ensure!(
+        plan.grid().is_none() && plan.weights().is_empty(),
+        "a mask of steps has neither times nor weights, and this plan has its own; write it as json or bin"
+    );
     let reused = plan.reused_modules();
     ensure!(
         reused == 0,

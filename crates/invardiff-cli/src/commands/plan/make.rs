@@ -1,11 +1,14 @@
 //! `invardiff plan make`.
 
+mod gram;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::stdout::say;
 use anyhow::{Context, Result, ensure};
 use invardiff_plan::ReuseRule;
+use invardiff_plan::fitted::GramAtlas;
 use invardiff_plan::least_error::{Criterion, FrontPoint, PlannerOptions, SkipErrors, front};
 use serde_json::json;
 
@@ -15,16 +18,21 @@ Examples:
       For every number of computed steps, the gate of least error
   invardiff plan make out/fashion/skips.atlas --target-speedup 2.5 --out plan.json
   invardiff plan make out/fashion/skips.atlas --compute-steps 17 --longest-run 3 --hold --out plan.json
+  invardiff plan make out/fashion/target.gram
+      For every number of evaluations, the times with the least sum of prices to the powers 1, 2 and 4
+  invardiff plan make out/fashion/target.gram --power 4 --target-speedup 2.5 --num-inference-steps 30 --out plan-30.json
 
-`calibrate` writes skips.atlas. Planning takes milliseconds and needs no model.
+`calibrate` writes skips.atlas and target.gram. Planning takes milliseconds for the first and some seconds for the second, and needs no
+model. Weights from a Gram file are fitted on the target's own trajectories; those of `calibrate`, fitted on the run's, are nearer.
 
---json prints one object: atlas, model, steps, window, runs, front (computed_steps, speedup, error, gate; `#` = skipped), out.";
+--json prints one object: atlas, model, steps, window, runs, front (computed_steps, speedup, error, gate; `#` = skipped), out; for a
+Gram file: atlas, model, steps, conditions, candidates, fronts (power, front: evaluations, speedup, price, times), out.";
 
-/// Make a plan of least error from the measurements of a calibration, without the model
+/// Make a plan from the measurements of a calibration, without the model
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(super) struct Args {
-    /// The file of skip errors (.atlas) that `calibrate` wrote
+    /// The file of skip errors (.atlas) or of inner products (.gram) that `calibrate` wrote
     #[arg(value_name = "ATLAS")]
     atlas: PathBuf,
     /// Compute this many steps
@@ -51,12 +59,29 @@ pub(super) struct Args {
     /// The most consecutive skipped steps; also limited by the window of the measurements
     #[arg(long, value_name = "N")]
     longest_run: Option<usize>,
+    /// Gram files: the power of the prices that are added up; by default 1, 2 and 4, and 1 for the plan that is written
+    #[arg(long, value_name = "P")]
+    power: Option<f64>,
+    /// Gram files: the number of steps of the run that the plan stands for; by default the calibration's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    num_inference_steps: Option<u32>,
+    /// Gram files with --num-inference-steps: the model, where it is not embedded
+    #[arg(long, value_name = "MODEL", requires = "num_inference_steps")]
+    model: Option<String>,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    if GramAtlas::is_one(&args.atlas)? {
+        return gram::run(args).map(|()| ExitCode::SUCCESS);
+    }
+    let unused =
+        [("--power", args.power.is_some()), ("--num-inference-steps", args.num_inference_steps.is_some())];
+    if let Some((flag, _)) = unused.into_iter().find(|(_, given)| *given) {
+        anyhow::bail!("{flag} is for Gram files, and {} is none", args.atlas.display());
+    }
     let atlas = SkipErrors::read(&args.atlas)?;
     let rule = if args.hold { ReuseRule::Hold } else { ReuseRule::Extrapolate(1) };
     let options = PlannerOptions::default()

@@ -11,7 +11,7 @@ use invardiff_plan::core::Confidence;
 use invardiff_plan::{CachePlan, Cost};
 use serde_json::json;
 
-use grid::Grid;
+pub(super) use grid::Grid;
 
 const HELP: &str = "\
 Examples:

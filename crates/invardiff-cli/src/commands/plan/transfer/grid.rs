@@ -8,12 +8,12 @@ use invardiff_plan::{RunSpec, Topology};
 use invardiff_runtime::Sampler;
 
 /// The steps of a run with another number of steps. Weights are not read.
-pub(super) struct Grid {
-    pub(super) topology: Topology,
+pub(in crate::commands::plan) struct Grid {
+    pub(in crate::commands::plan) topology: Topology,
     /// The sampler's own time of every step.
-    pub(super) times: Vec<f64>,
+    pub(in crate::commands::plan) times: Vec<f64>,
     /// The run, the plan's but for the number of steps.
-    pub(super) execution: RunSpec,
+    pub(in crate::commands::plan) execution: RunSpec,
 }
 
 impl Grid {
@@ -22,7 +22,7 @@ impl Grid {
     ///
     /// # Errors
     /// When there is no such model, it is another one than the plan's, or the sampler is unknown.
-    pub(super) fn new(run: &RunSpec, model: Option<&str>, steps: usize) -> Result<Self> {
+    pub(in crate::commands::plan) fn new(run: &RunSpec, model: Option<&str>, steps: usize) -> Result<Self> {
         let sampler = run.sampler.parse::<SamplerKind>().map_err(|_| {
             anyhow::anyhow!("its sampler is {}, which this command does not have", run.sampler)
         })?;

@@ -20,7 +20,7 @@ fn a_calibration_makes_a_plan_that_is_replayed_and_verified() {
     let prompts =
         ["--prompts", "prompts.txt", "--images", "2", "--converged-steps", "0", "--out", "made", "--json"];
     let found = json(here, &[&["calibrate"], &model[..], &RUN, &prompts].concat());
-    assert_eq!(found["steps"], 8);
+    assert_eq!(found["full_steps"], 8);
     let written = names(&here.join("made"));
     for file in ["plan.json", "plan.bin", "paper.json", "least-error.json", "report.html"] {
         assert!(written.contains(&file.to_owned()), "{file}: {written:?}");

@@ -1,11 +1,11 @@
-//! The solver as weights of the last outputs.
+//! UniPC as weights of the last outputs.
 
 use invardiff_plan::OutputForm;
 use invardiff_plan::core::{TimePoint, WeightRow};
 
-use super::UniPc;
 use crate::error::RuntimeError;
 use crate::samplers::marginal::{Marginal, ProbabilityPath};
+use crate::samplers::unipc::UniPc;
 
 impl UniPc {
     /// The solver of `order` over any noise levels as one row of weights a step: the sum of clean samples, the newest first, that
