@@ -3,43 +3,19 @@
 mod arrows;
 mod circles;
 mod features;
+mod finding;
 mod library;
 mod links;
+mod manifest;
 mod sources;
 
-use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::files::{self, File};
 
-/// Something to mend, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
-    place: String,
-    what: String,
-}
-
-impl Finding {
-    fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { place: place.into(), what: what.into() }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
-    }
-}
-
-/// The manifest of one crate.
-#[derive(Clone, Debug)]
-struct Manifest {
-    path: String,
-    name: String,
-    table: toml::Table,
-}
+use manifest::{Manifest, manifest};
 
 /// Runs all checks and prints what they find.
 ///
@@ -72,13 +48,4 @@ fn manifests(files: &[File]) -> Result<Vec<Manifest>> {
         found.extend(manifest(&file.path, text)?);
     }
     Ok(found)
-}
-
-fn manifest(path: &str, text: &str) -> Result<Option<Manifest>> {
-    let table: toml::Table = text.parse().with_context(|| path.to_owned())?;
-    if table.contains_key("workspace") {
-        return Ok(None);
-    }
-    let name = table.get("package").and_then(|package| package.get("name")?.as_str()).map(str::to_owned);
-    Ok(name.map(|name| Manifest { path: path.to_owned(), name, table }))
 }

@@ -7,22 +7,14 @@ mod mutate;
 mod plans;
 mod run;
 mod scratch;
+mod target;
 
 pub use hub::listing;
 pub use models::{configs, tiny_weights, tokenizers, weights};
 pub use mutate::Mutator;
 pub use plans::{atlas, books_and_masks, measurements, plan_binary, plan_file};
 pub use run::{Budget, Figures, MEMORY_LIMIT, TIME_LIMIT, run, seeds};
-
-/// A reader under test. It takes any bytes and returns whether they were what it reads; it panics where something that must hold does
-/// not.
-#[derive(Clone, Copy, Debug)]
-pub struct Target {
-    /// The name, which is also that of the folder of its seeds.
-    pub name: &'static str,
-    /// What reads.
-    pub read: fn(&[u8]) -> bool,
-}
+pub use target::Target;
 
 /// All targets.
 pub const TARGETS: [Target; 9] = [

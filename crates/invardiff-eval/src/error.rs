@@ -1,4 +1,4 @@
-//! What a metric, a weight file or a report refuses.
+//! What a metric or a weight file refuses.
 
 use std::path::PathBuf;
 
@@ -72,25 +72,6 @@ pub enum EvalError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// A file or folder that cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// An image that cannot be encoded.
-    #[error("cannot encode {what} as PNG: {detail}")]
-    Encode {
-        /// The image.
-        what: String,
-        /// The encoder's message.
-        detail: String,
-    },
-    /// The numbers of a report that cannot be written as JSON.
-    #[error("cannot write the numbers of the report as JSON: {0}")]
-    Json(#[from] serde_json::Error),
     /// A device that did not give its result.
     #[error("the device did not return {what}: {detail}")]
     Device {

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use burn::tensor::ExecutionError;
 use invardiff_models::LabelError;
 use invardiff_plan::core::InvalidKind;
+use invardiff_report::ReportError;
 
 /// Why a comparison, a training or a check could not be made.
 ///
@@ -16,6 +17,9 @@ pub enum Error {
     /// An error of the library.
     #[error(transparent)]
     Library(#[from] invardiff::Error),
+    /// A report that cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// Something that does not fit what is asked of it: a file, an array, a request.
     #[error("{0}")]
     Unfit(String),

@@ -3,31 +3,31 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use crate::error::ReportError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, ImageFormat};
-use invardiff_eval::EvalError;
 
 /// Writes the file `name` in `folder`, whole or not at all.
-pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, EvalError> {
+pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, ReportError> {
     let path = folder.join(name);
     match invardiff_plan::files::write(&path, bytes) {
         Ok(()) => Ok(path),
-        Err(source) => Err(EvalError::Write { path, source }),
+        Err(source) => Err(ReportError::Write { path, source }),
     }
 }
 
 /// Encodes an image as PNG.
-pub(super) fn png(image: &DynamicImage, what: &str) -> Result<Vec<u8>, EvalError> {
+pub(super) fn png(image: &DynamicImage, what: &str) -> Result<Vec<u8>, ReportError> {
     let mut bytes = Cursor::new(Vec::new());
     image
         .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(|error| EvalError::Encode { what: what.to_owned(), detail: error.to_string() })?;
+        .map_err(|error| ReportError::Encode { what: what.to_owned(), detail: error.to_string() })?;
     Ok(bytes.into_inner())
 }
 
 /// Encodes an image as a PNG in a `data:` URL, for a page that needs no other file.
-pub(super) fn data_address(image: &DynamicImage, what: &str) -> Result<String, EvalError> {
+pub(super) fn data_address(image: &DynamicImage, what: &str) -> Result<String, ReportError> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png(image, what)?)))
 }
 

@@ -1,7 +1,7 @@
 //! Heat maps over steps and layers: how much features change.
 
+use crate::error::ReportError;
 use image::RgbaImage;
-use invardiff_eval::EvalError;
 use invardiff_plan::Kind;
 use maud::{Markup, html};
 use ndarray::{Array2, Axis as Dim};
@@ -89,16 +89,16 @@ impl HeatMap {
         format!("{}: {}", display_name(self.kind), self.measure.title())
     }
 
-    pub(super) fn check(&self) -> Result<(), EvalError> {
+    pub(super) fn check(&self) -> Result<(), ReportError> {
         if !self.values.is_empty() {
             return Ok(());
         }
         let (what, found) = (format!("the heat map '{}'", self.title()), self.values.shape().to_vec());
-        Err(EvalError::Shape { what, expected: "[steps, layers], both at least 1".into(), found })
+        Err(ReportError::Shape { what, expected: "[steps, layers], both at least 1".into(), found })
     }
 
     /// The drawing, with the colours of `axis`: heat maps of one measure share it and can be compared.
-    pub(super) fn figure(&self, file: &str, axis: &Axis) -> Result<Figure, EvalError> {
+    pub(super) fn figure(&self, file: &str, axis: &Axis) -> Result<Figure, ReportError> {
         let image = self.image(axis)?;
         let ramp = RgbaImage::from_fn(256, 1, |x, _| colour::cell(Some(f64::from(x) / 255.0)));
         let ramp = files::data_address(&image::DynamicImage::ImageRgba8(ramp), "a colour bar")?;
@@ -149,7 +149,7 @@ impl HeatMap {
     }
 
     /// The cells as a PNG in a `data:` URL, layer 0 on top, enlarged by whole factors.
-    fn image(&self, axis: &Axis) -> Result<String, EvalError> {
+    fn image(&self, axis: &Axis) -> Result<String, ReportError> {
         let (steps, layers) = self.values.dim();
         let image = RgbaImage::from_fn((steps * CELL) as u32, (layers * CELL) as u32, |x, y| {
             let value = f64::from(self.values[[x as usize / CELL, y as usize / CELL]]);

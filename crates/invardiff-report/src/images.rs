@@ -1,7 +1,8 @@
 //! Grids of images: full, cached, and their difference.
 
+use crate::error::ReportError;
 use image::{DynamicImage, RgbImage, imageops};
-use invardiff_eval::{EvalError, GridLayout, PSNR_OF_EQUAL, image_grid, psnr_each, rgb_images};
+use invardiff_eval::{GridLayout, PSNR_OF_EQUAL, image_grid, psnr_each, rgb_images};
 use ndarray::{Array4, ArrayView2, ArrayView4, Axis, Zip};
 
 use crate::{colour, files};
@@ -54,14 +55,14 @@ impl ImageGrid {
     /// - `full`, `cached`: `[batch, channels, height, width]` in `[-1, 1]`, 1 or 3 channels
     ///
     /// # Errors
-    /// [`EvalError::ShapesDiffer`] when they differ in shape, [`EvalError::Shape`] for other channels.
+    /// [`ReportError::Eval`] when they differ in shape, [`ReportError::Eval`] for other channels.
     pub fn compare(
         title: impl Into<String>,
         columns: Vec<String>,
         full: ArrayView4<'_, f32>,
         cached: ArrayView4<'_, f32>,
         amplify: Amplify,
-    ) -> Result<Self, EvalError> {
+    ) -> Result<Self, ReportError> {
         let grid = Self { compared: true, ..Self::new(title, columns) }.row("full", full)?;
         grid.row_beside("cached", cached, full)?.difference("difference", full, cached, amplify)
     }
@@ -72,8 +73,8 @@ impl ImageGrid {
     /// - `images`: `[batch, channels, height, width]` in `[-1, 1]`, 1 or 3 channels
     ///
     /// # Errors
-    /// [`EvalError::Shape`] for other channels.
-    pub fn row(mut self, label: impl Into<String>, images: ArrayView4<'_, f32>) -> Result<Self, EvalError> {
+    /// [`ReportError::Eval`] for other channels.
+    pub fn row(mut self, label: impl Into<String>, images: ArrayView4<'_, f32>) -> Result<Self, ReportError> {
         let (label, images) = (label.into(), rgb_images(images)?);
         self.rows.push(ImageRow { label, images, captions: Vec::new() });
         Ok(self)
@@ -85,13 +86,13 @@ impl ImageGrid {
     /// - `images`, `reference`: `[batch, channels, height, width]` in `[-1, 1]`, 1 or 3 channels
     ///
     /// # Errors
-    /// [`EvalError::ShapesDiffer`] when they differ in shape, [`EvalError::Shape`] for other channels.
+    /// [`ReportError::Eval`] when they differ in shape, [`ReportError::Eval`] for other channels.
     pub fn row_beside(
         self,
         label: impl Into<String>,
         images: ArrayView4<'_, f32>,
         reference: ArrayView4<'_, f32>,
-    ) -> Result<Self, EvalError> {
+    ) -> Result<Self, ReportError> {
         let unit =
             |images: ArrayView4<'_, f32>| images.mapv(|value| f32::midpoint(value, 1.0).clamp(0.0, 1.0));
         let psnr = psnr_each(unit(images).view(), unit(reference).view())?;
@@ -109,17 +110,21 @@ impl ImageGrid {
     /// - `a`, `b`: `[batch, channels, height, width]` in `[-1, 1]`, 1 or 3 channels
     ///
     /// # Errors
-    /// [`EvalError::ShapesDiffer`] when they differ in shape, [`EvalError::Shape`] for other channels.
+    /// [`ReportError::Eval`] when they differ in shape, [`ReportError::Eval`] for other channels.
     pub fn difference(
         mut self,
         label: &str,
         a: ArrayView4<'_, f32>,
         b: ArrayView4<'_, f32>,
         amplify: Amplify,
-    ) -> Result<Self, EvalError> {
+    ) -> Result<Self, ReportError> {
         if a.shape() != b.shape() {
             let (left, right) = (a.shape().to_vec(), b.shape().to_vec());
-            return Err(EvalError::ShapesDiffer { what: "the images of a difference".into(), left, right });
+            return Err(ReportError::Eval(invardiff_eval::EvalError::ShapesDiffer {
+                what: "the images of a difference".into(),
+                left,
+                right,
+            }));
         }
         // Half the distance in [-1, 1]: 1 is white against black.
         let distance =
@@ -134,9 +139,9 @@ impl ImageGrid {
         Ok(self)
     }
 
-    pub(super) fn check(&self) -> Result<(), EvalError> {
+    pub(super) fn check(&self) -> Result<(), ReportError> {
         let shape = |what: String, expected: &str, found| {
-            Err(EvalError::Shape {
+            Err(ReportError::Shape {
                 what: format!("the image grid '{}': {what}", self.title),
                 expected: expected.into(),
                 found,
@@ -179,7 +184,7 @@ impl ImageGrid {
     }
 
     /// All images and labels as one image.
-    pub(super) fn labelled(&self) -> Result<RgbImage, EvalError> {
+    pub(super) fn labelled(&self) -> Result<RgbImage, ReportError> {
         let images: Vec<RgbImage> = self.rows.iter().flat_map(|row| row.images.clone()).collect();
         let layout = GridLayout {
             columns: self.rows.first().map(|row| row.images.len()),
@@ -187,11 +192,11 @@ impl ImageGrid {
             column_labels: self.columns.clone(),
             row_labels: self.rows.iter().map(|row| row.label.clone()).collect(),
         };
-        image_grid(&images, &layout)
+        Ok(image_grid(&images, &layout)?)
     }
 
     /// Every image as a `data:` URL, shrunk by `shrink` (1 keeps its size).
-    pub(super) fn addresses(&self, shrink: f64) -> Result<Vec<Vec<String>>, EvalError> {
+    pub(super) fn addresses(&self, shrink: f64) -> Result<Vec<Vec<String>>, ReportError> {
         let address = |image: &RgbImage| {
             files::data_address(&DynamicImage::ImageRgb8(shrunk(image, shrink)), &self.title)
         };

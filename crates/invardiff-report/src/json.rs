@@ -5,7 +5,13 @@ use invardiff_plan::core::Threshold;
 use ndarray::Array2;
 use serde::Serialize;
 
-use super::{Curve, Drawings, Highlight, Measure, Report, Scale, StepChart, Table, TrainingChart};
+use crate::axis::Scale;
+use crate::heat_map::Measure;
+use crate::report::{Drawings, Highlight, Report};
+use crate::series::StepChart;
+use crate::table::Table;
+use crate::tradeoff::Curve;
+use crate::training::TrainingChart;
 
 /// Version of the file's layout.
 const VERSION: u32 = 1;

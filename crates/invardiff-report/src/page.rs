@@ -1,17 +1,19 @@
 //! `report.html`: one page that needs nothing else.
 
+mod section;
 mod sections;
 
+pub(super) use section::Section;
 pub(super) use sections::{figure, images, notes};
 
+use crate::error::ReportError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use invardiff_eval::EvalError;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
+use super::report::{Drawings, Highlight, Report};
 use super::svg;
-use super::{Drawings, Highlight, Report};
 
 /// Layout and type of the page.
 const STYLE: &str = include_str!("page.css");
@@ -25,20 +27,7 @@ fn policy() -> String {
     format!("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'")
 }
 
-/// A part of the page: the anchor, the heading and what is below it.
-pub(super) struct Section {
-    pub(super) anchor: String,
-    pub(super) heading: String,
-    pub(super) body: Markup,
-}
-
-impl Section {
-    pub(super) fn new(anchor: &str, heading: &str, body: Markup) -> Self {
-        Self { anchor: anchor.to_owned(), heading: heading.to_owned(), body }
-    }
-}
-
-pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, EvalError> {
+pub(super) fn page(report: &Report, drawings: &Drawings) -> Result<Markup, ReportError> {
     let sections = [
         sections::compared(report, drawings)?,
         sections::results(report, drawings),

@@ -1,6 +1,6 @@
 //! The drawing of a plan: the step gate on top, one panel per module kind.
 
-use invardiff_eval::EvalError;
+use crate::error::ReportError;
 use invardiff_plan::Kind;
 use maud::{Markup, html};
 use ndarray::Array2;
@@ -50,17 +50,17 @@ const LEFT: f64 = 44.0;
 const GATE: f64 = 20.0;
 
 impl PlanMap {
-    pub(super) fn check(&self) -> Result<(), EvalError> {
+    pub(super) fn check(&self) -> Result<(), ReportError> {
         for (kind, matrix) in &self.kinds {
             if matrix.is_empty() || matrix.nrows() != self.gate.len() {
                 let expected = format!("[{} steps, at least 1 layer], as the gate has", self.gate.len());
                 let (what, found) = (format!("the plan image of '{kind}'"), matrix.shape().to_vec());
-                return Err(EvalError::Shape { what, expected, found });
+                return Err(ReportError::Shape { what, expected, found });
             }
         }
         if self.gate.is_empty() {
             let (what, expected) = ("the gate of a plan image".to_owned(), "at least 1 step".to_owned());
-            return Err(EvalError::Shape { what, expected, found: vec![0] });
+            return Err(ReportError::Shape { what, expected, found: vec![0] });
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Values over steps: time and memory.
 
-use invardiff_eval::EvalError;
+use crate::error::ReportError;
 use maud::{Markup, html};
 use serde::Serialize;
 
@@ -58,14 +58,14 @@ const LEFT: f64 = 52.0;
 pub(super) const COLOURS: usize = 6;
 
 impl StepChart {
-    pub(super) fn check(&self) -> Result<(), EvalError> {
+    pub(super) fn check(&self) -> Result<(), ReportError> {
         let found: Vec<usize> = self.series.iter().map(|series| series.values.len()).collect();
         let equal = found.windows(2).all(|pair| pair[0] == pair[1]);
         if equal && found.first().is_some_and(|steps| *steps > 0) && found.len() <= COLOURS {
             return Ok(());
         }
         let expected = format!("1 to {COLOURS} series of one length, at least 1 step");
-        Err(EvalError::Shape { what: format!("the chart '{}'", self.title), expected, found })
+        Err(ReportError::Shape { what: format!("the chart '{}'", self.title), expected, found })
     }
 
     /// The drawing; the columns of steps that `gate` skips are shaded.
@@ -191,7 +191,7 @@ mod tests {
     fn lines_of_unequal_length_are_refused() {
         chart(vec![vec![1.0, 2.0], vec![2.0, 3.0]]).check().unwrap();
         for bad in [vec![], vec![vec![]], vec![vec![1.0], vec![1.0, 2.0]], vec![vec![1.0]; COLOURS + 1]] {
-            assert!(matches!(chart(bad).check(), Err(EvalError::Shape { .. })));
+            assert!(matches!(chart(bad).check(), Err(ReportError::Shape { .. })));
         }
     }
 }

@@ -2,7 +2,8 @@
 
 mod labels;
 
-use invardiff_eval::{EvalError, PSNR_OF_EQUAL};
+use crate::error::ReportError;
+use invardiff_eval::PSNR_OF_EQUAL;
 use maud::{Markup, html};
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use super::legend::{Legend, line_sample};
 use super::number::{compact, coordinate as at};
 use super::series::COLOURS;
 use super::svg::{Anchor, Figure, Path, Plot, line, text};
-use super::{Group, Row, Table};
+use super::table::{Group, Row, Table};
 use labels::Named;
 
 /// A line in the chart of compute against quality, e.g. one planner at several thresholds.
@@ -57,13 +58,13 @@ impl<'a> Mark<'a> {
     }
 }
 
-pub(super) fn check(curves: &[Curve]) -> Result<(), EvalError> {
+pub(super) fn check(curves: &[Curve]) -> Result<(), ReportError> {
     let most = COLOURS - FIRST_CURVE;
     if curves.len() <= most {
         return Ok(());
     }
     let (what, expected) = ("the curves of a report".to_owned(), format!("at most {most} curves"));
-    Err(EvalError::Shape { what, expected, found: vec![curves.len()] })
+    Err(ReportError::Shape { what, expected, found: vec![curves.len()] })
 }
 
 /// Whether a PSNR is drawn in the chart.

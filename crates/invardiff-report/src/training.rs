@@ -1,6 +1,6 @@
 //! Losses over the iterations of a training.
 
-use invardiff_eval::EvalError;
+use crate::error::ReportError;
 use maud::html;
 use serde::Serialize;
 
@@ -51,7 +51,7 @@ const PLOT_HEIGHT: f64 = 190.0;
 const LEFT: f64 = 60.0;
 
 impl TrainingChart {
-    pub(super) fn check(&self) -> Result<(), EvalError> {
+    pub(super) fn check(&self) -> Result<(), ReportError> {
         let found: Vec<usize> = self.lines.iter().map(|line| line.points.len()).collect();
         let rising = |line: &TrainingLine| line.points.windows(2).all(|pair| pair[0].0 < pair[1].0);
         let filled = found.iter().all(|points| *points > 0) && (1..=COLOURS).contains(&found.len());
@@ -59,7 +59,7 @@ impl TrainingChart {
             return Ok(());
         }
         let expected = format!("1 to {COLOURS} lines of at least one point, iterations rising");
-        Err(EvalError::Shape { what: format!("the chart '{}'", self.title), expected, found })
+        Err(ReportError::Shape { what: format!("the chart '{}'", self.title), expected, found })
     }
 
     pub(super) fn figure(&self, file: &str) -> Figure {
@@ -138,7 +138,7 @@ mod tests {
     fn charts_without_a_line_or_with_iterations_that_fall_are_refused() {
         chart(vec![vec![(1.0, 1.0), (2.0, 0.5)], vec![(1.0, 1.0)]]).check().unwrap();
         for bad in [vec![], vec![vec![]], vec![vec![(2.0, 1.0), (1.0, 1.0)]]] {
-            assert!(matches!(chart(bad).check(), Err(EvalError::Shape { .. })));
+            assert!(matches!(chart(bad).check(), Err(ReportError::Shape { .. })));
         }
     }
 }

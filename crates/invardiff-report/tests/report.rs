@@ -7,9 +7,8 @@ mod sample_report;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use invardiff_eval::EvalError;
 use invardiff_plan::Kind;
-use invardiff_report::{HeatMap, Highlight, Measure, Report, Scale};
+use invardiff_report::{HeatMap, Highlight, Measure, Report, ReportError, Scale};
 use ndarray::Array2;
 
 use sample_report::sample;
@@ -202,15 +201,15 @@ fn parts_that_do_not_fit_are_refused_before_anything_is_written() {
     report.latency.as_mut().unwrap().series[0].values.pop();
     let error = report.write(folder.path()).unwrap_err();
     assert!(
-        matches!(&error, EvalError::Shape { .. }) && error.to_string().contains("Time per step"),
+        matches!(&error, ReportError::Shape { .. }) && error.to_string().contains("Time per step"),
         "{error}"
     );
     let mut report = sample().unwrap();
     report.plan.as_mut().unwrap().gate.pop();
-    assert!(matches!(report.write(folder.path()), Err(EvalError::Shape { .. })));
+    assert!(matches!(report.write(folder.path()), Err(ReportError::Shape { .. })));
     let mut report = sample().unwrap();
     report.heat_maps[0].values = Array2::zeros((0, 4));
-    assert!(matches!(report.write(folder.path()), Err(EvalError::Shape { .. })));
+    assert!(matches!(report.write(folder.path()), Err(ReportError::Shape { .. })));
     assert!(names(folder.path()).is_empty());
 }
 
@@ -220,7 +219,7 @@ fn a_folder_that_is_a_file_is_named() {
     let path = folder.path().join("report");
     std::fs::write(&path, "here first").unwrap();
     let error = sample().unwrap().write(&path).unwrap_err();
-    assert!(matches!(&error, EvalError::Write { path: named, .. } if *named == path), "{error}");
+    assert!(matches!(&error, ReportError::Write { path: named, .. } if *named == path), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "here first");
 }
 

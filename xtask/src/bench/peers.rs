@@ -1,5 +1,6 @@
 //! The same forward in other programs: `benches/peers/README.md`.
 
+mod measured;
 mod program;
 mod report;
 
@@ -7,29 +8,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use measured::{Measured, Timed};
 use program::{Running, Spent};
 pub(super) use report::{json, markdown};
 
 /// How far a program's values may be from ours, over their root mean square.
 const TOLERANCE: f64 = 1e-3;
-
-/// What all programs took, round by round, ours first.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Measured {
-    pub(super) model: String,
-    pub(super) threads: usize,
-    pub(super) programs: Vec<Timed>,
-    /// Programs that were not run, and why.
-    pub(super) missing: Vec<(String, String)>,
-}
-
-/// A program with what its forwards took.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Timed {
-    pub(super) name: String,
-    pub(super) version: String,
-    pub(super) rounds: Vec<Spent>,
-}
 
 /// Builds and starts every program that there is, and runs their forwards in turns.
 ///

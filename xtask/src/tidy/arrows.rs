@@ -1,6 +1,7 @@
 //! Which crate may see which.
 
-use super::{Finding, Manifest};
+use super::finding::Finding;
+use super::manifest::Manifest;
 
 /// The crates of the workspace, each with those of the workspace that it may depend on. Arrows run one way:
 /// plan <- runtime <- {models, calib, eval} <- invardiff <- lab <- cli, and eval <- report <- lab; models, calib and eval do
@@ -137,7 +138,7 @@ pub(super) fn dependencies(table: &toml::Table) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::manifest;
+    use super::super::manifest::manifest;
     use super::*;
 
     fn found(name: &str, rest: &str) -> Vec<String> {

@@ -9,7 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::arrows::dependencies;
-use super::{Finding, Manifest};
+use super::finding::Finding;
+use super::manifest::Manifest;
 use crate::cargo::cargo;
 
 /// Packages with their features, as `name vX.Y.Z features`.

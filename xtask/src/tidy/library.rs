@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Finding;
 use super::features::{name, tree};
+use super::finding::Finding;
 
 /// A library, and packages that it does not select with its default features, each by the start of its name.
 const WITHOUT: [(&str, &[&str]); 2] = [

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::files::File;
 
 /// Checks that every relative link of every Markdown file leads to a file or folder, and its `#part` to a heading.

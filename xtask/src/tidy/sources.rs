@@ -1,6 +1,6 @@
 //! What must not lie or stand in a file.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::files::File;
 
 /// The largest file that may be tracked.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use invardiff_eval::peak_rss;
 
-use super::Target;
 use super::mutate::Mutator;
+use super::target::Target;
 
 /// The longest that one input may take.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);

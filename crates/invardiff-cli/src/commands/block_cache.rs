@@ -3,6 +3,8 @@
 mod eval;
 mod plan;
 mod train;
+#[cfg(feature = "autodiff")]
+mod training;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
-use crate::ConfigError;
+use crate::config::ConfigError;
 
 /// A model that is built from a configuration and named weights. Its names are spelled once, in [`Build::build`]: checking
 /// a file, reading it and drawing random weights all build the model, each from another kind of [`Weights`].

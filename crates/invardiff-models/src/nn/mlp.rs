@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use super::project;
+use super::linear::project;
 
 /// Feed-forward: two linear layers with a GELU (tanh approximation) between them.
 #[derive(Module, Debug)]

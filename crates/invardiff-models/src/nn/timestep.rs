@@ -6,7 +6,7 @@ use burn::tensor::activation::silu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::Weights;
+use super::build::Weights;
 
 /// Number of sines and cosines of a timestep.
 pub(crate) const FREQUENCY_CHANNELS: usize = 256;

@@ -1,12 +1,14 @@
 //! The parts of the page, from top to bottom.
 
-use invardiff_eval::EvalError;
+use crate::error::ReportError;
 use maud::{Markup, html};
 
-use super::Section;
-use crate::heat_map::display_name;
+use super::section::Section;
+use crate::heat_map::{HeatMap, Measure, display_name};
+use crate::images::ImageGrid;
+use crate::report::{Drawings, Report};
 use crate::svg::Figure;
-use crate::{Drawings, HeatMap, ImageGrid, Measure, Report, Row, Table};
+use crate::table::{Group, Row, Table};
 
 /// Pixels of the images that lie over each other, and of all others; more are shrunk, so that the page stays below 3 MB.
 const PIXELS: (f64, f64) = (300_000.0, 200_000.0);
@@ -68,7 +70,7 @@ fn table(table: &Table) -> Markup {
                 }
             }
             @for (group, rows) in table.groups() {
-                tbody class=(if group == crate::Group::Plan { "ours" } else { "" }) {
+                tbody class=(if group == Group::Plan { "ours" } else { "" }) {
                     tr.group { th colspan=(columns) scope="rowgroup" { (group.title()) } }
                     @for row in rows { (table_row(row, table)) }
                 }
@@ -132,12 +134,12 @@ pub(super) fn plan(report: &Report, drawings: &Drawings) -> Option<Section> {
 }
 
 /// The images of full computation and of the plan, one over the other.
-pub(super) fn compared(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
+pub(super) fn compared(report: &Report, drawings: &Drawings) -> Result<Option<Section>, ReportError> {
     image_section("compared", "The same noise, in full and under the plan", report, drawings, true)
 }
 
 /// The other grids of images.
-pub(super) fn all_images(report: &Report, drawings: &Drawings) -> Result<Option<Section>, EvalError> {
+pub(super) fn all_images(report: &Report, drawings: &Drawings) -> Result<Option<Section>, ReportError> {
     image_section("images", "Images", report, drawings, false)
 }
 
@@ -147,7 +149,7 @@ fn image_section(
     report: &Report,
     drawings: &Drawings,
     compared: bool,
-) -> Result<Option<Section>, EvalError> {
+) -> Result<Option<Section>, ReportError> {
     let grids = report.grids.iter().zip(&drawings.grids).filter(|(grid, _)| grid.compared == compared);
     let (grids, files): (Vec<_>, Vec<_>) = grids.map(|(grid, file)| (grid.clone(), file.clone())).unzip();
     if grids.is_empty() {
@@ -164,7 +166,7 @@ pub(crate) fn notes(notes: &[String]) -> Option<Section> {
 }
 
 /// Grids of images, shrunk together to at most `most` pixels; each names its file.
-pub(crate) fn images(grids: &[ImageGrid], files: &[String], most: f64) -> Result<Markup, EvalError> {
+pub(crate) fn images(grids: &[ImageGrid], files: &[String], most: f64) -> Result<Markup, ReportError> {
     let pixels: f64 = grids.iter().map(ImageGrid::pixels).sum();
     let shrink = (pixels / most).sqrt().max(1.0);
     let mut tables = Vec::new();

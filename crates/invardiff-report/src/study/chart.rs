@@ -3,7 +3,7 @@
 use invardiff_eval::PSNR_OF_EQUAL;
 use maud::{Markup, html};
 
-use super::{Line, Panel, Point, Study};
+use super::data::{Line, Panel, Point, Study};
 use crate::axis::Axis;
 use crate::legend::Legend;
 use crate::number::{compact, coordinate as at};

@@ -1,16 +1,16 @@
 //! `study.html`: one page that needs nothing else.
 
-use invardiff_eval::EvalError;
+use crate::error::ReportError;
 use maud::{Markup, html};
 
+use super::data::{Drawings, Line, Study};
 use super::table::{columns, name};
-use super::{Drawings, Line, Study};
 use crate::page::{Section, figure, head, images, notes, shell};
 
 /// Pixels of all images in the page; more are shrunk.
 const PIXELS: f64 = 500_000.0;
 
-pub(super) fn page(study: &Study, drawings: &Drawings) -> Result<Markup, EvalError> {
+pub(super) fn page(study: &Study, drawings: &Drawings) -> Result<Markup, ReportError> {
     let mut sections = vec![overview(study, drawings), without(study)];
     for (number, (panel, charts)) in study.panels.iter().zip(&drawings.charts).enumerate() {
         let body = html! {

@@ -2,7 +2,7 @@
 
 use invardiff_eval::PSNR_OF_EQUAL;
 
-use super::{Line, Point, Scores, Study};
+use super::data::{Line, Point, Scores, Study};
 use crate::number::bytes;
 
 /// A column of the table: one number of a point, and its heading.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Measured, Timed};
+use super::measured::{Measured, Timed};
 use crate::bench::judge::{mean_and_half_width, median};
 use crate::bench::peers::program::Spent;
 

@@ -24,95 +24,34 @@ scale-shift-HASH/report.html.
 pub(super) struct Args {
     /// The plan
     #[arg(value_name = "PLAN")]
-    plan: PathBuf,
+    pub(super) plan: PathBuf,
     /// `fashion` or `emoji` (embedded), a path of DiT or FLUX weights, or the id of a repository on a hub; by default the
     /// plan's model
     #[arg(long, value_name = "MODEL")]
-    model: Option<String>,
+    pub(super) model: Option<String>,
     /// Iterations in all, each of one batch of trajectories
     #[arg(long, default_value_t = 80, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    iterations: u32,
+    pub(super) iterations: u32,
     /// Trajectories of an iteration
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    batch_size: u32,
+    pub(super) batch_size: u32,
     /// Learning rate of AdamW
     #[arg(long, default_value_t = 1e-3, value_name = "RATE")]
-    learning_rate: f64,
+    pub(super) learning_rate: f64,
     /// Trajectories are of seeds 5000000 above this one
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Held-out images of the report
     #[arg(long = "images", alias = "pictures", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    images: u32,
+    pub(super) images: u32,
     #[command(flatten)]
-    prompts: PromptFlags,
+    pub(super) prompts: PromptFlags,
     /// Go on from the state beside the plan
     #[arg(long)]
-    resume: bool,
+    pub(super) resume: bool,
     #[command(flatten)]
-    device: DeviceArg,
+    pub(super) device: DeviceArg,
     /// Print one JSON object instead of the table
     #[arg(long)]
-    json: bool,
-}
-
-#[cfg(feature = "autodiff")]
-mod training {
-    //! Trains, and prints what came of it.
-
-    use std::process::ExitCode;
-
-    use anyhow::{Context, Result};
-    use invardiff::{Pipeline, PipelineWork};
-    use invardiff_lab::block_cache::{ScaleShiftOptions, train};
-    use invardiff_plan::CachePlan;
-    use serde_json::json;
-
-    use super::Args;
-    use crate::commands::request;
-    use crate::progress::Bars;
-    use crate::stdout::say;
-
-    impl Args {
-        pub(in crate::commands::block_cache) fn run(&self) -> Result<ExitCode> {
-            let mut asked = self.prompts.request();
-            asked.model.clone_from(&self.model);
-            asked.plan = Some(self.plan.clone());
-            request::work(&asked, self.device, self)
-        }
-
-        fn options(&self) -> ScaleShiftOptions {
-            let mut options = ScaleShiftOptions::default();
-            options.iterations = self.iterations as usize;
-            options.batch_size = self.batch_size as usize;
-            options.learning_rate = self.learning_rate;
-            options.seed = self.seed;
-            options.images = self.images as usize;
-            options.resume = self.resume;
-            options
-        }
-    }
-
-    impl PipelineWork for &Args {
-        type Output = Result<ExitCode>;
-
-        fn on<const D: usize, P: Pipeline<D>>(self, full: &P, plan: Option<CachePlan>) -> Result<ExitCode> {
-            let plan = plan.context("PLAN is missing")?;
-            let prompts = self.prompts.request().prompts;
-            let trained = train(full, &plan, &self.plan, &prompts, &self.options(), &Bars::default())?;
-            let (report, page) = (&trained.report, &trained.page);
-            if self.json {
-                let object = json!({
-                    "plan": self.plan, "adjustment": trained.adjustment, "report": page,
-                    "iterations": trained.iterations, "seconds": trained.seconds,
-                    "adjusted_modules": trained.adjusted_modules, "bytes": trained.bytes, "table": report.table,
-                });
-                say(format_args!("{object:#}"))?;
-            } else {
-                say(format_args!("{}\n{}\n\n{}", report.title, report.subtitle, report.table))?;
-                say(format_args!("vectors {}\nreport  {}", trained.adjustment.display(), page.display()))?;
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-    }
+    pub(super) json: bool,
 }
