@@ -6,12 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use invardiff_eval::peak_rss;
 
 use super::mutate::Mutator;
 use super::target::Target;
 
-/// The longest that one input may take.
+/// The longest that one input may take, of the processor's time: a machine may be busy or asleep.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// The most resident memory of the process at any time, in bytes.
 pub const MEMORY_LIMIT: u64 = 1 << 30;
@@ -34,7 +35,7 @@ pub struct Figures {
     pub executions: u64,
     /// Inputs that the target read.
     pub accepted: u64,
-    /// The longest that an input took.
+    /// The longest that an input took, of the processor's time.
     pub slowest: Duration,
 }
 
@@ -68,7 +69,7 @@ pub fn run(
     while figures.executions < budget.executions {
         let input = own.next().unwrap_or_else(|| mutator.input());
         keep(&mut note, &input).map_err(|error| format!("{}: {error}", current.display()))?;
-        let start = Instant::now();
+        let start = ThreadTime::now();
         let read = catch_unwind(AssertUnwindSafe(|| (target.read)(&input))).map_err(|panic| said(&*panic))?;
         figures.slowest = figures.slowest.max(start.elapsed());
         figures.executions += 1;
