@@ -6,6 +6,7 @@ mod family;
 mod knee;
 mod method;
 mod options;
+mod preflight;
 mod present;
 mod targets;
 

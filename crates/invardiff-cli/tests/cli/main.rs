@@ -4,6 +4,7 @@ mod bench_model;
 mod compare;
 mod devices;
 mod e2e;
+mod early;
 #[cfg(target_os = "linux")]
 mod faults;
 mod fit;

@@ -24,7 +24,7 @@ use invardiff_runtime::{Denoiser, Progress, Sampler, ScaleShift};
 use super::family::{Family, PaperVariant, Part};
 use super::options::MeasurementFiles;
 use super::targets::Targets;
-use crate::error::{Context, Result, ensure};
+use crate::error::{Context, InSetting, Result, ensure};
 use crate::fit;
 
 /// A method at a setting, ready to draw.
@@ -90,6 +90,16 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     /// The pipeline without a plan.
     pub(super) fn pipeline(&self) -> &'a P {
         self.pipeline
+    }
+
+    /// The number of calibration runs.
+    pub(super) fn runs(&self) -> usize {
+        self.session.runs().len()
+    }
+
+    /// Measurements that are read instead of made.
+    pub(super) fn files(&self) -> &'a MeasurementFiles {
+        self.files
     }
 
     /// Calibrates a family at a setting.
@@ -259,16 +269,16 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         Ok(kept.as_deref().unwrap_or_default())
     }
 
-    fn teacache(&mut self) -> Result<TeaCacheFit> {
+    pub(super) fn teacache(&mut self) -> Result<TeaCacheFit> {
         match &self.files.teacache {
-            Some(path) => self.file(path),
+            Some(path) => self.file("teacache", path),
             None => Ok(Changes::teacache(self.changes()?)?),
         }
     }
 
-    fn magnitudes(&mut self) -> Result<Magnitudes> {
+    pub(super) fn magnitudes(&mut self) -> Result<Magnitudes> {
         match &self.files.magcache {
-            Some(path) => self.file(path),
+            Some(path) => self.file("magcache", path),
             None => Ok(Changes::magnitudes(self.changes()?)),
         }
     }
@@ -280,10 +290,10 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
         Ok(self.changes.as_deref().unwrap_or_default())
     }
 
-    fn component_errors(&mut self) -> Result<ComponentErrors> {
+    pub(super) fn component_errors(&mut self) -> Result<ComponentErrors> {
         if self.errors.is_none() {
             let errors = if let Some(path) = &self.files.smoothcache {
-                let errors: ComponentErrors = self.file(path)?;
+                let errors: ComponentErrors = self.file("smoothcache", path)?;
                 let (theirs, steps) = (errors.steps, self.pipeline.sampler().steps());
                 ensure!(theirs == steps, "{}: it is for {theirs} steps, the run has {steps}", path.display());
                 errors
@@ -296,8 +306,8 @@ impl<'a, const D: usize, P: Pipeline<D>> Bench<'a, D, P> {
     }
 
     /// A measurement from the user's file, checked to be of the same model.
-    fn file<T: Measurement>(&self, path: &std::path::Path) -> Result<T> {
-        let fit = Fit::<T>::read(path)?;
+    fn file<T: Measurement>(&self, setting: &'static str, path: &std::path::Path) -> Result<T> {
+        let fit = Fit::<T>::read(path).in_setting(setting)?;
         if let Some(execution) = &fit.execution {
             let (theirs, own) = (&execution.model, self.pipeline.name());
             ensure!(theirs == own, "{}: it was measured on {theirs}, not on {own}", path.display());

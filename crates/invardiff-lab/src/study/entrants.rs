@@ -8,6 +8,7 @@ use super::bench::{Bench, Ready};
 use super::family::Family;
 use super::method::{Base, Method};
 use super::options::StudyOptions;
+use super::preflight;
 use crate::compare::{Candidate, Decider};
 use crate::error::{Context, Result, unfit};
 
@@ -64,18 +65,36 @@ pub(super) fn entrants<const D: usize, P: Pipeline<D>>(
             Bench::new(pipeline, &runs, options.seed, progress, &options.files, options.converged_steps)?;
         benches.push((*base, bench));
     }
+    let settings =
+        || methods.iter().flat_map(|method| method.values.iter().map(move |value| (*method, *value)));
+    // Mistakes are told before anything is measured.
+    benches.iter_mut().try_for_each(|(_, bench)| preflight::check_files(bench))?;
+    for (method, value) in settings() {
+        let bench = bench_of(&mut benches, method)?;
+        preflight::check(bench, &method.family, value).with_context(|| named(method, value))?;
+    }
     let mut candidates = vec![Candidate::full(full)];
-    for method in methods {
-        let base = method.base;
-        let bench = benches.iter_mut().find(|(known, _)| *known == base).map(|(_, bench)| bench);
-        let bench = bench.context("it was just made")?;
-        for value in &method.values {
-            let name = format!("{}, {}", method.name(), method.setting(*value));
-            candidates.push(candidate(bench, full, method, *value).with_context(|| name.clone())?);
-        }
+    for (method, value) in settings() {
+        let bench = bench_of(&mut benches, method)?;
+        candidates.push(candidate(bench, full, method, value).with_context(|| named(method, value))?);
     }
     let facts = benches.iter().filter_map(|(base, bench)| stand_ins(*base, bench)).collect();
     Ok(Entrants { baselines, groups, candidates, facts })
+}
+
+/// A method at a setting, in words.
+fn named(method: &Method, value: f64) -> String {
+    format!("{}, {}", method.name(), method.setting(value))
+}
+
+/// The bench of the solver that a method is calibrated on.
+fn bench_of<'b, 'a, const D: usize, P: Pipeline<D>>(
+    benches: &'b mut [(Base, Bench<'a, D, P>)],
+    method: &Method,
+) -> Result<&'b mut Bench<'a, D, P>> {
+    let base = method.base;
+    let bench = benches.iter_mut().find(|(known, _)| *known == base).map(|(_, bench)| bench);
+    bench.context("it was just made")
 }
 
 /// The skip strategy of the plans of least error on a solver, where there are such plans.

@@ -47,6 +47,7 @@ impl RunRequest {
     /// # Errors
     /// When a file cannot be read or fetched, or prompts are given to a model that takes none.
     pub fn resolve(&self, progress: &dyn Progress) -> Result<ResolvedModel> {
+        check_guidance(self.guidance_scale)?;
         let read = |path: &std::path::PathBuf| PlanSource::read(path).in_setting("plan", "");
         let source = self.plan.as_ref().map(read).transpose()?;
         let model = self.find(source.as_ref().and_then(PlanSource::execution), progress)?;
@@ -64,6 +65,10 @@ impl RunRequest {
         let name = self.name(made_for)?;
         #[cfg(feature = "embedded")]
         if let Some(embedded) = Embedded::named(name) {
+            if let Some(vae) = &self.vae {
+                let problem = format!("{vae} has no use: {name} is embedded and draws pixels, not latents");
+                return Err(Error::setting("vae", problem));
+            }
             if self.lora.is_empty() {
                 return Ok(ModelSource::Embedded(embedded));
             }
@@ -137,3 +142,14 @@ const fn is_embedded(_: &str) -> bool {
 
 /// The model of a request that names none.
 const DEFAULT: Option<&str> = if cfg!(feature = "embedded") { Some("fashion") } else { None };
+
+/// A scale is a number from 0 on: below that images would be drawn away from their condition.
+fn check_guidance(scale: Option<f32>) -> Result<()> {
+    match scale {
+        Some(scale) if !(scale.is_finite() && scale >= 0.0) => Err(Error::setting(
+            "guidance_scale",
+            format!("is {scale}, expected a number from 0 on (1: none)"),
+        )),
+        _ => Ok(()),
+    }
+}
