@@ -34,12 +34,10 @@ fn answers(chromium: &Path, page: &Path, theme: u32) -> serde_json::Value {
     let asked = format!("{}{}", &html[..policy], &html[end..]);
     let asked = asked.replace("</body>", &format!("<script>{PROBE}</script></body>"));
     std::fs::write(page.with_file_name("asked.html"), asked).unwrap();
-    let frames: String = WIDTHS
-        .iter()
-        .map(|width| {
-            format!("<iframe src='asked.html' style='border:0;width:{width}px;height:900px'></iframe>")
-        })
-        .collect();
+    let frame = |width: &u32| {
+        format!("<iframe src='asked.html' style='border:0;width:{width}px;height:900px'></iframe>")
+    };
+    let frames = WIDTHS.iter().map(frame).collect::<Vec<_>>().concat();
     let collect = "<pre id='found'></pre><script>const found = []; onmessage = (event) => { found.push(event.data); \
                    document.getElementById('found').textContent = JSON.stringify(found); };</script>";
     let outer = page.with_file_name("outer.html");

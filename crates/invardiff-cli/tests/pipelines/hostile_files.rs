@@ -17,7 +17,7 @@ const ADDRESSES: &str = "4000000";
 /// The most resident memory in bytes.
 const RESIDENT: u64 = 200 << 20;
 /// How long a program may run before it is killed: a second is usual, and machines of tests are slow.
-const KILLED: Duration = Duration::from_secs(60);
+const KILLED: Duration = Duration::from_mins(1);
 
 /// What a program came to.
 struct Run {

@@ -92,7 +92,7 @@ fn with_original_numerics(loaded: &Loaded<Dit>, device: &Device) -> Result<Dit> 
         "{} is no safetensors file",
         file.display()
     );
-    Ok(Dit::from_bytes(&files::read(&file, files::TENSORS_LIMIT)?, &config, device)?.model)
+    Ok(Dit::from_bytes(&files::read(file, files::TENSORS_LIMIT)?, &config, device)?.model)
 }
 
 impl<'a> Forward<'a> {
