@@ -141,7 +141,7 @@ fn a_gram_file_alone_makes_plans_for_other_steps() {
 #[test]
 fn the_maps_of_the_report_give_the_published_plan() {
     let out = tempfile::tempdir().unwrap();
-    calibrate(out.path(), &["--images", "1", "--method", "paper"]);
+    calibrate(out.path(), &["--method", "paper"]);
     let plan = CachePlan::read(out.path().join("paper.json")).unwrap();
     let report = std::fs::read(out.path().join("report.json")).unwrap();
     let report: Value = serde_json::from_slice(&report).unwrap();
