@@ -17,6 +17,7 @@ mod folder;
 mod guidance;
 mod metrics;
 mod quantile;
+mod quantised;
 mod rule;
 mod schedulers;
 mod text;
@@ -50,10 +51,11 @@ enum Kind {
     QuantileAndRate,
     Schedulers,
     ImageMetrics,
+    QuantisedWeights,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 12] = [
+    const ALL: [(&'static str, Self); 13] = [
         ("dit", Self::Dit),
         ("dit_calibration", Self::DitCalibration),
         ("flux", Self::Flux),
@@ -66,6 +68,7 @@ impl Kind {
         ("quantile_and_rate", Self::QuantileAndRate),
         ("schedulers", Self::Schedulers),
         ("image_metrics", Self::ImageMetrics),
+        ("quantised_weights", Self::QuantisedWeights),
     ];
 
     /// The kind that a manifest names. What follows in parentheses is a remark: `dit (trained)` is a `dit`.
@@ -162,6 +165,7 @@ fn check_fixture(folder: &Folder, all: &[PathBuf], device: &Device) -> Checked {
             Kind::QuantileAndRate => quantile::check(folder, checks),
             Kind::Schedulers => schedulers::check(folder, device, checks),
             Kind::ImageMetrics => metrics::check(folder, device, checks),
+            Kind::QuantisedWeights => quantised::check(folder, checks),
         }?;
         ensure!(checks.len() > listed, "it has nothing that could be compared");
         Ok(())

@@ -24,6 +24,7 @@ use burn::tensor::activation::silu;
 use burn::tensor::{DType, Int, Tensor};
 use invardiff_runtime::{Block, BlockAction, Denoiser, Executor, Site, Topology};
 
+use crate::ConfigError;
 use crate::nn::TimestepEmbedder;
 
 /// A class-conditional diffusion transformer.
@@ -89,6 +90,16 @@ impl Dit {
     /// - result: `[batch, dim]`
     pub fn embed_labels(&self, y: Tensor<1, Int>) -> Tensor<2> {
         self.y_embedder.val().select(0, y)
+    }
+
+    /// The same model with names of its classes.
+    ///
+    /// # Errors
+    /// [`ConfigError::Field`] unless there is one for each class.
+    pub fn with_class_names(mut self, names: Vec<String>) -> Result<Self, ConfigError> {
+        self.config.class_names = names;
+        self.config.validate()?;
+        Ok(self)
     }
 
     /// The model's sizes and training settings.

@@ -61,19 +61,22 @@ pub struct Flux {
     config: FluxConfig,
     #[module(skip)]
     canvas: Canvas,
+    /// Rows and columns of a reference image in tokens; none in `[0, 0]`.
+    #[module(skip)]
+    reference: [usize; 2],
 }
 
 impl Flux {
     /// Returns the predicted velocity.
     ///
     /// The trunk (both input layers and all blocks) is itself a site that contains the sites of the blocks; its value is
-    /// the tokens of the image. When it is recalled, `x` is ignored and only the output layer runs, with the conditioning of
+    /// the tokens of the image, and of a reference image. When it is recalled, `x` is ignored and only the output layer runs, with the conditioning of
     /// the current step.
     ///
     /// # Shapes
-    /// - `x`, result: `[batch, image_tokens, in_channels]`
+    /// - `x`, result: `[batch, image_tokens, out_channels]`
     /// - `t`: `[batch]`, sigma in `[0, 1]`
-    /// - `cond`: of the same batch, made for the model's canvas
+    /// - `cond`: of the same batch, made for the model's canvas; what it has of an image goes in beside `x`
     pub fn forward<E: Executor>(
         &self,
         exec: &mut E,
@@ -82,8 +85,9 @@ impl Flux {
         cond: &FluxCond,
     ) -> Tensor<3> {
         let c = silu(self.embed(t, cond));
+        let [_, own_tokens, _] = x.dims();
         let [img] = exec.at(Site::TRUNK, |exec| {
-            let streams = [project(&self.img_in, x), project(&self.txt_in, cond.text.clone())];
+            let streams = [project(&self.img_in, cond.beside(x)), project(&self.txt_in, cond.text.clone())];
             let [double, count] =
                 [self.double_blocks.len(), self.double_blocks.len() + self.single_blocks.len()];
             let [img, txt] = (0..).zip(&self.double_blocks).fold(streams, |[img, txt], (layer, block)| {
@@ -112,7 +116,9 @@ impl Flux {
             // The product is a new tensor: a view that is kept would keep the prompt's tokens in memory as well.
             [joint.narrow(1, text_tokens, image_tokens) * 1.0]
         });
-        self.output.forward(img, c)
+        let [_, image_tokens, _] = img.dims();
+        let own = if own_tokens < image_tokens { img.narrow(1, 0, own_tokens) } else { img };
+        self.output.forward(own, c)
     }
 
     /// The conditioning of the blocks before its SiLU: the sum of time, guidance and pooled prompt.
@@ -133,6 +139,18 @@ impl Flux {
     pub fn with_canvas(mut self, canvas: Canvas) -> Self {
         self.canvas = canvas;
         self
+    }
+
+    /// The same weights for edits of a reference image of `rows` x `columns` packed latent tokens (FLUX.1-Kontext); of none, if
+    /// either is 0.
+    pub fn with_reference(mut self, rows: usize, columns: usize) -> Self {
+        self.reference = [rows, columns];
+        self
+    }
+
+    /// Rows and columns of the reference image in tokens; 0 without one.
+    pub fn reference(&self) -> [usize; 2] {
+        self.reference
     }
 
     /// The size of images and prompts.
@@ -156,13 +174,13 @@ impl Denoiser<3> for Flux {
     type Cond = FluxCond;
 
     fn topology(&self) -> Topology {
-        self.config.topology(self.canvas)
+        self.config.topology_with(self.canvas, self.reference)
     }
 
     /// The velocity at sigma `t`.
     ///
     /// # Shapes
-    /// - `x`, result: `[batch, image_tokens, in_channels]`
+    /// - `x`, result: `[batch, image_tokens, out_channels]`
     fn predict<E: Executor>(&self, exec: &mut E, x: Tensor<3>, t: f32, cond: &FluxCond) -> Tensor<3> {
         let ([batch, ..], dtype) = (x.dims(), x.dtype());
         let t = Tensor::full([batch], t, (&x.device(), DType::F32));

@@ -29,7 +29,7 @@ pub use flux::{Canvas, CondError, Flux, FluxCond, FluxConfig};
 pub use golden::{Difference, Golden};
 pub use load::{
     Architecture, FoundTensor, KeyLayout, KeyProblems, LoadError, LoadOptions, Loaded, Lora, Misshapen,
-    Outline, read_tensors,
+    NoWeights, Outline, WeightsOf, read_tensors, read_weights, weight_files,
 };
 pub use nn::Numerics;
 pub use text::{

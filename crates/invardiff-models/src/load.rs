@@ -1,6 +1,7 @@
 //! Loading published weights. Every key is checked before anything is read: a model is loaded whole or not at all.
 
 mod checkpoint;
+mod choice;
 mod config;
 mod digest;
 mod dit;
@@ -29,9 +30,11 @@ mod text;
 mod vae;
 mod weights;
 
+pub use choice::{WeightsOf, weight_files};
 pub use error::{FoundTensor, KeyProblems, LoadError, Misshapen};
 pub use layout::KeyLayout;
 pub use open::Loaded;
 pub use options::{LoadOptions, Lora};
 pub use outline::{Architecture, Outline};
-pub use tensors::read_tensors;
+pub use places::NoWeights;
+pub use tensors::{read_tensors, read_weights};

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::{Builder, NamedTempFile};
 
+use crate::encoding;
+
 /// How a file is named until it is whole: no other can be guessed to be this one.
 const PREFIX: &str = ".invardiff-";
 const SUFFIX: &str = ".part";
@@ -46,12 +48,12 @@ pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a file that has at most `limit` bytes; no more are read.
+/// The text of a file that has at most `limit` bytes, in UTF-8 or UTF-16 ([`encoding::decode`]); no more are read.
 ///
 /// # Errors
-/// As [`read`], and of kind [`io::ErrorKind::InvalidData`] for bytes that are no UTF-8.
+/// As [`read`], and of kind [`io::ErrorKind::InvalidData`] for bytes that are no text.
 pub fn read_text(path: &Path, limit: usize) -> io::Result<String> {
-    String::from_utf8(read(path, limit)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    encoding::decode(read(path, limit)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Has the names of a folder's files lie on the disk for good, after one was renamed. Where a system cannot do that, nothing is done.

@@ -22,6 +22,7 @@
 
 mod binary;
 mod books;
+mod cache_dit;
 mod document;
 mod envelope;
 mod file;
@@ -42,4 +43,4 @@ pub use limits::STEP_LIMIT;
 pub(crate) use measurement::finite;
 pub use measurement::{Fit, Measurement};
 pub use smoothcache::SmoothCache;
-pub use step_mask::StepMask;
+pub use step_mask::{MaskOnes, StepMask};

@@ -11,6 +11,7 @@
 //! | [`fitted`](mod@fitted) | inner products along target trajectories, and the best times that follow from them |
 //! | [`methods`] | other published methods: their rules, what they measure, and their plans |
 //! | [`formats`] | files: versioned JSON, bincode, the cache books of the InvarDiff authors, schedules and masks of other tools |
+//! | [`encoding`] | the encodings of small text files |
 //! | [`files`] | files that are written whole or not at all, and read up to a limit |
 //! | [`shapes`] | shapes of published models and the FLOPs of their modules |
 //! | [`lint`] | what is odd about a plan |
@@ -23,6 +24,7 @@
 //! - sizes are per image unless a name says otherwise; bytes are bytes, FLOPs are 2 x multiply-accumulate.
 
 pub mod core;
+pub mod encoding;
 pub mod files;
 pub mod fitted;
 pub mod formats;

@@ -318,7 +318,7 @@ fn large_and_foreign_files_are_refused() {
         ("empty", &b""[..]),
         ("text", b"hello"),
         ("png", b"\x89PNG\r\n"),
-        ("list", b"[true]"),
+        ("list", b"[null]"),
         ("manifest.json", br#"{"kind": "dit", "steps": [1, 0]}"#),
     ];
     for (name, bytes) in foreign {

@@ -39,13 +39,18 @@ pub(crate) fn load(path: &Path, channels: usize, device: &Device) -> Result<Auto
 
 /// What decoding one image of so many pixels holds, in bytes: the widest activations of a tile, and the image with its weights.
 pub(crate) fn held_bytes(height: usize, width: usize) -> u64 {
-    /// Values of a pixel that are held at once: what 5 GiB for 1024 x 1024 come to, as the autoencoder's documentation
-    /// has it.
-    const HELD: usize = 1280;
     let tile = Tiling::default().size() * FACTOR;
     let tile = height.min(tile) * width.min(tile);
     (tile * HELD + 3 * 3 * height * width) as u64 * size_of::<f32>() as u64
 }
+
+/// What encoding an image of so many pixels holds, in bytes: as much for a pixel as decoding, and not in tiles.
+pub(crate) fn encoding_bytes(height: usize, width: usize) -> u64 {
+    (height * width * HELD) as u64 * size_of::<f32>() as u64
+}
+
+/// Values of a pixel that are held at once: what 5 GiB for 1024 x 1024 come to, as the autoencoder's documentation has it.
+const HELD: usize = 1280;
 
 /// Images in `-1 ..= 1`, not clamped. One at a time, and large ones in tiles, so that little memory is taken.
 ///

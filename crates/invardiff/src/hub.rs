@@ -32,9 +32,10 @@ use download::job::Download;
 use listing::{Listing, NoListing};
 
 impl Hub {
-    /// The folder of a model on this machine. What is not in the cache is downloaded: of a diffusers folder the
-    /// configurations, tokenizers and weights in safetensors where there are any, otherwise the weights beside each other in
-    /// the repository. A file that is there in part is gone on with.
+    /// The folder of a model on this machine, or the file that the id names. What is not in the cache is downloaded: of a diffusers
+    /// folder the configurations, tokenizers and one copy of each part's weights, of any other repository one transformer and the
+    /// parts beside it. What is read is known from the list of files, so nothing is fetched of a repository that is not read. A
+    /// file that is there in part is gone on with.
     ///
     /// Without a network the revision in the cache is used; the next call with one brings it up to date.
     ///
@@ -75,18 +76,19 @@ impl Hub {
         progress: &dyn Progress,
     ) -> Result<PathBuf, HubError> {
         let wanted = listed::wanted(id, listing)?;
-        if wanted.is_empty() {
-            return Err(HubError::Empty { repo: id.to_string() });
-        }
         let cache = RepoCache::new(&self.cache, id);
         Download { hub: self, client, id, cache: &cache, commit: &listing.commit, progress }.all(&wanted)?;
         cache.note(id.revision(), &listing.commit)?;
-        Ok(cache.snapshot(&listing.commit))
+        Ok(id.within(cache.snapshot(&listing.commit)))
     }
 
-    /// The folder of the revision that is in the cache.
+    /// The folder or file of the revision that is in the cache.
     fn cached(&self, id: &HubId, why: &str) -> Result<PathBuf, HubError> {
-        RepoCache::new(&self.cache, id).find(id.revision()).ok_or_else(|| HubError::Offline {
+        let found = RepoCache::new(&self.cache, id).find(id.revision(), |names| {
+            files::wanted(names, id.file()).is_ok_and(|chosen| !chosen.is_empty())
+        });
+        let found = found.map(|snapshot| id.within(snapshot)).filter(|path| path.exists());
+        found.ok_or_else(|| HubError::Offline {
             repo: id.to_string(),
             cache: self.cache.clone(),
             why: why.to_owned(),

@@ -73,7 +73,7 @@ pub use request::{ModelSource, PipelineWork, PlanSource, PromptRequest, Resolved
 pub use routers::{read_routers, write_routers};
 pub use sampler::{DitHistory, DitSampler, SamplerKind};
 pub use text_to_image::{
-    Cut, GuidedFlux, Keeps, PreparedFlux, Prompt, PromptCond, PromptEncoder, TextToImage, TextToImageOptions,
-    pack, unpack,
+    Cut, EditImage, GuidedFlux, Keeps, PreparedFlux, Prompt, PromptCond, PromptEncoder, TextToImage,
+    TextToImageOptions, pack, unpack,
 };
 pub use topology::{known_topology, topology};

@@ -41,13 +41,24 @@ impl NamedDit {
     /// When the parts are not those of a DiT, or it cannot be loaded.
     pub fn load(parts: &Pretrained, dtype: Dtype, device: &Device) -> Result<Self> {
         parts.expect(Architecture::Dit)?;
-        let options = LoadOptions::default().with_dtype(dtype.burn()).with_loras(parts.loras.clone());
-        let loaded = Dit::load_with(&parts.transformer, &options, device)?;
+        let mut options = LoadOptions::default().with_dtype(dtype.burn()).with_loras(parts.loras.clone());
+        options.section.clone_from(&parts.section);
+        let mut loaded = Dit::load_with(&parts.transformer, &options, device)?;
+        if loaded.model.config().class_names.is_empty() && !parts.class_names.is_empty() {
+            let names = class_names(parts, loaded.model.config().num_classes)?;
+            loaded.model = loaded.model.with_class_names(names)?;
+        }
         let predicts = loaded.model.config().prediction_type;
         match parts.scheduler {
             None => {}
             Some(SchedulerConfig::Ddim(said)) if said == predicts => {}
-            Some(SchedulerConfig::Ddim(said)) => {
+            Some(SchedulerConfig::Other { class, predicts: said }) if said == predicts => {
+                loaded.notes.push(format!(
+                    "{}: the folder's scheduler is a {class}, whose steps are not followed; the sampler of this run is used",
+                    parts.name
+                ));
+            }
+            Some(SchedulerConfig::Ddim(said) | SchedulerConfig::Other { predicts: said, .. }) => {
                 return Err(Error::Model(format!(
                     "{}: scheduler_config.json says that the model predicts {said:?}, its configuration {predicts:?}",
                     parts.name
@@ -75,6 +86,19 @@ impl NamedDit {
     pub fn class_name(&self, label: usize) -> String {
         self.config().class_names.get(label).cloned().unwrap_or_else(|| label.to_string())
     }
+}
+
+/// A name for each class: those of the folder, and the number of a class that has none there.
+fn class_names(parts: &Pretrained, num_classes: usize) -> Result<Vec<String>> {
+    if let Some((label, name)) = parts.class_names.range(num_classes..).next() {
+        return Err(Error::Model(format!(
+            "{}: model_index.json: id2label names class {label} '{name}', and the model has classes 0 to {}",
+            parts.name,
+            num_classes - 1
+        )));
+    }
+    let name = |label: usize| parts.class_names.get(&label).cloned().unwrap_or_else(|| label.to_string());
+    Ok((0..num_classes).map(name).collect())
 }
 
 #[cfg(feature = "embedded")]

@@ -2,6 +2,7 @@
 
 mod scheduler;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use invardiff_models::{Architecture, Lora};
@@ -23,6 +24,8 @@ pub struct Pretrained {
     pub name: String,
     /// What draws.
     pub architecture: Architecture,
+    /// What the pipeline's folder says that it does with an image; `None` where nothing says so.
+    pub edits: Option<bool>,
     /// The transformer's file or folder.
     pub transformer: PathBuf,
     /// The autoencoder's file or folder.
@@ -31,6 +34,10 @@ pub struct Pretrained {
     pub scheduler: Option<SchedulerConfig>,
     /// The text encoders.
     pub text: Option<TextParts>,
+    /// Names of a DiT's classes by number, several separated by commas (`id2label`); empty where the folder has none.
+    pub class_names: BTreeMap<usize, String>,
+    /// The section of a training file to read, such as `ema`; the averaged weights, or the only ones, unless it is put here.
+    pub section: Option<String>,
     /// LoRA files whose changes are added to the transformer's weights; none, unless they are put here.
     pub loras: Vec<Lora>,
 }
@@ -57,6 +64,9 @@ const ORIGINAL_AUTOENCODER: &str = "ae.safetensors";
 struct Index {
     #[serde(rename = "_class_name")]
     class_name: String,
+    /// Of DiT: the names of a class, separated by commas, by its number as text.
+    #[serde(default)]
+    id2label: BTreeMap<usize, String>,
 }
 
 impl Pretrained {
@@ -89,10 +99,13 @@ impl Pretrained {
         Ok(Self {
             name: name.to_owned(),
             architecture,
+            edits: None,
             transformer: path.to_owned(),
             autoencoder: autoencoder(folder),
             scheduler: scheduler::read(folder)?,
             text: TextParts::find(folder).ok(),
+            class_names: BTreeMap::new(),
+            section: None,
             loras: Vec::new(),
         })
     }
@@ -101,19 +114,30 @@ impl Pretrained {
     fn pipeline(folder: &Path, name: &str) -> Result<Self> {
         let index = folder.join(INDEX);
         let text = crate::files::settings(&index)?;
-        let Index { class_name } = serde_json::from_str(&text).map_err(|source| Error::Json {
+        let Index { class_name, id2label } = serde_json::from_str(&text).map_err(|source| Error::Json {
             place: format!("{}: no index of a pipeline", index.display()),
             source,
         })?;
         let architecture = match class_name.as_str() {
-            "DiTPipeline" => Architecture::Dit,
-            "FluxPipeline" => Architecture::Flux,
+            "DiTPipeline" => (Architecture::Dit, None),
+            // Variations of an image with the weights of the plain pipeline: prompts alone work.
+            "FluxPipeline" | "FluxImg2ImgPipeline" | "FluxInpaintPipeline" => {
+                (Architecture::Flux, Some(false))
+            }
+            "FluxKontextPipeline" | "FluxKontextInpaintPipeline" => (Architecture::Flux, None),
+            "FluxFillPipeline" => (Architecture::Flux, Some(true)),
+            "FluxPriorReduxPipeline" => {
+                let problem = "it is FLUX.1-Redux, an adapter that makes prompts of images and draws nothing; it is not supported";
+                return Err(Error::file(&index, problem));
+            }
             other => {
-                let problem =
-                    format_args!("the pipeline is a {other}; there are DiTPipeline and FluxPipeline here");
+                let problem = format_args!(
+                    "the pipeline is a {other}; there are DiTPipeline, FluxPipeline, FluxKontextPipeline and FluxFillPipeline here"
+                );
                 return Err(Error::file(&index, problem));
             }
         };
+        let (architecture, edits) = architecture;
         let transformer = folder.join("transformer");
         if !transformer.is_dir() {
             return Err(Error::file(folder, "the folder transformer is missing"));
@@ -125,10 +149,13 @@ impl Pretrained {
         Ok(Self {
             name: name.to_owned(),
             architecture,
+            edits,
             transformer,
             autoencoder: autoencoder(folder),
             scheduler: scheduler::read(folder)?,
             text,
+            class_names: id2label,
+            section: None,
             loras: Vec::new(),
         })
     }
@@ -148,6 +175,25 @@ impl Pretrained {
                 "{} is a FLUX transformer, which draws prompts and knows no classes; a DiT is expected here",
                 self.name
             ))),
+        }
+    }
+}
+
+impl Pretrained {
+    /// Refuses an image for weights that were not trained to edit one, as far as the folder says so.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] of the image.
+    pub(crate) fn expect_edit(&self, has_image: bool) -> Result<()> {
+        match self.edits {
+            Some(false) if has_image => Err(Error::setting(
+                "image",
+                format_args!(
+                    "is taken by FLUX.1-Kontext and FLUX.1-Fill; {} draws from prompts alone (model_index.json)",
+                    self.name
+                ),
+            )),
+            _ => Ok(()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Images from prompts, with FLUX.1.
 
+mod edit;
 mod guided;
 mod options;
 mod packing;
@@ -12,6 +13,7 @@ use burn::tensor::Device;
 use crate::error::Result;
 use crate::pretrained::Pretrained;
 
+pub use edit::EditImage;
 pub use guided::{GuidedFlux, PromptCond};
 pub use options::TextToImageOptions;
 pub use packing::{pack, unpack};

@@ -23,9 +23,16 @@ pub(crate) fn parse(text: &str, config: &DitConfig) -> Result<Vec<usize>> {
 
 /// The first and last class of an entry.
 fn one(entry: &str, config: &DitConfig) -> Result<(usize, usize)> {
-    let named = config.class_names.iter().position(|name| name.eq_ignore_ascii_case(entry));
-    if let Some(label) = named {
-        return Ok((label, label));
+    match named(entry, config)[..] {
+        [] => {}
+        [label] => return Ok((label, label)),
+        ref several => {
+            let numbers: Vec<String> = several.iter().map(usize::to_string).collect();
+            bail!(
+                "--class-labels: '{entry}' is the name of classes {}; write the number",
+                numbers.join(" and ")
+            );
+        }
     }
     if entry.eq_ignore_ascii_case("none") {
         return Ok((config.num_classes, config.num_classes));
@@ -36,7 +43,11 @@ fn one(entry: &str, config: &DitConfig) -> Result<(usize, usize)> {
         None => (number(entry), number(entry)),
     };
     let (Some(first), Some(last)) = (first, last) else {
-        bail!("--class-labels: '{entry}' is no class of the model; {}", known(config));
+        bail!(
+            "--class-labels: '{entry}' is no class of the model; {}{}",
+            known(config),
+            alike(entry, config)
+        );
     };
     ensure!(first <= last, "--class-labels: the range {entry} is empty; write the smaller number first");
     ensure!(
@@ -45,6 +56,28 @@ fn one(entry: &str, config: &DitConfig) -> Result<(usize, usize)> {
         known(config)
     );
     Ok((first, last))
+}
+
+/// The classes that a name means: a class may have several, separated by commas, as those of ImageNet have.
+fn named(entry: &str, config: &DitConfig) -> Vec<usize> {
+    let is_named = |names: &str| {
+        names.eq_ignore_ascii_case(entry)
+            || names.split(',').any(|name| name.trim().eq_ignore_ascii_case(entry))
+    };
+    let classes = config.class_names.iter().enumerate();
+    classes.filter(|(_, names)| is_named(names)).map(|(label, _)| label).collect()
+}
+
+/// How many names a message shows.
+const SHOWN: usize = 5;
+
+/// Names of classes that have the entry in them, as the end of a sentence.
+fn alike(entry: &str, config: &DitConfig) -> String {
+    let entry = entry.to_lowercase();
+    let names = config.class_names.iter().flat_map(|names| names.split(',')).map(str::trim);
+    let alike: Vec<&str> =
+        names.filter(|name| !entry.is_empty() && name.to_lowercase().contains(&entry)).take(SHOWN).collect();
+    if alike.is_empty() { String::new() } else { format!("; names like it are {}", alike.join(", ")) }
 }
 
 /// The classes in words.
@@ -71,6 +104,18 @@ mod tests {
         assert_eq!(parse("3,1"), [3, 1]);
         assert_eq!(parse("0-2, 3"), [0, 1, 2, 3]);
         assert_eq!(parse("Coat,t-shirt,fruit/veg,none"), [0, 1, 2, 4]);
+    }
+
+    /// Names as `model_index.json` of DiT has them.
+    #[test]
+    fn a_class_may_have_several_names() {
+        let names = ["golden retriever", "crane", "tench, Tinca tinca", "crane"];
+        let config = DitConfig { class_names: names.map(str::to_owned).to_vec(), ..config() };
+        assert_eq!(parse("Golden Retriever, tinca tinca,tench", &config).unwrap(), [0, 2, 2]);
+        let message = |text: &str| parse(text, &config).unwrap_err().to_string();
+        assert!(message("crane").contains("'crane' is the name of classes 1 and 3; write the number"));
+        let found = message("retriever");
+        assert!(found.ends_with("; names like it are golden retriever"), "{found}");
     }
 
     #[test]

@@ -33,6 +33,13 @@ pub(crate) struct PromptFlags {
     /// Columns of the image in pixels, a multiple of 16; by default the plan's, or 1024
     #[arg(long, value_name = "PIXELS")]
     width: Option<usize>,
+    /// An image to edit (PNG, sides multiples of 16): FLUX.1-Kontext changes it by the prompt, FLUX.1-Fill draws anew what
+    /// --mask-image leaves open; the result is as large, unless --height and --width say otherwise
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+    /// Where FLUX.1-Fill draws anew: a PNG as large as the image, white there and black elsewhere
+    #[arg(long, value_name = "FILE", requires = "image")]
+    mask_image: Option<PathBuf>,
     /// Tokens of a prompt for T5; by default 512 for FLUX.1-dev, 256 for FLUX.1-schnell
     #[arg(long, value_name = "TOKENS")]
     max_sequence_length: Option<usize>,
@@ -47,6 +54,9 @@ pub(crate) struct PromptFlags {
     /// the model
     #[arg(long, value_name = "MODEL", help_heading = None)]
     vae: Option<String>,
+    /// The section of a training file to read, such as ema or model; by default the averaged weights, or the only ones
+    #[arg(long, value_name = "NAME", help_heading = None)]
+    section: Option<String>,
     /// Memory that may be taken, such as 24GB; by default what the system has available
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = None)]
     memory_limit: Option<u64>,
@@ -63,10 +73,13 @@ impl PromptFlags {
         prompts.height = self.height;
         prompts.width = self.width;
         prompts.max_sequence_length = self.max_sequence_length;
+        prompts.image.clone_from(&self.image);
+        prompts.mask_image.clone_from(&self.mask_image);
         let mut request = RunRequest::default();
         request.dtype = self.dtype;
         request.lora.clone_from(&self.lora);
         request.vae.clone_from(&self.vae);
+        request.section.clone_from(&self.section);
         request.memory_limit = self.memory_limit;
         request.prompts = prompts;
         request

@@ -30,6 +30,7 @@ fn every_shipped_fixture_passes() {
         ("quantile_and_rate", 26),
         ("schedulers", 40),
         ("image_metrics", 24),
+        ("quantised_weights", 100),
         ("books", 6),
     ] {
         assert!(kinds.get(kind).is_some_and(|count| *count >= least), "{kind}: {kinds:?}");

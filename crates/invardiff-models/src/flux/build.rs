@@ -52,10 +52,11 @@ impl Build for Flux {
             output: OutputLayer {
                 norm: parts.norm(),
                 modulation: weights.linear("final_layer.adaLN_modulation.1", dim, 2 * dim)?,
-                linear: weights.linear("final_layer.linear", dim, config.in_channels)?,
+                linear: weights.linear("final_layer.linear", dim, config.out_channels)?,
             },
             config: config.clone(),
             canvas: Canvas::default(),
+            reference: [0, 0],
         })
     }
 

@@ -25,8 +25,11 @@ pub(crate) const MLP_RATIO: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Document", try_from = "Document")]
 pub struct FluxConfig {
-    /// Channels of a packed latent token, in and out (2 x 2 latent pixels of 16 channels: 64).
+    /// Channels of a token that goes in: as many as come out, or, in models that fill in (FLUX.1-Fill), these twice and
+    /// [`FluxConfig::MASK_CHANNELS`], 384.
     pub in_channels: usize,
+    /// Channels of a packed latent token, which come out (2 x 2 latent pixels of 16 channels: 64).
+    pub out_channels: usize,
     /// Double-stream blocks.
     pub num_layers: usize,
     /// Single-stream blocks.
@@ -46,6 +49,15 @@ pub struct FluxConfig {
 }
 
 impl FluxConfig {
+    /// Channels of a token's part of a mask: the 16 x 16 pixels that the token stands for.
+    pub const MASK_CHANNELS: usize = 256;
+
+    /// Whether the model fills in what a mask leaves open: its tokens have the channels of the noise, of the masked image and of
+    /// the mask.
+    pub fn fills(&self) -> bool {
+        self.in_channels != self.out_channels
+    }
+
     /// Parses and checks a configuration in JSON.
     ///
     /// # Errors
@@ -66,6 +78,7 @@ impl FluxConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let sizes = [
             ("in_channels", self.in_channels, 1, 4096),
+            ("out_channels", self.out_channels, 1, 4096),
             ("num_layers", self.num_layers, 0, 1024),
             ("num_single_layers", self.num_single_layers, 0, 1024),
             ("attention_head_dim", self.attention_head_dim, 2, 1024),
@@ -76,6 +89,22 @@ impl FluxConfig {
         for (field, value, least, most) in sizes {
             require((least..=most).contains(&value), field, &value, || format!("{least} to {most}"))?;
         }
+        let (input, output) = (self.in_channels, self.out_channels);
+        let expected = || {
+            let fill = 2 * output + Self::MASK_CHANNELS;
+            let known = format!("out_channels {output}, or {fill} for a model that fills in (FLUX.1-Fill)");
+            if input == 2 * output {
+                format!("{known}: FLUX.1-Canny and FLUX.1-Depth (control) are not supported")
+            } else {
+                known
+            }
+        };
+        require(
+            input == output || input == 2 * output + Self::MASK_CHANNELS,
+            "in_channels",
+            &input,
+            expected,
+        )?;
         require(self.num_layers + self.num_single_layers > 0, "num_single_layers", &0, || {
             "at least one block of either kind".into()
         })?;
@@ -132,16 +161,10 @@ impl Default for Document {
 impl Document {
     fn convert(self) -> Result<FluxConfig, ConfigError> {
         let ClassName::FluxTransformer2DModel = self.class_name;
-        let input = self.in_channels;
-        let output = self.out_channels.unwrap_or(input);
         require(self.patch_size == 1, "patch_size", &self.patch_size, || "1".into())?;
-        require(output == input, "out_channels", &output, || {
-            format!(
-                "in_channels {input}: models with further input channels (fill, control) are not supported"
-            )
-        })?;
         let config = FluxConfig {
-            in_channels: input,
+            in_channels: self.in_channels,
+            out_channels: self.out_channels.unwrap_or(self.in_channels),
             num_layers: self.num_layers,
             num_single_layers: self.num_single_layers,
             attention_head_dim: self.attention_head_dim,
@@ -170,7 +193,7 @@ impl From<FluxConfig> for Document {
             class_name: ClassName::FluxTransformer2DModel,
             patch_size: 1,
             in_channels: config.in_channels,
-            out_channels: None,
+            out_channels: config.fills().then_some(config.out_channels),
             num_layers: config.num_layers,
             num_single_layers: config.num_single_layers,
             attention_head_dim: config.attention_head_dim,

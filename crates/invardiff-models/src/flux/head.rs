@@ -21,7 +21,7 @@ impl OutputLayer {
     /// # Shapes
     /// - `x`: `[batch, image_tokens, dim]`
     /// - `c`: `[batch, dim]`, the conditioning after its SiLU
-    /// - result: `[batch, image_tokens, in_channels]`
+    /// - result: `[batch, image_tokens, out_channels]`
     pub fn forward(&self, x: Tensor<3>, c: Tensor<2>) -> Tensor<3> {
         let [shift, scale] = chunks(self.modulation.forward(c));
         project(&self.linear, modulate(self.norm.forward(x), shift, scale))

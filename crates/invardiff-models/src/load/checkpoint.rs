@@ -81,6 +81,11 @@ impl Checkpoint {
     /// weights.
     pub(super) fn enter(&mut self, section: &Section, sections: &[Section]) {
         (self.entries, self.raw) = sections::enter(&self.entries, section, sections);
+        self.take_scales();
+    }
+
+    /// Takes out the scales of quantised weights, which [`Checkpoint::read`] then applies.
+    pub(super) fn take_scales(&mut self) {
         self.scales = scales::take(&mut self.entries);
     }
 

@@ -115,6 +115,6 @@ impl Dit {
     /// # Errors
     /// As [`Dit::load`], except for keys that do not fit.
     pub fn outline(path: impl AsRef<Path>) -> Result<Outline<DitConfig>, LoadError> {
-        Outline::new::<Self>(path.as_ref())
+        Outline::new::<Self>(path.as_ref(), None)
     }
 }

@@ -96,6 +96,17 @@ impl Flux {
     /// # Errors
     /// As [`Flux::load`], except for keys that do not fit.
     pub fn outline(path: impl AsRef<Path>) -> Result<Outline<FluxConfig>, LoadError> {
-        Outline::new::<Self>(path.as_ref())
+        Self::outline_of(path, None)
+    }
+
+    /// [`Flux::outline`] of a section of a training file, such as `ema`; the averaged weights, or the only ones, if it is `None`.
+    ///
+    /// # Errors
+    /// As [`Flux::outline`]; lists the sections if there is none of this name.
+    pub fn outline_of(
+        path: impl AsRef<Path>,
+        section: Option<&str>,
+    ) -> Result<Outline<FluxConfig>, LoadError> {
+        Outline::new::<Self>(path.as_ref(), section)
     }
 }

@@ -50,14 +50,14 @@ pub struct Outline<C> {
 
 impl<C> Outline<C> {
     /// Opens the model at `path`.
-    pub(super) fn new<M: Family<Config = C>>(path: &Path) -> Result<Self, LoadError> {
-        let (file, open) = open::open::<M>(path, None)?;
+    pub(super) fn new<M: Family<Config = C>>(path: &Path, section: Option<&str>) -> Result<Self, LoadError> {
+        let (file, open) = open::open::<M>(path, section)?;
         Ok(Self { file, elements: open.checkpoint.elements(), config: open.config })
     }
 }
 
 /// Where the weights of either transformer are looked for.
-const TRANSFORMERS: Places = Places {
+pub(super) const TRANSFORMERS: Places = Places {
     folder: "transformer",
     stems: &["model", "diffusion_pytorch_model", "flux1-dev", "flux1-schnell", "weights"],
     others: Flux::PLACES.others,

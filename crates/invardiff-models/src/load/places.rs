@@ -43,29 +43,35 @@ impl Places {
 
     /// The weights' file in a folder: an index of shards, a file, or the first of several shards.
     fn find(&self, folder: &Path) -> Result<PathBuf, LoadError> {
-        let refuse = |detail| LoadError::NotFound { path: folder.display().to_string(), detail };
         let (here, below) = (names(folder), names(&folder.join(self.folder)));
+        let chosen = self.pick(&here, &below).map_err(|detail| LoadError::NotFound {
+            path: folder.display().to_string(),
+            detail: detail.to_string(),
+        })?;
+        Ok(folder.join(chosen))
+    }
+
+    /// [`Places::find`] on the names in the folder, and on those in the part's folder in it.
+    pub(super) fn pick(&self, here: &[String], below: &[String]) -> Result<String, NoWeights> {
         let ranked = |names: &[String], place: usize| -> Vec<(Rank, String)> {
             names.iter().filter_map(|name| Some((self.rank(name, place)?, name.clone()))).collect()
         };
-        let mut found = ranked(&here, 0);
+        let mut found = ranked(here, 0);
         let inside =
-            ranked(&below, 1).into_iter().map(|(rank, name)| (rank, format!("{}/{name}", self.folder)));
+            ranked(below, 1).into_iter().map(|(rank, name)| (rank, format!("{}/{name}", self.folder)));
         found.extend(inside);
         if let Some((_, name)) = found.into_iter().min() {
-            return Ok(folder.join(name));
+            return Ok(name);
         }
         let free = |names: &[String], prefix: &str| -> Vec<String> {
             names.iter().filter(|name| self.is_free(name)).map(|name| format!("{prefix}{name}")).collect()
         };
-        let mut free_names = free(&here, "");
-        free_names.extend(free(&below, &format!("{}/", self.folder)));
-        match &free_names[..] {
-            [one] => Ok(folder.join(one)),
-            [] => Err(refuse(self.nothing(&here))),
-            several => {
-                Err(refuse(format!("there are several files of weights, name one: {}", several.join(", "))))
-            }
+        let mut free_names = free(here, "");
+        free_names.extend(free(below, &format!("{}/", self.folder)));
+        match free_names.len() {
+            0 => Err(NoWeights::Nothing(self.nothing(here))),
+            1 => Ok(free_names.swap_remove(0)),
+            _ => Err(NoWeights::Several(free_names)),
         }
     }
 
@@ -123,6 +129,35 @@ impl Places {
             self.folder
         )
     }
+}
+
+/// Why the names in a folder tell no weights to read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoWeights {
+    /// None of the names is one of weights that are read; the text says what was looked for and what is there.
+    #[error("{0}")]
+    Nothing(String),
+    /// Several files could be meant.
+    #[error("there are several files of weights, name one: {}", shortened(.0))]
+    Several(Vec<String>),
+    /// A shard is not there.
+    #[error("shard {number} of {count} of {name} is missing")]
+    Shard {
+        /// The index, or the first shard.
+        name: String,
+        /// The number of the missing shard.
+        number: usize,
+        /// How many there are.
+        count: usize,
+    },
+}
+
+/// The first names of a list, and how many more there are.
+fn shortened(names: &[String]) -> String {
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    let more = names.len().saturating_sub(SHOWN);
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 /// Extension, variant, place, stem, form; smaller values are preferred.

@@ -25,6 +25,15 @@ pub(super) fn is_index(path: &Path) -> bool {
     name.ends_with(".json") && name.contains(".index.")
 }
 
+/// What stands before and after the numbers in the names of an index's shards, as the libraries name them.
+pub(super) fn of_index(name: &str) -> Option<(String, String)> {
+    let (weights, rest) = name.split_once(".index.")?;
+    let variant = rest.strip_suffix("json")?.trim_end_matches('.');
+    let (stem, ending) = weights.rsplit_once('.')?;
+    let stem = if variant.is_empty() { stem.to_owned() } else { format!("{stem}.{variant}") };
+    Some((stem, format!(".{ending}")))
+}
+
 /// The tensors of all shards that an index names, and the shards in the order of their names.
 pub(super) fn open(path: &Path) -> Result<(Entries, Vec<PathBuf>), LoadError> {
     let file = path.display().to_string();

@@ -23,7 +23,8 @@ fn both_kinds_of_block_show_the_same_streams() {
         let count = flux.double_blocks.len() + flux.single_blocks.len();
         assert_eq!(shown.blocks, (0..count).map(|index| Block { index, count }).collect::<Vec<_>>());
         let dim = flux.config().hidden_size();
-        let shapes = [flux.canvas().image_tokens(), flux.canvas().text_tokens].map(|n| [BATCH, n, dim]);
+        let image_tokens = flux.canvas().image_tokens() + flux.reference().iter().product::<usize>();
+        let shapes = [image_tokens, flux.canvas().text_tokens].map(|n| [BATCH, n, dim]);
         for streams in &shown.streams {
             assert_eq!(streams.iter().map(Tensor::dims).collect::<Vec<_>>(), shapes);
         }

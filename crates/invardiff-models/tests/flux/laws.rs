@@ -17,7 +17,8 @@ use ndarray::Array2;
 use crate::fixture::{bits, device};
 use crate::seam::{Asked, BATCH, Dice, STEPS};
 
-/// With and without guidance, with and without blocks of either kind, wide and narrow images.
+/// With and without guidance, with and without blocks of either kind, wide and narrow images; one that has a reference image, and
+/// one that fills in.
 pub(crate) fn models() -> Vec<Flux> {
     let shapes = [
         (2, 3, 3, [4, 6, 6], true),
@@ -30,6 +31,7 @@ pub(crate) fn models() -> Vec<Flux> {
     for (num_layers, num_single_layers, num_attention_heads, axes_dims_rope, guidance_embeds) in shapes {
         let config = FluxConfig {
             in_channels: 6,
+            out_channels: 6,
             num_layers,
             num_single_layers,
             attention_head_dim: axes_dims_rope.iter().sum(),
@@ -44,18 +46,35 @@ pub(crate) fn models() -> Vec<Flux> {
             models.push(flux.with_canvas(Canvas { rows, columns, text_tokens }));
         }
     }
+    let plain = models[0].config().clone();
+    let fill = FluxConfig { in_channels: 2 * plain.out_channels + FluxConfig::MASK_CHANNELS, ..plain };
+    let fill = Flux::random(&fill, 7, &device()).unwrap();
+    models.push(models[0].clone().with_reference(3, 2));
+    models.push(fill.with_canvas(models[0].canvas()));
     models
 }
 
+/// What a model is told of an image, if it edits one.
+fn image(flux: &Flux, dice: &mut Dice) -> Option<Tensor<3>> {
+    let (config, [rows, columns]) = (flux.config(), flux.reference());
+    if config.fills() {
+        let further = config.in_channels - config.out_channels;
+        return Some(dice.tensor([BATCH, flux.canvas().image_tokens(), further]));
+    }
+    (rows * columns > 0).then(|| dice.tensor([BATCH, rows * columns, config.in_channels]))
+}
+
 pub(crate) fn noise(flux: &Flux, dice: &mut Dice) -> Tensor<3> {
-    dice.tensor([BATCH, flux.canvas().image_tokens(), flux.config().in_channels])
+    dice.tensor([BATCH, flux.canvas().image_tokens(), flux.config().out_channels])
 }
 
 pub(crate) fn cond(flux: &Flux, dice: &mut Dice) -> FluxCond {
     let config = flux.config();
     let text = dice.tensor([BATCH, flux.canvas().text_tokens, config.joint_attention_dim]);
     let pooled = dice.tensor([BATCH, config.pooled_projection_dim]);
-    flux.cond(text, pooled, config.guidance_embeds.then_some(3.5)).unwrap()
+    let guidance = config.guidance_embeds.then_some([3.5; BATCH]);
+    flux.cond_with_image(text, pooled, guidance.as_ref().map(|scales| &scales[..]), image(flux, dice))
+        .unwrap()
 }
 
 fn asked<'a>(flux: &'a Flux, noise: &Tensor<3>, cond: &'a FluxCond) -> Asked<'a, 3, Flux> {
@@ -84,9 +103,9 @@ fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, cond: &FluxCond) -> Tensor<3
 /// The forward of the paper, written without a seam.
 fn plain(flux: &Flux, x: Tensor<3>, t: f32, text: Tensor<3>, cond: &FluxCond) -> Tensor<3> {
     let c = silu(flux.embed(Tensor::full([BATCH], t, &device()), cond));
-    let canvas = flux.canvas();
-    let (text_tokens, image_tokens) = (canvas.text_tokens, canvas.image_tokens());
-    let (mut img, mut txt) = (project(&flux.img_in, x), project(&flux.txt_in, text));
+    let (own_tokens, text_tokens) = (flux.canvas().image_tokens(), flux.canvas().text_tokens);
+    let (mut img, mut txt) = (project(&flux.img_in, cond.beside(x)), project(&flux.txt_in, text));
+    let [_, image_tokens, _] = img.dims();
     for block in &flux.double_blocks {
         let [a1, b1, g1, a2, b2, g2] = modulations(&block.img.modulation, &c);
         let [c1, d1, h1, c2, d2, h2] = modulations(&block.txt.modulation, &c);
@@ -108,7 +127,7 @@ fn plain(flux: &Flux, x: Tensor<3>, t: f32, text: Tensor<3>, cond: &FluxCond) ->
     }
     let joint = Tensor::cat(vec![txt, img], 1);
     let joint = flux.single_blocks.iter().fold(joint, |x, block| plain_single(block, x, &c, cond));
-    flux.output.forward(joint.narrow(1, text_tokens, image_tokens), c)
+    flux.output.forward(joint.narrow(1, text_tokens, own_tokens), c)
 }
 
 fn plain_single(block: &SingleBlock, x: Tensor<3>, c: &Tensor<2>, cond: &FluxCond) -> Tensor<3> {
@@ -127,8 +146,9 @@ fn the_seam_changes_no_bit() {
         let mut dice = Dice(1);
         let text = dice.tensor([BATCH, flux.canvas().text_tokens, config.joint_attention_dim]);
         let pooled = dice.tensor([BATCH, config.pooled_projection_dim]);
-        let guidance = config.guidance_embeds.then_some(3.5);
-        let cond = flux.cond(text.clone(), pooled, guidance).unwrap();
+        let guidance = config.guidance_embeds.then_some([3.5; BATCH]);
+        let guidance = guidance.as_ref().map(|scales| &scales[..]);
+        let cond = flux.cond_with_image(text.clone(), pooled, guidance, image(&flux, &mut dice)).unwrap();
         let x = noise(&flux, &mut dice);
         let out = flux.predict(&mut Full, x.clone(), 0.3, &cond);
         assert_eq!(out.dims(), x.dims());

@@ -72,9 +72,12 @@ fn a_section_of_a_larger_file() {
 fn a_configuration_is_read_off_the_shapes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    for (guidance_embeds, num_layers, num_single_layers) in [(true, 1, 2), (false, 2, 0)] {
+    for (guidance_embeds, num_layers, num_single_layers, in_channels) in
+        [(true, 1, 2, 8), (false, 2, 0, 8), (true, 1, 1, 2 * 8 + 256)]
+    {
         let config = FluxConfig {
-            in_channels: 8,
+            in_channels,
+            out_channels: 8,
             num_layers,
             num_single_layers,
             num_attention_heads: 1,
@@ -107,7 +110,7 @@ fn zeros(config: &FluxConfig) -> Dump {
         linear("time_in.in_layer".into(), 256, dim),
         linear("time_in.out_layer".into(), dim, dim),
         linear("final_layer.adaLN_modulation.1".into(), dim, 2 * dim),
-        linear("final_layer.linear".into(), dim, config.in_channels),
+        linear("final_layer.linear".into(), dim, config.out_channels),
     ];
     if config.guidance_embeds {
         maps.push(linear("guidance_in.in_layer".into(), 256, dim));
@@ -159,7 +162,10 @@ fn published_configurations() {
     assert!(again.contains(r#""_class_name":"FluxTransformer2DModel""#), "diffusers reads it too: {again}");
     assert_eq!(FluxConfig::from_json(&again).unwrap(), config);
     let error = FluxConfig::named("flux2").unwrap_err();
-    assert_eq!(error.to_string(), "'flux2' is no published size; there are flux1-dev, flux1-schnell");
+    assert_eq!(
+        error.to_string(),
+        "'flux2' is no published size; there are flux1-dev, flux1-schnell, flux1-fill-dev"
+    );
 }
 
 #[test]
@@ -172,7 +178,11 @@ fn bad_configurations_are_refused() {
         ("[4,6,6]", "[5,5,6]", "'axes_dims_rope' is [5, 5, 6]"),
         ("[4,6,6]", "[4,12]", "no FLUX configuration: invalid length 2"),
         (r#""patch_size":1"#, r#""patch_size":2"#, "'patch_size' is 2, expected 1"),
-        (r#""out_channels":null"#, r#""out_channels":8"#, "'out_channels' is 8, expected in_channels 16"),
+        (
+            r#""out_channels":null"#,
+            r#""out_channels":8"#,
+            "'in_channels' is 16, expected out_channels 8, or 272",
+        ),
         (r#""num_layers":2"#, r#""num_layers":5000"#, "'num_layers' is 5000, expected 0 to 1024"),
         (r#""num_layers":2"#, r#""num_layers":-1"#, "no FLUX configuration: invalid value: integer `-1`"),
         (r#""num_attention_heads":3"#, r#""num_attention_heads":0"#, "'num_attention_heads' is 0"),

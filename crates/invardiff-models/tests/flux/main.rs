@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod blocks;
+mod edit;
 #[expect(dead_code, reason = "shared with the tests of DiT, which use all of it")]
 #[path = "../dit/fixture.rs"]
 mod fixture;

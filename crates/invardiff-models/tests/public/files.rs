@@ -1,6 +1,6 @@
 //! Names of files, and files that are no weights.
 
-use invardiff_models::{LoadOptions, T5Encoder};
+use invardiff_models::{ClipText, LoadOptions, T5Encoder};
 
 use crate::fixture::{Dump, Stored, bits, data, device};
 use crate::tiny::{Folder, drawn, floats, public, refusal};
@@ -66,6 +66,32 @@ fn files_have_variants_and_shards_without_an_index() {
     );
 }
 
+/// Configurations and indices as Windows programs save them.
+#[test]
+fn texts_may_have_any_encoding() {
+    let base = floats(&public("model/flux1-dev-fp8.safetensors"));
+    let folder = Folder::new();
+    let config = std::fs::read_to_string(folder.path("config.json")).unwrap();
+    let names: serde_json::Map<String, serde_json::Value> =
+        base.0.keys().map(|key| (key.clone(), "shard.safetensors".into())).collect();
+    let index = serde_json::json!({"metadata": {}, "weight_map": names}).to_string();
+    folder.write("shard.safetensors", &base);
+    let expected = bits(drawn(&folder.path("shard.safetensors"), &LoadOptions::default()));
+    let path = folder.path("model.safetensors.index.json");
+    let little: fn(u16) -> [u8; 2] = u16::to_le_bytes;
+    for unit in [None, Some(little), Some(u16::to_be_bytes)] {
+        for (path, text) in [(folder.path("config.json"), &config), (path.clone(), &index)] {
+            let text = format!("\u{feff}{text}\r\n");
+            let bytes = match unit {
+                None => text.into_bytes(),
+                Some(unit) => text.encode_utf16().flat_map(unit).collect(),
+            };
+            std::fs::write(path, bytes).unwrap();
+        }
+        assert_eq!(bits(drawn(&path, &LoadOptions::default())), expected);
+    }
+}
+
 #[test]
 fn the_error_lists_what_the_folder_has() {
     let folder = Folder::new();
@@ -99,23 +125,23 @@ fn keys_that_are_there_are_shown() {
     assert!(message.contains("it is FLUX.1 Redux, an adapter"), "{message}");
 }
 
-/// Models with further input channels, in a file alone and with their configuration.
+/// Models that read another image beside the noise (Canny, Depth) and are no models that fill in.
 #[test]
-fn fill_and_control_are_told_by_their_sizes() {
+fn control_models_are_told_by_their_sizes() {
     let folder = Folder::new();
     std::fs::remove_file(folder.path("config.json")).unwrap();
-    let mut fill = floats(&public("model/flux1-dev-fp8.safetensors"));
-    fill.0.insert("img_in.weight".into(), Stored::zeros(&[32, 384]));
+    let mut control = floats(&public("model/flux1-dev-fp8.safetensors"));
+    control.0.insert("img_in.weight".into(), Stored::zeros(&[128, 128]));
     // Heads of the published width, so that no configuration is needed.
     for key in ["double_blocks.0.img_attn.norm.query_norm.scale", "single_blocks.0.norm.query_norm.scale"] {
-        fill.0.insert(key.into(), Stored::zeros(&[128]));
+        control.0.insert(key.into(), Stored::zeros(&[128]));
     }
-    fill.0.insert("img_in.weight".into(), Stored::zeros(&[128, 384]));
-    let message = refusal(&folder.write("flux1-fill-dev.safetensors", &fill));
+    let message = refusal(&folder.write("flux1-canny-dev.safetensors", &control));
     assert!(
-        message.contains("reads 384 channels and makes 64") && message.contains("(fill, control)"),
+        message.contains("'in_channels' is 128, expected out_channels 64, or 384 for a model that fills in"),
         "{message}"
     );
+    assert!(message.contains("FLUX.1-Canny and FLUX.1-Depth (control) are not supported"), "{message}");
 }
 
 /// Whole T5 models, with decoder and head.
@@ -138,4 +164,42 @@ fn what_is_beside_the_encoder_is_left_out() {
     let found = T5Encoder::load(folder.path(), &device()).unwrap();
     let ids = found.ids(&[&[5, 9, 1]]).unwrap();
     assert_eq!(bits(found.forward(ids.clone())), bits(expected.forward(ids)));
+}
+
+/// A whole CLIP model: the sizes are nested in its configuration, partly in an older form, and beside the text model stand the image
+/// model, projections and the scale of the logits.
+#[test]
+fn a_whole_clip_is_read_for_its_text_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |config: &serde_json::Value, dump: &Dump| {
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        dump.write(&folder.path().join("model.safetensors"));
+        let model = ClipText::load(folder.path(), &device()).unwrap();
+        let ids = model.ids(&[&[5, 9, 1]]).unwrap();
+        (model.config().clone(), bits(model.forward(ids).hidden))
+    };
+    let config: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(data("text_tiny/clip_config.json")).unwrap()).unwrap();
+    let mut dump = Dump::open(&data("text_tiny/clip.safetensors"));
+    let expected = write(&config, &dump);
+    let plain: Vec<String> = dump.0.keys().cloned().collect();
+    for key in plain.into_iter().filter(|key| !key.starts_with("text_model.")) {
+        let stored = dump.0.remove(&key).unwrap();
+        dump.0.insert(format!("text_model.{key}"), stored);
+    }
+    for (key, shape) in [
+        ("vision_model.encoder.layers.0.self_attn.q_proj.weight", vec![8, 8]),
+        ("vision_model.embeddings.class_embedding", vec![8]),
+        ("visual_projection.weight", vec![4, 8]),
+        ("text_projection.weight", vec![4, 8]),
+        ("logit_scale", vec![]),
+    ] {
+        dump.0.insert(key.into(), Stored::zeros(&shape));
+    }
+    let mut first = config.clone();
+    first["hidden_size"] = 3.into();
+    let nested = serde_json::json!({"model_type": "clip", "projection_dim": 4, "text_config": config, "vision_config": {}});
+    assert_eq!(write(&nested, &dump), expected);
+    let older = serde_json::json!({"text_config": first, "text_config_dict": config, "vision_config": {}});
+    assert_eq!(write(&older, &dump), expected);
 }

@@ -155,6 +155,26 @@ fn another_padding() {
     assert_eq!(ids[2..], [id(END), id("!"), id("!"), id("!")]);
 }
 
+/// Windows editors write a byte order mark and `\r\n`, PowerShell UTF-16.
+#[test]
+fn files_in_any_encoding_are_the_same_tokenizer() {
+    let expected = expected(&["red</w>", "cat</w>"], 9);
+    for make in [pairs, whole] {
+        for marked in [false, true] {
+            let folder = make(9);
+            for entry in std::fs::read_dir(folder.path()).unwrap() {
+                let path = entry.unwrap().path();
+                let text = std::fs::read_to_string(&path).unwrap().replace('\n', "\r\n\r\n");
+                let utf16 = || format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+                let bytes = if marked { format!("\u{feff}{text}").into_bytes() } else { utf16() };
+                std::fs::write(&path, bytes).unwrap();
+            }
+            let tokenizer = ClipTokenizer::load(folder.path()).unwrap();
+            assert_eq!(tokenizer.encode("red cat").unwrap().ids, expected);
+        }
+    }
+}
+
 #[test]
 fn bad_files_are_named() {
     let refusal = |folder: &TempDir| ClipTokenizer::load(folder.path()).unwrap_err();
@@ -177,6 +197,15 @@ fn bad_files_are_named() {
         message.contains("vocab.json and merges.txt: no tokenizer: ") && message.contains('x'),
         "{message}"
     );
+
+    let folder = pairs(8);
+    write(folder.path(), "merges.txt", "r e\nca\n");
+    let message = refusal(&folder).to_string();
+    assert!(message.contains("merges.txt: 'ca' is no pair of tokens"), "{message}");
+    std::fs::write(folder.path().join("merges.txt"), b"caf\xe9").unwrap();
+    let error = refusal(&folder);
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    assert!(format!("{error} {cause}").contains("neither UTF-8 nor UTF-16"), "{error} {cause}");
 
     let folder = pairs(8);
     write(folder.path(), "vocab.json", &vocab_json().to_string().replace("startoftext", "start"));

@@ -7,13 +7,15 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::core::{CachePlan, PlanError, Topology};
+use crate::encoding;
 use crate::files;
 use crate::formats::binary::is_binary;
 use crate::formats::books::{AuthorBook, BookName, is_book};
+use crate::formats::cache_dit;
 use crate::formats::envelope::FILE_LIMIT;
 use crate::formats::limits;
 use crate::formats::smoothcache::SmoothCache;
-use crate::formats::step_mask::StepMask;
+use crate::formats::step_mask::{MaskOnes, StepMask};
 
 /// The content of a file that holds a plan. The format is recognised by the content, not by the name.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +28,7 @@ pub enum PlanFile {
     Book(AuthorBook, Option<BookName>),
     /// A SmoothCache schedule.
     SmoothCache(SmoothCache),
-    /// A mask of steps.
+    /// A mask of steps, of its own or in a configuration of cache-dit; 1 = compute.
     StepMask(StepMask),
 }
 
@@ -48,6 +50,18 @@ impl PlanFile {
         })
     }
 
+    /// Reads a mask of steps in whose text a 1 means what `ones` says, which the text itself does not tell.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`] when the file cannot be read; [`PlanError::Format`] for text that is no mask, or one that skips the
+    /// first step.
+    pub fn read_mask(path: impl AsRef<Path>, ones: MaskOnes) -> Result<Self, PlanError> {
+        let (path, what) = (path.as_ref(), path.as_ref().display().to_string());
+        let text = limits::text(limits::read(path)?, &what)?;
+        let mask = StepMask::parse_as(&text, &what, ones).and_then(|mask| begun(mask, ones, &what));
+        mask.map(Self::StepMask).map_err(|error| error.in_file(&what))
+    }
+
     /// Reads bytes of any known format; `what` names the file in errors.
     ///
     /// # Errors
@@ -59,17 +73,10 @@ impl PlanFile {
         if is_binary(bytes) {
             return CachePlan::from_bytes(bytes, what).map(Self::Binary);
         }
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            wrong(what, format!("no plan: neither text nor the compact format ({error})"))
-        })?;
+        let text = &encoding::decode(bytes.to_vec())
+            .map_err(|error| wrong(what, format!("no plan: it is not in the compact format, and {error}")))?;
         if !text.trim_start().starts_with('{') {
-            let mask =
-                !text.trim().is_empty() && text.chars().all(|c| "01,[]".contains(c) || c.is_whitespace());
-            let parsed = mask.then(|| StepMask::parse(text, what).map(Self::StepMask));
-            let detail = "no plan: neither JSON nor the compact format nor a step mask (1,0,0,1)";
-            return parsed
-                .unwrap_or_else(|| Err(wrong(what, detail.into())))
-                .map_err(|error| error.in_file(what));
+            return mask(text, what).map(Self::StepMask).map_err(|error| error.in_file(what));
         }
         let keys: Keys =
             serde_json::from_str(text).map_err(|error| wrong(what, format!("not a JSON object: {error}")))?;
@@ -79,6 +86,15 @@ impl PlanFile {
         let object = limits::foreign(text, what)?;
         if is_book(&object) {
             return AuthorBook::from_object(object, what).map(|book| Self::Book(book, None));
+        }
+        if cache_dit::KEYS.iter().any(|key| object.contains_key(*key)) {
+            return StepMask::from_cache_dit(text, what).map(Self::StepMask);
+        }
+        if let (1, Some((_, Value::Array(entries)))) =
+            (object.len(), object.iter().find(|(key, _)| MASKS.contains(&key.as_str())))
+        {
+            let words: Vec<String> = entries.iter().map(Value::to_string).collect();
+            return StepMask::parse(&words.join(","), what).map(Self::StepMask);
         }
         if object.values().all(Value::is_array) {
             return SmoothCache::from_object(&object, what).map(Self::SmoothCache);
@@ -111,6 +127,38 @@ impl PlanFile {
             Self::StepMask(mask) => Ok(mask.plan(needed("a step mask")?)),
         }
     }
+}
+
+/// Keys of a JSON object that holds a step mask and nothing else.
+const MASKS: [&str; 4] = ["mask", "step_mask", "steps_mask", "scm_mask"];
+
+/// A text without JSON: a step mask, or a configuration of cache-dit with one.
+fn mask(text: &str, what: &str) -> Result<StepMask, PlanError> {
+    if cache_dit::is_config(text) {
+        return StepMask::from_cache_dit(text, what);
+    }
+    if StepMask::begins_in(text) || matches!(text.trim(), "[]") {
+        return begun(StepMask::parse(text, what)?, MaskOnes::Compute, what);
+    }
+    let detail =
+        "no plan: neither JSON nor the compact format, a step mask (1,0,0,1) or a configuration of cache-dit";
+    Err(wrong(what, detail.into()))
+}
+
+/// Refuses a mask that skips its first step, before which nothing is cached: its ones mean the opposite.
+fn begun(mask: StepMask, ones: MaskOnes, what: &str) -> Result<StepMask, PlanError> {
+    if !mask.gate()[0] {
+        return Ok(mask);
+    }
+    let (read, other) = match ones {
+        MaskOnes::Compute => ("compute", "cached (as in Golden Path's strings)"),
+        MaskOnes::Cached => ("cached", "compute (as in cache-dit's masks)"),
+    };
+    let detail = format!(
+        "the step mask skips step 0, before which nothing is cached: a 1 was read as {read}; if it means {other}, convert the \
+         mask as such"
+    );
+    Err(wrong(what, detail))
 }
 
 /// What tells our JSON from that of others, without keeping the rest.

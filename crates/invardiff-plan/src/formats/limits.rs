@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::core::{Kind, PlanError, Site};
+use crate::encoding;
 use crate::files;
 use crate::formats::envelope::FILE_LIMIT;
 
@@ -79,7 +80,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, PlanError> {
 /// # Errors
 /// [`PlanError::Format`] for bytes that are no text.
 pub(crate) fn text(bytes: Vec<u8>, what: &str) -> Result<String, PlanError> {
-    String::from_utf8(bytes)
+    encoding::decode(bytes)
         .map_err(|error| PlanError::Format { what: what.into(), detail: format!("no text: {error}") })
 }
 

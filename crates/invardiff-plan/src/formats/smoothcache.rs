@@ -6,54 +6,67 @@ use serde_json::{Map, Value};
 use crate::core::{CachePlan, Kind, PlanError, Provenance, Site, Topology};
 use crate::formats::limits;
 
-/// A SmoothCache schedule: per component one row `[steps]` that holds for all layers, `true` = reuse. (Files have 1 for
-/// compute.)
+/// A SmoothCache schedule: per component one row `[steps]` that holds for all layers, or one for each layer, `true` = reuse. (Files
+/// have 1 for compute.)
 ///
-/// Schedules of FORA and Learning-to-Cache are published in this format too.
+/// Schedules of FORA and Learning-to-Cache are published in this format too, the latter with a row for each layer (`attn-0`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmoothCache {
     components: Vec<(Kind, Vec<bool>)>,
+    layers: Vec<(Site, Vec<bool>)>,
 }
+
+/// What may stand between a component and the number of a layer.
+const BEFORE_LAYER: [char; 3] = ['-', '.', '_'];
 
 impl SmoothCache {
     /// Reads a schedule file; `what` names the file in errors.
     ///
     /// # Errors
-    /// [`PlanError::Format`] for text that is not such an object and for an entry that is not 0 or 1, [`PlanError::Shape`] for
-    /// components of unequal length. All name file and key.
+    /// [`PlanError::Format`] for text that is not such an object, for an entry that is not 0 or 1, and for a component with a row
+    /// for all layers and others for single ones; [`PlanError::Shape`] for rows of unequal length. All name file and key.
     pub fn from_json(text: &str, what: &str) -> Result<Self, PlanError> {
         Self::from_object(&limits::foreign(text, what)?, what)
     }
 
     pub(crate) fn from_object(object: &Map<String, Value>, what: &str) -> Result<Self, PlanError> {
-        let components: Vec<(Kind, Vec<bool>)> = object
-            .iter()
-            .map(|(key, value)| {
-                let kind = Kind::parse(key).map_err(|error| wrong(what, error.to_string()))?;
-                Ok((kind, row(what, key, value)?))
-            })
-            .collect::<Result<_, PlanError>>()?;
-        let Some((_, first)) = components.first() else {
-            return Err(wrong(what, "no key: neither a plan, a book nor a SmoothCache schedule".into()));
-        };
-        if first.is_empty() {
-            return Err(PlanError::TooFewSteps { steps: 0, needed: 1 });
+        let (mut components, mut layers) = (Vec::new(), Vec::new());
+        let mut first: Option<usize> = None;
+        for (key, value) in object {
+            let row = row(what, key, value)?;
+            let expected = *first.get_or_insert(row.len());
+            if row.len() != expected {
+                let (what, found) = (format!("{what}: {key} [steps]"), vec![row.len()]);
+                return Err(PlanError::Shape { what, expected: vec![expected], found });
+            }
+            let kind = |name: &str| Kind::parse(name).map_err(|error| wrong(what, error.to_string()));
+            match layer(key) {
+                Some((name, layer)) => layers.push((Site::new(kind(name)?, layer), row)),
+                None => components.push((kind(key)?, row)),
+            }
         }
-        limits::steps(first.len()).map_err(|error| error.in_file(what))?;
-        limits::kinds(components.iter().map(|(kind, _)| *kind)).map_err(|error| error.in_file(what))?;
-        match components.iter().find(|(_, row)| row.len() != first.len()) {
-            None => Ok(Self { components }),
-            Some((kind, row)) => Err(PlanError::Shape {
-                what: format!("{what}: {kind} [steps]"),
-                expected: vec![first.len()],
-                found: vec![row.len()],
-            }),
+        match first {
+            None => {
+                return Err(wrong(what, "no key: neither a plan, a book nor a SmoothCache schedule".into()));
+            }
+            Some(0) => return Err(PlanError::TooFewSteps { steps: 0, needed: 1 }),
+            Some(steps) => limits::steps(steps).map_err(|error| error.in_file(what))?,
         }
+        limits::kinds(
+            components.iter().map(|(kind, _)| *kind).chain(layers.iter().map(|(site, _)| site.kind)),
+        )
+        .map_err(|error| error.in_file(what))?;
+        let both = layers.iter().find(|(site, _)| components.iter().any(|(kind, _)| *kind == site.kind));
+        if let Some((site, _)) = both {
+            let detail = format!("'{}' has a row for all layers and one for layer {}", site.kind, site.layer);
+            return Err(wrong(what, detail));
+        }
+        Ok(Self { components, layers })
     }
 
     /// A schedule from its rows, `true` = reuse, all of one length.
     pub(crate) const fn from_rows(components: Vec<(Kind, Vec<bool>)>) -> Self {
-        Self { components }
+        Self { components, layers: Vec::new() }
     }
 
     /// The schedule of a plan that has no step gate and treats all layers of a kind alike.
@@ -91,33 +104,48 @@ impl SmoothCache {
             }
             components.push((kind, row));
         }
-        Ok(Self { components })
+        Ok(Self::from_rows(components))
     }
 
     /// The schedule as JSON.
     pub fn to_json(&self) -> String {
         let row = |row: &[bool]| row.iter().map(|reuse| Value::from(u8::from(!reuse))).collect::<Value>();
-        let object: Map<String, Value> =
-            self.components.iter().map(|(kind, entries)| (kind.to_string(), row(entries))).collect();
+        let components = self.components.iter().map(|(kind, entries)| (kind.to_string(), row(entries)));
+        let layer =
+            |(site, entries): &(Site, Vec<bool>)| (format!("{}-{}", site.kind, site.layer), row(entries));
+        let object: Map<String, Value> = components.chain(self.layers.iter().map(layer)).collect();
         format!("{}\n", Value::Object(object))
     }
 
-    /// The plan for a model: every layer of a kind follows its component's row, kinds without one are computed. SmoothCache
-    /// calls the attention of DiT `attn`; on a model that has `msa` and no `attn` it means `msa`.
+    /// The plan for a model: every layer of a kind follows its component's row, or its own; layers without one are computed. Names
+    /// of SmoothCache and diffusers mean the model's kinds: `attn`, `attn1` and `self_attn` its self-attention, `ff` and `mlp` its
+    /// feed-forward.
     ///
     /// # Errors
-    /// [`PlanError::UnknownKind`] for a component that the model lacks.
+    /// [`PlanError::UnknownKind`] for a component that the model lacks, [`PlanError::Format`] for a layer that it lacks.
     pub fn plan(&self, topology: &Topology) -> Result<CachePlan, PlanError> {
         let kinds = topology.kinds();
-        let renamed = kinds.contains(&Kind::MSA) && !kinds.contains(&Kind::ATTN);
-        let target = |kind: Kind| if renamed && kind == Kind::ATTN { Kind::MSA } else { kind };
-        let mut rows: Vec<(Kind, &[bool])> = Vec::new();
+        let target = |kind: Kind| topology.require(meant(kind, &kinds));
+        let mut rows: Vec<(Kind, Option<u32>, &[bool])> = Vec::new();
         for (kind, row) in &self.components {
-            rows.push((topology.require(target(*kind))?, row));
+            rows.push((target(*kind)?, None, row));
+        }
+        for (site, row) in &self.layers {
+            let kind = target(site.kind)?;
+            if topology.index(Site::new(kind, site.layer)).is_none() {
+                let detail = format!("it has a row for {site}, a layer that {} lacks", topology.model);
+                return Err(wrong("a SmoothCache schedule", detail));
+            }
+            rows.push((kind, Some(site.layer), row));
         }
         let steps = self.steps();
         let sites: Vec<Site> = topology.sites.iter().map(|spec| spec.site).collect();
-        let row = |site: &Site| rows.iter().find(|(kind, _)| *kind == site.kind).map(|(_, row)| *row);
+        let row = |site: &Site| {
+            let mine = |(kind, layer, _): &&(Kind, Option<u32>, &[bool])| {
+                *kind == site.kind && layer.is_none_or(|layer| layer == site.layer)
+            };
+            rows.iter().find(mine).map(|(.., row)| *row)
+        };
         let reuse = Array2::from_shape_fn((steps, sites.len()), |(step, column)| {
             row(&sites[column]).is_some_and(|row| row[step])
         });
@@ -127,21 +155,53 @@ impl SmoothCache {
 
     /// Number of steps.
     pub fn steps(&self) -> usize {
-        self.components.first().map_or(0, |(_, row)| row.len())
+        let rows = self.components.iter().map(|(_, row)| row).chain(self.layers.iter().map(|(_, row)| row));
+        rows.map(Vec::len).next().unwrap_or(0)
     }
 
     /// The rows `[steps]` by component, `true` = reuse.
     pub fn components(&self) -> &[(Kind, Vec<bool>)] {
         &self.components
     }
+
+    /// The rows `[steps]` of single layers, `true` = reuse.
+    pub fn layers(&self) -> &[(Site, Vec<bool>)] {
+        &self.layers
+    }
+}
+
+/// The name of a component and the number of a layer in a key such as `attn-0`.
+fn layer(key: &str) -> Option<(&str, u32)> {
+    let (name, number) = key.rsplit_once(BEFORE_LAYER)?;
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    Some((name, number.parse().ok().filter(|_| digits && !name.is_empty())?))
+}
+
+/// The model's kind that a component's name means: its own, or the one that other programs call so.
+fn meant(kind: Kind, kinds: &[Kind]) -> Kind {
+    let candidates: &[Kind] = match kind.as_str() {
+        "attn" | "attn1" | "self_attn" | "msa" => &[Kind::MSA, Kind::ATTN],
+        "ff" | "mlp" | "ffn" => &[Kind::MLP, Kind::FF],
+        "ff_context" => &[Kind::CONTEXT_FF],
+        _ => &[],
+    };
+    if kinds.contains(&kind) {
+        return kind;
+    }
+    candidates.iter().copied().find(|candidate| kinds.contains(candidate)).unwrap_or(kind)
 }
 
 fn row(what: &str, key: &str, value: &Value) -> Result<Vec<bool>, PlanError> {
     let entries = value.as_array().ok_or_else(|| wrong(what, format!("key '{key}' is not an array")))?;
-    let read = |(step, entry): (usize, &Value)| match entry.as_u64() {
-        Some(0) => Ok(true),
-        Some(1) => Ok(false),
-        Some(_) | None => Err(wrong(what, format!("{key}[{step}] is not 0 (reuse) or 1 (compute)"))),
+    let computed = |entry: &Value| match entry {
+        Value::Bool(computed) => Some(*computed),
+        number if number.as_f64() == Some(0.0) => Some(false),
+        number if number.as_f64() == Some(1.0) => Some(true),
+        _ => None,
+    };
+    let read = |(step, entry): (usize, &Value)| match computed(entry) {
+        Some(computed) => Ok(!computed),
+        None => Err(wrong(what, format!("{key}[{step}] is not 0 (reuse) or 1 (compute)"))),
     };
     entries.iter().enumerate().map(read).collect()
 }
@@ -188,7 +248,38 @@ mod tests {
         assert!(message(r#"{"attn":[1,0],"mlp":[1]}"#).contains("mlp"));
         assert!(message("{}").contains("no key"));
         assert!(message("[1]").contains("not a JSON object"));
-        let unknown = SmoothCache::from_json(r#"{"ff":[1,0]}"#, "s.json").unwrap().plan(&topology());
-        assert!(unknown.unwrap_err().to_string().contains("'ff'"));
+        assert!(
+            message(r#"{"attn-0":[1,0],"attn":[1,0]}"#).contains("a row for all layers and one for layer 0")
+        );
+        let planned = |text: &str| {
+            let schedule = SmoothCache::from_json(text, "s.json").unwrap();
+            schedule.plan(&topology()).unwrap_err().to_string()
+        };
+        assert!(planned(r#"{"attn2":[1,0]}"#).contains("'attn2'"));
+        assert!(planned(r#"{"attn-12":[1,0]}"#).contains("a row for attn[12], a layer that"));
+    }
+
+    /// The forms of the published files: a row for each layer, and diffusers' names.
+    #[test]
+    fn rows_of_layers_and_names_of_diffusers_are_read() {
+        let plan = |text: &str| SmoothCache::from_json(text, "s.json").unwrap().plan(&topology()).unwrap();
+        let plain = plan(r#"{"attn":[1,0,1,0],"mlp":[1,1,0,0]}"#);
+        assert_eq!(plan(r#"{"attn1":[1,0,1,0],"ff":[1,1,0,0]}"#), plain);
+        assert_eq!(plan(r#"{"attn":[true,false,true,false],"mlp":[1.0,1.0,0.0,0.0]}"#), plain);
+        for separator in ['-', '.', '_'] {
+            let rows = (0..12).map(|layer| {
+                format!(r#""attn{separator}{layer}":[1,0,1,0],"mlp{separator}{layer}":[1,1,0,0]"#)
+            });
+            assert_eq!(plan(&format!("{{{}}}", rows.collect::<Vec<_>>().join(","))), plain);
+        }
+        let one = plan(r#"{"attn1-3":[1,0,1,0]}"#);
+        assert_eq!(one.reused_modules(), 2);
+        assert!(one.of_kind(Kind::MSA)[(1, 3)] && one.of_kind(Kind::MSA)[(3, 3)]);
+    }
+
+    #[test]
+    fn rows_of_layers_are_written_again() {
+        let text = "{\"attn-0\":[1,0],\"mlp\":[1,1]}\n";
+        assert_eq!(SmoothCache::from_json(text, "s.json").unwrap().to_json(), text);
     }
 }

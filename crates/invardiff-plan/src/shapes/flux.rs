@@ -29,8 +29,10 @@ pub struct FluxShape {
     pub img_tokens: usize,
     /// Tokens per prompt.
     pub txt_tokens: usize,
-    /// Channels of a packed latent token.
+    /// Channels of a token that goes in: those of a packed latent token, or more in models that fill in.
     pub in_channels: usize,
+    /// Channels of a packed latent token.
+    pub out_channels: usize,
     /// Channels of a prompt token (T5 embedding).
     pub context_dim: usize,
     /// Channels of the pooled prompt (CLIP embedding).
@@ -53,6 +55,7 @@ impl FluxShape {
             img_tokens: side * side,
             txt_tokens: 512,
             in_channels: 64,
+            out_channels: 64,
             context_dim: 4096,
             pooled_dim: 768,
             guidance_embed: true,
@@ -75,7 +78,7 @@ impl FluxShape {
             sites: double.chain(single).collect(),
             trunk: SiteSpec::single(Site::TRUNK, self.img_tokens, self.hidden, self.trunk_flops()),
             head_flops: self.head_flops(),
-            output_elements: self.img_tokens * self.in_channels,
+            output_elements: self.img_tokens * self.out_channels,
         }
     }
 
@@ -154,7 +157,7 @@ impl FluxShape {
         times * embedding(SINUSOID, hidden)
             + embedding(self.pooled_dim, hidden)
             + linear(1, hidden, 2 * hidden)
-            + linear(self.img_tokens, hidden, self.in_channels)
+            + linear(self.img_tokens, hidden, self.out_channels)
     }
 }
 

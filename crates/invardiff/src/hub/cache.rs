@@ -60,17 +60,26 @@ impl RepoCache {
         self.folder.join("blobs").join(format!("{}.part", content.name()))
     }
 
-    /// The folder of a branch, tag or commit that has been fetched whole.
-    pub(super) fn find(&self, revision: &str) -> Option<PathBuf> {
+    /// The folder of a branch, tag or commit that has been fetched whole. Where nothing says which commit a branch is, the only
+    /// one that is there, if `is_whole` says so of the names of its files.
+    pub(super) fn find(&self, revision: &str, is_whole: impl Fn(&[&str]) -> bool) -> Option<PathBuf> {
         let noted = |file: File| {
             let mut commit = String::new();
             file.take(64).read_to_string(&mut commit).map(|_| commit)
         };
         // A commit is its own name; branches and tags are looked up.
         let commit = File::open(self.folder.join("refs").join(revision)).and_then(noted);
+        let is_noted = commit.is_ok() || is_commit(revision);
         let commit = commit.as_deref().unwrap_or(revision).trim();
         let snapshot = self.snapshot(commit);
-        (is_commit(commit) && snapshot.is_dir()).then_some(snapshot)
+        if is_noted {
+            return (is_commit(commit) && snapshot.is_dir()).then_some(snapshot);
+        }
+        let mut folders =
+            fs::read_dir(self.folder.join("snapshots")).ok()?.flatten().map(|entry| entry.path());
+        let (only, None) = (folders.next()?, folders.next()) else { return None };
+        let names = names(&only, "");
+        is_whole(&names.iter().map(String::as_str).collect::<Vec<_>>()).then_some(only)
     }
 
     /// Notes which commit a branch or tag is.
@@ -115,6 +124,22 @@ impl RepoCache {
     pub(super) fn lock_path(&self, content: &Content) -> PathBuf {
         self.locks.join(format!("{}.lock", content.name()))
     }
+}
+
+/// The paths of a folder's files, and of those in its folders, relative to it.
+fn names(folder: &Path, prefix: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        let path = entry.path();
+        if path.is_file() {
+            found.push(name);
+        } else if path.is_dir() && prefix.is_empty() {
+            found.extend(names(&path, &format!("{name}/")));
+        }
+    }
+    found.sort_unstable();
+    found
 }
 
 /// The right to be the one that writes a content, until dropped or until the program ends in whatever way.

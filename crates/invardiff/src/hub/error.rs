@@ -8,13 +8,15 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum HubError {
     /// A text that names no model of a hub.
-    #[error("'{given}' is no model of a hub: expected owner/name or owner/name@revision")]
+    #[error("'{given}' is no model of a hub: expected owner/name, owner/name@revision or owner/name:FILE")]
     Id {
         /// The text.
         given: String,
     },
     /// Nowhere to put a cache.
-    #[error("there is no home folder for downloads; set HF_HOME to a folder with room for the weights")]
+    #[error(
+        "there is no home folder for downloads; set HF_HOME or HF_HUB_CACHE to a folder with room for the weights"
+    )]
     NoHome,
     /// An address that is none of a hub.
     #[error("'{given}' is no address of a hub: {why}; set HF_ENDPOINT to one such as https://huggingface.co")]
@@ -130,13 +132,13 @@ pub enum HubError {
         /// What is wrong with it.
         detail: String,
     },
-    /// A repository without weights of a kind that is read here.
-    #[error(
-        "{repo} has no weights that are read here: neither a diffusers folder (model_index.json) nor .safetensors or .pt files"
-    )]
-    Empty {
+    /// A repository whose files are not read here, by their names. Nothing was fetched.
+    #[error("{repo}: {detail}")]
+    Unreadable {
         /// The repository.
         repo: String,
+        /// What is missing or ambiguous, and what there is.
+        detail: String,
     },
     /// A cache that cannot be written.
     #[error("{}: {source}", path.display())]

@@ -35,9 +35,13 @@ impl HubId {
 /// What a download fetches of a list.
 ///
 /// # Errors
-/// [`HubError::Answer`] for an entry that cannot be fetched.
+/// [`HubError::Answer`] for an entry that cannot be fetched, [`HubError::Unreadable`] for a repository that is not read here.
 pub(super) fn wanted(id: &HubId, listing: &Listing) -> Result<Vec<Wanted>, HubError> {
-    let wanted: Result<Vec<Wanted>, String> =
-        files::wanted(&listing.files).into_iter().map(File::wanted).collect();
+    let present = listing.files.iter().filter(|file| file.size != Some(0));
+    let names: Vec<&str> = present.map(|file| file.name.as_str()).collect();
+    let unreadable = |detail| HubError::Unreadable { repo: id.to_string(), detail };
+    let chosen = files::wanted(&names, id.file()).map_err(unreadable)?;
+    let files = listing.files.iter().filter(|file| chosen.contains(&file.name));
+    let wanted: Result<Vec<Wanted>, String> = files.map(File::wanted).collect();
     wanted.map_err(|detail| listing::wrong(id, detail))
 }

@@ -72,11 +72,6 @@ impl File {
         let size = size.ok_or_else(|| wrong("without a size"))?;
         Ok(Wanted { name: self.name.clone(), size, content })
     }
-
-    #[cfg(test)]
-    pub(super) fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), size: None, lfs: None, blob: None }
-    }
 }
 
 /// Why there is no listing.

@@ -47,21 +47,37 @@ impl Hub {
         }
     }
 
-    /// What the hub's own tools would use: the cache `hub` in `HF_HOME` (by default `.cache/huggingface` at home), the token
-    /// in `HF_TOKEN` or in the file `token` in `HF_HOME`, the hub at `HF_ENDPOINT`, and no request at all where
-    /// `HF_HUB_OFFLINE` is 1.
+    /// What the hub's own tools would use: the cache in `HF_HUB_CACHE` (formerly `HUGGINGFACE_HUB_CACHE`), otherwise `hub` in
+    /// `HF_HOME`, which is `huggingface` in `XDG_CACHE_HOME` (by default `.cache` at home); the token in `HF_TOKEN` or in the file
+    /// `token` in `HF_HOME`, the hub at `HF_ENDPOINT`, and no request at all where `HF_HUB_OFFLINE` is 1.
     ///
     /// # Errors
-    /// [`HubError::NoHome`] when there is neither `HF_HOME` nor a home folder.
+    /// [`HubError::NoHome`] when there is none of these variables and no home folder.
     pub fn from_env() -> Result<Self, HubError> {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let home = match set("HF_HOME") {
-            Some(home) => PathBuf::from(home),
-            None => std::env::home_dir().ok_or(HubError::NoHome)?.join(".cache").join("huggingface"),
+        let variable = |name: &str| std::env::var(name).ok();
+        Self::from_variables(&variable, std::env::home_dir().as_deref())
+    }
+
+    /// [`Hub::from_env`] of these variables and this home folder.
+    fn from_variables(
+        variable: &dyn Fn(&str) -> Option<String>,
+        at_home: Option<&Path>,
+    ) -> Result<Self, HubError> {
+        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        // As the hub's own tools do, in variables that no shell has expanded.
+        let folder = |name: &str| {
+            set(name).map(|path| match (path.strip_prefix("~/"), at_home) {
+                (Some(rest), Some(home)) => home.join(rest),
+                _ => PathBuf::from(path),
+            })
         };
-        let noted = || files::read_text(&home.join("token"), files::SETTINGS_LIMIT).ok();
+        let caches = || folder("XDG_CACHE_HOME").or_else(|| Some(at_home?.join(".cache")));
+        let home = folder("HF_HOME").or_else(|| Some(caches()?.join("huggingface")));
+        let cache = folder("HF_HUB_CACHE").or_else(|| folder("HUGGINGFACE_HUB_CACHE"));
+        let cache = cache.or_else(|| Some(home.as_ref()?.join("hub"))).ok_or(HubError::NoHome)?;
+        let noted = || files::read_text(&home.as_ref()?.join("token"), files::SETTINGS_LIMIT).ok();
         let token = set("HF_TOKEN").or_else(noted).map(|token| token.trim().to_owned());
-        let hub = Self::new(home.join("hub")).with_token(token.filter(|token| !token.is_empty()));
+        let hub = Self::new(cache).with_token(token.filter(|token| !token.is_empty()));
         let hub = set("HF_ENDPOINT").into_iter().fold(hub, |hub, endpoint| hub.with_endpoint(&endpoint));
         let offline = set("HF_HUB_OFFLINE");
         let yes = ["1", "true", "yes", "on"];
@@ -115,5 +131,40 @@ impl fmt::Debug for Hub {
             .field("patience", &self.patience)
             .field("pause", &self.pause)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The cache where these variables are set.
+    fn cache(variables: &[(&str, &str)], home: Option<&str>) -> Option<PathBuf> {
+        let variable = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Some(Hub::from_variables(&variable, home.map(Path::new)).ok()?.cache)
+    }
+
+    #[test]
+    fn the_cache_is_where_the_hub_s_own_tools_have_it() {
+        let all = [
+            ("HF_HUB_CACHE", "/a"),
+            ("HUGGINGFACE_HUB_CACHE", "/b"),
+            ("HF_HOME", "~/c"),
+            ("XDG_CACHE_HOME", "/d"),
+        ];
+        for (from, expected) in [
+            (0, "/a"),
+            (1, "/b"),
+            (2, "/u/c/hub"),
+            (3, "/d/huggingface/hub"),
+            (4, "/u/.cache/huggingface/hub"),
+        ] {
+            assert_eq!(cache(&all[from..], Some("/u")), Some(PathBuf::from(expected)));
+        }
+        assert_eq!(cache(&[("HF_HUB_CACHE", " ")], Some("/u")), cache(&[], Some("/u")));
+        assert_eq!(cache(&all[..1], None), Some(PathBuf::from("/a")));
+        assert_eq!(cache(&[], None), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The settings of a diffusers scheduler, as far as there is a sampler that follows them.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 use std::path::Path;
 
 use invardiff_plan::OutputForm;
@@ -18,6 +18,13 @@ pub enum SchedulerConfig {
     /// DDIM over DiT's noise schedule, with what the model predicts. The timesteps are still those of the DiT authors'
     /// respacing, which plans are made for.
     Ddim(OutputForm),
+    /// Another scheduler over DiT's noise schedule, with what the model predicts. Its steps are not followed.
+    Other {
+        /// diffusers' class.
+        class: &'static str,
+        /// What the model predicts.
+        predicts: OutputForm,
+    },
 }
 
 /// How the sigmas of flow-match Euler are shifted.
@@ -83,10 +90,45 @@ fn parse(text: &str) -> Result<SchedulerConfig> {
     match value.get("_class_name").and_then(Value::as_str) {
         Some("FlowMatchEulerDiscreteScheduler") => flow(&fields),
         Some("DDIMScheduler") => ddim(&fields),
-        Some(other) => Err(Error::Model(format!(
-            "the scheduler is a {other}; samplers here follow FlowMatchEulerDiscreteScheduler and DDIMScheduler"
-        ))),
+        Some(other) => match OTHERS.iter().find(|class| **class == other) {
+            Some(class) => {
+                noise(&fields)?;
+                fields.expect("clip_sample", false, false)?;
+                Ok(SchedulerConfig::Other { class, predicts: predicts(&fields)? })
+            }
+            None => Err(Error::Model(format!(
+                "the scheduler is a {}; samplers here follow FlowMatchEulerDiscreteScheduler, DDIMScheduler and other \
+                 schedulers over DDIM's noise levels",
+                short(other)
+            ))),
+        },
         None => Err(Error::Model("'_class_name' is missing".to_owned())),
+    }
+}
+
+/// diffusers' schedulers over noise levels that a DiT may be sampled with; the models are the same for all.
+const OTHERS: [&str; 10] = [
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "UniPCMultistepScheduler",
+    "DEISMultistepScheduler",
+    "EulerDiscreteScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "DDPMScheduler",
+];
+
+/// The most characters of a value that a message has.
+const SHOWN: usize = 60;
+
+/// The beginning of a value: some are lists of a thousand numbers.
+fn short(value: impl Display) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{} ..", &text[..end]),
+        None => text,
     }
 }
 
@@ -98,7 +140,7 @@ impl Fields<'_> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(default),
             Some(value) => T::deserialize(value)
-                .map_err(|source| Error::Json { place: format!("'{name}' is {value}"), source }),
+                .map_err(|source| Error::Json { place: format!("'{name}' is {}", short(value)), source }),
         }
     }
 
@@ -115,7 +157,8 @@ impl Fields<'_> {
         if found == expected {
             return Ok(());
         }
-        let problem = format!("'{name}' is {found:?}, expected {expected:?}: no sampler here does otherwise");
+        let found = short(format!("{found:?}"));
+        let problem = format!("'{name}' is {found}, expected {expected:?}: no sampler here does otherwise");
         Err(Error::Model(problem))
     }
 }
@@ -157,16 +200,43 @@ fn flow(fields: &Fields<'_>) -> Result<SchedulerConfig> {
 
 /// `DDIMScheduler`, with the noise schedule that DiT was trained on.
 fn ddim(fields: &Fields<'_>) -> Result<SchedulerConfig> {
-    fields.expect("num_train_timesteps", 1000, 1000)?;
-    fields.expect("beta_start", 1e-4, 1e-4)?;
-    fields.expect("beta_end", 2e-2, 2e-2)?;
-    fields.expect("beta_schedule", "linear".to_owned(), "linear".to_owned())?;
-    fields.expect("trained_betas", Vec::<f64>::new(), Vec::new())?;
+    noise(fields)?;
     fields.expect("clip_sample", true, false)?;
-    fields.expect("thresholding", false, false)?;
     fields.expect("set_alpha_to_one", true, true)?;
+    Ok(SchedulerConfig::Ddim(predicts(fields)?))
+}
+
+/// Refuses other noise levels than those that DiT was trained on.
+fn noise(fields: &Fields<'_>) -> Result<()> {
+    fields.expect("num_train_timesteps", STEPS, STEPS)?;
+    fields.expect("thresholding", false, false)?;
     fields.expect("rescale_betas_zero_snr", false, false)?;
-    Ok(SchedulerConfig::Ddim(match fields.field("prediction_type", "epsilon".to_owned())?.as_str() {
+    let betas = fields.field("trained_betas", Vec::<f64>::new())?;
+    let linear = |step: usize| BETAS[0] + (BETAS[1] - BETAS[0]) * step as f64 / (STEPS - 1) as f64;
+    let is_linear = |betas: &[f64]| {
+        betas.len() == STEPS
+            && betas.iter().enumerate().all(|(step, beta)| (beta - linear(step)).abs() < 1e-7)
+    };
+    if !betas.is_empty() {
+        // They stand in place of the other fields.
+        return if is_linear(&betas) {
+            Ok(())
+        } else {
+            fields.expect("trained_betas", Vec::<f64>::new(), Vec::new())
+        };
+    }
+    fields.expect("beta_start", BETAS[0], BETAS[0])?;
+    fields.expect("beta_end", BETAS[1], BETAS[1])?;
+    fields.expect("beta_schedule", "linear".to_owned(), "linear".to_owned())
+}
+
+/// DiT's noise schedule: the first and last beta, and how many.
+const BETAS: [f64; 2] = [1e-4, 2e-2];
+const STEPS: usize = 1000;
+
+/// What the model predicts.
+fn predicts(fields: &Fields<'_>) -> Result<OutputForm> {
+    Ok(match fields.field("prediction_type", "epsilon".to_owned())?.as_str() {
         "epsilon" => OutputForm::Epsilon,
         "sample" => OutputForm::X0,
         "v_prediction" => OutputForm::Velocity,
@@ -174,7 +244,7 @@ fn ddim(fields: &Fields<'_>) -> Result<SchedulerConfig> {
             let problem = format!("'prediction_type' is {other}, expected epsilon, sample or v_prediction");
             return Err(Error::Model(problem));
         }
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -215,8 +285,12 @@ mod tests {
             (DIT.replace("\"clip_sample\": false,", ""), "'clip_sample' is true, expected false"),
             (DIT.replace("epsilon", "flow"), "'prediction_type' is flow"),
             (
-                DIT.replace("DDIMScheduler", "PNDMScheduler"),
-                "the scheduler is a PNDMScheduler; samplers here follow",
+                DIT.replace("DDIMScheduler", "VQDiffusionScheduler"),
+                "the scheduler is a VQDiffusionScheduler; samplers here follow",
+            ),
+            (
+                DIT.replace("DDIMScheduler", "PNDMScheduler").replace("0.02", "0.012"),
+                "'beta_end' is 0.012, expected 0.02",
             ),
             ("{}".to_owned(), "'_class_name' is missing"),
             ("[".to_owned(), "no settings of a scheduler"),
@@ -225,5 +299,25 @@ mod tests {
             let message = crate::fault::with_causes(&parse(&text).unwrap_err());
             assert!(message.contains(expected), "{expected}: {message}");
         }
+    }
+
+    /// The steps of other schedulers are not followed, but the model is the same.
+    #[test]
+    fn other_schedulers_over_the_same_noise_are_told() {
+        let dpm = DIT.replace("DDIMScheduler", "DPMSolverMultistepScheduler");
+        let expected =
+            SchedulerConfig::Other { class: "DPMSolverMultistepScheduler", predicts: OutputForm::Epsilon };
+        assert_eq!(parse(&dpm).unwrap(), expected);
+    }
+
+    #[test]
+    fn betas_as_a_list_are_compared_and_never_printed_whole() {
+        let list = |last: f64| -> String {
+            let betas: Vec<f64> = (0..1000).map(|i| 1e-4 + (last - 1e-4) * f64::from(i) / 999.0).collect();
+            DIT.replace("\"trained_betas\": null", &format!("\"trained_betas\": {betas:?}"))
+        };
+        assert_eq!(parse(&list(0.02)).unwrap(), SchedulerConfig::Ddim(OutputForm::Epsilon));
+        let message = crate::fault::with_causes(&parse(&list(0.03)).unwrap_err());
+        assert!(message.contains("'trained_betas' is [0.0001, 0.000129") && message.len() < 200, "{message}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use invardiff_plan::formats::{AuthorBook, BookVersion, PlanFile};
+use invardiff_plan::formats::{AuthorBook, BookVersion, MaskOnes, PlanFile};
 use invardiff_plan::{CachePlan, RunSpec, Topology};
 
 use crate::error::{About, Result};
@@ -21,6 +21,14 @@ impl PlanSource {
     /// As [`PlanFile::read`]; the file is named.
     pub fn read(path: &Path) -> Result<Self> {
         Ok(Self { path: path.to_owned(), file: PlanFile::read(path)? })
+    }
+
+    /// Reads a mask of steps in whose text a 1 means what `ones` says.
+    ///
+    /// # Errors
+    /// As [`PlanFile::read_mask`]; the file is named.
+    pub fn read_mask(path: &Path, ones: MaskOnes) -> Result<Self> {
+        Ok(Self { path: path.to_owned(), file: PlanFile::read_mask(path, ones)? })
     }
 
     /// The path as given.

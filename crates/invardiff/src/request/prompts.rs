@@ -10,7 +10,7 @@ use super::room::{Use, room};
 use super::run::RunRequest;
 use crate::error::{Error, InSetting, Result};
 use crate::sampler::SamplerKind;
-use crate::text_to_image::{Keeps, PreparedFlux, Prompt, TextToImage, TextToImageOptions};
+use crate::text_to_image::{EditImage, Keeps, PreparedFlux, Prompt, TextToImage, TextToImageOptions};
 
 impl ResolvedModel {
     /// The pipeline of a FLUX model for these prompts without a plan, and the plan adapted to its model. The memory that it
@@ -35,11 +35,12 @@ impl ResolvedModel {
         request.weights_dtype(made_for).check(device)?;
         request.suits_flux()?;
         let name = &parts.name;
-        let options = request.text_options(made_for, request.num_inference_steps);
+        let image = request.prompts.edit_image()?;
+        let options = request.text_options(made_for, request.num_inference_steps, image.as_ref());
         let topology = PreparedFlux::new(parts, &options).in_setting("model", name)?.topology();
         let lay = |source: &PlanSource| source.plan(Some(&topology)).in_setting("plan", "");
         let plan = self.source.as_ref().map(lay).transpose()?;
-        let options = request.text_options(made_for, request.steps(plan.as_ref())?);
+        let options = request.text_options(made_for, request.steps(plan.as_ref())?, image.as_ref());
         let prepared = PreparedFlux::new(parts, &options).in_setting("model", name)?;
         let lower = |plan: &CachePlan| plan.schedule(&topology).in_setting("plan", "");
         let schedule = plan.as_ref().map(lower).transpose()?;
@@ -89,12 +90,19 @@ impl RunRequest {
     }
 
     /// The options of a run, those of the plan's run where the request says nothing.
-    fn text_options(&self, made_for: Option<&RunSpec>, steps: Option<usize>) -> TextToImageOptions {
+    fn text_options(
+        &self,
+        made_for: Option<&RunSpec>,
+        steps: Option<usize>,
+        image: Option<&EditImage>,
+    ) -> TextToImageOptions {
         let (asked, default) = (&self.prompts, TextToImageOptions::default());
         let side = |own: Option<usize>, planned: Option<usize>, default| own.or(planned).unwrap_or(default);
+        let (height, width) = image.map_or((default.height, default.width), EditImage::size);
         TextToImageOptions {
-            height: side(asked.height, made_for.map(|run| run.height), default.height),
-            width: side(asked.width, made_for.map(|run| run.width), default.width),
+            image: image.cloned(),
+            height: side(asked.height, made_for.map(|run| run.height), height),
+            width: side(asked.width, made_for.map(|run| run.width), width),
             num_inference_steps: steps,
             guidance_scale: self.guidance_scale.or_else(|| made_for.and_then(|run| run.guidance_scale)),
             negative_prompt: asked.negative_prompt.clone(),

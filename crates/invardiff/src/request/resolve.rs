@@ -69,6 +69,12 @@ impl RunRequest {
                 let problem = format!("{vae} has no use: {name} is embedded and draws pixels, not latents");
                 return Err(Error::setting("vae", problem));
             }
+            if self.section.is_some() {
+                let problem = format!(
+                    "is given, but {name} is embedded and has one; sections are those of training files"
+                );
+                return Err(Error::setting("section", problem));
+            }
             if self.lora.is_empty() {
                 return Ok(ModelSource::Embedded(embedded));
             }
@@ -82,6 +88,7 @@ impl RunRequest {
             parts.autoencoder = Some(locate_with(vae, progress).in_setting("vae", vae)?);
         }
         parts.loras.clone_from(&self.lora);
+        parts.section.clone_from(&self.section);
         Ok(match parts.architecture {
             Architecture::Dit => ModelSource::Dit(parts),
             Architecture::Flux => ModelSource::Flux(parts),

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use invardiff_models::Lora;
-use invardiff_plan::files;
+use invardiff_plan::{encoding, files};
 
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, InSetting, Result};
 use crate::pipeline::SamplingOptions;
 use crate::sampler::SamplerKind;
+use crate::text_to_image::EditImage;
 
 /// What is to be drawn or calibrated, and with which model. A field that is `None` takes the value of the run that the plan
 /// was made for, or without a plan the model's own.
@@ -47,6 +48,8 @@ pub struct RunRequest {
     pub vae: Option<String>,
     /// Runs of a calibration, as many of which as the device takes are in memory at once; `None` is the model's own number.
     pub runs: Option<usize>,
+    /// The section of a training file to read, such as `ema`; `None` is the averaged weights, or the only ones.
+    pub section: Option<String>,
     /// The most memory that may be taken, in bytes; `None` is what the system has available.
     pub memory_limit: Option<u64>,
     /// What a model that draws prompts is asked.
@@ -68,6 +71,7 @@ impl Default for RunRequest {
             lora: Vec::new(),
             vae: None,
             runs: None,
+            section: None,
             memory_limit: None,
             prompts: PromptRequest::default(),
         }
@@ -92,6 +96,10 @@ pub struct PromptRequest {
     pub width: Option<usize>,
     /// Tokens of a prompt for T5.
     pub max_sequence_length: Option<usize>,
+    /// A PNG file to edit, with FLUX.1-Kontext or FLUX.1-Fill.
+    pub image: Option<PathBuf>,
+    /// A PNG file that is white where FLUX.1-Fill draws anew.
+    pub mask_image: Option<PathBuf>,
 }
 
 impl PromptRequest {
@@ -104,8 +112,26 @@ impl PromptRequest {
             ("height", self.height.is_some()),
             ("width", self.width.is_some()),
             ("max_sequence_length", self.max_sequence_length.is_some()),
+            ("image", self.image.is_some()),
+            ("mask_image", self.mask_image.is_some()),
         ];
         fields.into_iter().find(|(_, given)| *given).map(|(field, _)| field)
+    }
+
+    /// The image to edit, with its mask.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or does not fit; or there is a mask and no image.
+    pub fn edit_image(&self) -> Result<Option<EditImage>> {
+        let Some(image) = &self.image else {
+            let alone = self.mask_image.is_some();
+            return if alone {
+                Err(Error::setting("image", "is missing: a mask is given"))
+            } else {
+                Ok(None)
+            };
+        };
+        EditImage::open(image, self.mask_image.as_deref()).in_setting("image", "").map(Some)
     }
 
     /// The prompts: those of the field, the lines of the file that are not empty, or `default`.
@@ -133,8 +159,7 @@ fn lines(path: &Path) -> Result<Vec<String>> {
     let refused =
         |what: &dyn std::fmt::Display| Error::setting("prompts", format_args!("{}: {what}", path.display()));
     let text = files::read_text(path, LONGEST).map_err(|error| refused(&error))?;
-    let prompts: Vec<String> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let prompts: Vec<String> = encoding::lines(&text).map(str::to_owned).collect();
     if prompts.is_empty() {
         return Err(refused(&"the file has no prompt; write one a line"));
     }

@@ -2,11 +2,15 @@
 
 use invardiff_models::{Canvas, FluxConfig};
 
+use super::edit::EditImage;
 use crate::dtype::Dtype;
 use crate::error::{About, Error, Result};
 
 /// How to draw from prompts. `None` is what was published with the model: FLUX.1-dev takes 28 steps, guidance 3.5 and 512
 /// prompt tokens; FLUX.1-schnell 4 steps, no guidance and 256 prompt tokens.
+///
+/// With an image, FLUX.1-Kontext changes it by the prompt, and FLUX.1-Fill draws anew what its mask leaves open (by default 50 steps,
+/// guidance 30).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextToImageOptions {
     /// Rows of the image in pixels, a multiple of 16.
@@ -23,6 +27,8 @@ pub struct TextToImageOptions {
     pub true_cfg_scale: Option<f32>,
     /// Tokens of a prompt for T5.
     pub max_sequence_length: Option<usize>,
+    /// An image to edit: with a mask for a model that fills in, without one for FLUX.1-Kontext.
+    pub image: Option<EditImage>,
     /// The type of weights and features. The text encoders are kept in bf16 where this is f16.
     pub dtype: Dtype,
 }
@@ -38,6 +44,7 @@ impl Default for TextToImageOptions {
             negative_prompt: None,
             true_cfg_scale: None,
             max_sequence_length: None,
+            image: None,
             dtype: Dtype::F32,
         }
     }
@@ -49,6 +56,8 @@ pub(super) struct Settled {
     pub(super) height: usize,
     pub(super) width: usize,
     pub(super) canvas: Canvas,
+    /// Rows and columns of a reference image in tokens; 0 without one.
+    pub(super) reference: [usize; 2],
     pub(super) steps: usize,
     /// What the network is told.
     pub(super) guidance_scale: Option<f32>,
@@ -66,17 +75,22 @@ impl TextToImageOptions {
     /// # Errors
     /// Names the field, its value and what is expected.
     pub(super) fn settle(&self, config: &FluxConfig) -> Result<Settled> {
-        let (steps, tokens) = if config.guidance_embeds { (28, 512) } else { (4, 256) };
+        let (steps, tokens) = match (config.fills(), config.guidance_embeds) {
+            (true, _) => (50, 512),
+            (false, true) => (28, 512),
+            (false, false) => (4, 256),
+        };
+        let reference = self.reference(config)?;
         let canvas = Canvas::from_pixels(self.height, self.width, self.max_sequence_length.unwrap_or(tokens))
             .about("height, width and max_sequence_length")?;
-        if !config.in_channels.is_multiple_of(4) {
+        if !config.out_channels.is_multiple_of(4) {
             return Err(Error::Model(format!(
-                "the model takes {} channels per token, expected four times those of the autoencoder",
-                config.in_channels
+                "the model makes {} channels per token, expected four times those of the autoencoder",
+                config.out_channels
             )));
         }
         let guidance_scale = match (config.guidance_embeds, self.guidance_scale) {
-            (true, scale) => Some(scale.unwrap_or(3.5)),
+            (true, scale) => Some(scale.unwrap_or(if config.fills() { 30.0 } else { 3.5 })),
             // One is no guidance, which is what such a model does.
             (false, None | Some(1.0 | 0.0)) => None,
             (false, Some(scale)) => {
@@ -104,12 +118,48 @@ impl TextToImageOptions {
             height: self.height,
             width: self.width,
             canvas,
+            reference,
             steps: self.num_inference_steps.unwrap_or(steps),
             guidance_scale,
             true_cfg_scale,
             dtype: self.dtype,
         })
     }
+
+    /// Rows and columns of the reference image in tokens, once the image fits the model.
+    fn reference(&self, config: &FluxConfig) -> Result<[usize; 2]> {
+        let missing = |field, what: &str| {
+            Err(Error::setting(field, format_args!("is missing: {} {what}", config.name())))
+        };
+        let Some(image) = &self.image else {
+            if config.fills() {
+                return missing("image", "fills in an image where a mask (mask_image) is white");
+            }
+            return Ok([0, 0]);
+        };
+        match (config.fills(), &image.mask) {
+            (false, None) => Ok(image.grid()),
+            (false, Some(_)) => Err(Error::setting(
+                "mask_image",
+                format_args!("is taken by FLUX.1-Fill; {} is no model that fills in", config.name()),
+            )),
+            (true, None) => missing("mask_image", "draws anew where it is white"),
+            (true, Some(_)) if image.size() == (self.height, self.width) => Ok([0, 0]),
+            (true, Some(_)) => {
+                let (height, width) = image.size();
+                let problem = format_args!(
+                    "is {width} x {height} pixels and is filled in at that size; leave height and width out"
+                );
+                Err(Error::setting("image", problem))
+            }
+        }
+    }
+}
+
+/// The model's name, with its kind: a plan for drawing is none for edits of a reference image.
+pub(super) fn named(config: &FluxConfig, reference: [usize; 2]) -> String {
+    let kind = if reference == [0, 0] { "" } else { "-kontext" };
+    format!("{}{kind}", config.name())
 }
 
 #[cfg(test)]
@@ -131,6 +181,30 @@ mod tests {
         let negative =
             TextToImageOptions { negative_prompt: Some(String::new()), ..TextToImageOptions::default() };
         assert_eq!(settle("flux1-schnell", negative).unwrap().true_cfg_scale, Some(4.0));
+    }
+
+    #[test]
+    fn an_image_is_for_the_models_that_edit_one() {
+        use ndarray::{Array2, Array3};
+
+        let edit = |masked: bool| {
+            let mask = masked.then(|| Array2::from_elem((32, 48), true));
+            let image = Some(EditImage { image: Array3::zeros((3, 32, 48)), mask });
+            TextToImageOptions { height: 32, width: 48, image, ..TextToImageOptions::default() }
+        };
+        let kontext = settle("flux1-dev", TextToImageOptions { height: 64, ..edit(false) }).unwrap();
+        assert_eq!((kontext.reference, kontext.canvas.rows, kontext.steps), ([2, 3], 4, 28));
+        let fill = settle("flux1-fill-dev", edit(true)).unwrap();
+        assert_eq!((fill.reference, fill.steps, fill.guidance_scale), ([0, 0], 50, Some(30.0)));
+        let message = |model: &str, options| with_causes(&settle(model, options).unwrap_err());
+        let found = message("flux1-dev", edit(true));
+        assert!(found.contains("mask_image is taken by FLUX.1-Fill; flux1-dev is no model"), "{found}");
+        let found = message("flux1-fill-dev", edit(false));
+        assert!(found.contains("mask_image is missing: flux1-fill-dev draws anew"), "{found}");
+        let found = message("flux1-fill-dev", TextToImageOptions::default());
+        assert!(found.contains("image is missing: flux1-fill-dev fills in an image"), "{found}");
+        let found = message("flux1-fill-dev", TextToImageOptions { height: 64, ..edit(true) });
+        assert!(found.contains("image is 48 x 32 pixels and is filled in at that size"), "{found}");
     }
 
     #[test]

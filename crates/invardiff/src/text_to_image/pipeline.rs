@@ -19,7 +19,7 @@ use crate::pretrained::FlowShift;
 use crate::sampler::{SamplerKind, chosen};
 
 use super::guided::{GuidedFlux, PromptCond};
-use super::options::Settled;
+use super::options::{Settled, named};
 use super::packing::{self, unpack};
 use super::prompt::Prompt;
 
@@ -52,6 +52,8 @@ pub struct TextToImage {
     settled: Settled,
     prompts: Vec<Prompt>,
     negative: Option<Prompt>,
+    /// What the network is told of an image that it edits, `[1, tokens, channels]`.
+    image: Option<Tensor<3>>,
     autoencoder: Option<AutoencoderKl>,
     schedule: Option<Arc<Schedule>>,
     device: Device,
@@ -64,14 +66,15 @@ impl TextToImage {
         (sampler, shift): (FlowMatchEuler, FlowShift),
         loaded: Loaded<Flux>,
         autoencoder: Option<AutoencoderKl>,
-        mut prompts: Vec<Prompt>,
+        (mut prompts, image): (Vec<Prompt>, Option<Tensor<3>>),
         device: &Device,
     ) -> Self {
         // The negative prompt is encoded with the others, as the last one.
         let negative = settled.true_cfg_scale.and_then(|_| prompts.pop());
-        let flux = loaded.model.with_canvas(settled.canvas);
+        let [rows, columns] = settled.reference;
+        let flux = loaded.model.with_canvas(settled.canvas).with_reference(rows, columns);
         Self {
-            name: flux.config().name(),
+            name: named(flux.config(), settled.reference),
             weights_sha256: loaded.sha256,
             notes: loaded.notes,
             denoiser: match settled.true_cfg_scale {
@@ -83,6 +86,7 @@ impl TextToImage {
             settled,
             prompts,
             negative,
+            image,
             autoencoder,
             schedule: None,
             device: device.clone(),
@@ -118,7 +122,10 @@ impl TextToImage {
     fn cond_of(&self, prompts: &[&Prompt]) -> Result<invardiff_models::FluxCond> {
         let text = Tensor::cat(prompts.iter().map(|prompt| prompt.tokens().clone()).collect(), 0);
         let pooled = Tensor::cat(prompts.iter().map(|prompt| prompt.pooled().clone()).collect(), 0);
-        Ok(self.flux().cond(text, pooled, self.settled.guidance_scale)?)
+        let batch = prompts.len();
+        let guidance = self.settled.guidance_scale.map(|scale| vec![scale; batch]);
+        let image = self.image.as_ref().map(|image| image.clone().repeat_dim(0, batch));
+        Ok(self.flux().cond_with_image(text, pooled, guidance.as_deref(), image)?)
     }
 }
 
@@ -206,7 +213,7 @@ impl Sampling<3> for TextToImage {
     }
 
     fn noise(&self, seeds: &[u64]) -> Tensor<3> {
-        let channels = self.flux().config().in_channels / packing::PATCH.pow(2);
+        let channels = self.flux().config().out_channels / packing::PATCH.pow(2);
         packing::noise(self.settled.canvas, channels, seeds, &self.device)
     }
 

@@ -5,7 +5,7 @@ use invardiff_models::{Architecture, Flux, FluxConfig, LoadOptions, Outline};
 use invardiff_plan::{Schedule, Topology};
 use invardiff_runtime::FlowMatchEuler;
 
-use super::options::{Settled, TextToImageOptions};
+use super::options::{Settled, TextToImageOptions, named};
 use super::packing::PATCH;
 use super::pipeline::{TextToImage, recorded_bytes};
 use super::prompt::PromptEncoder;
@@ -32,8 +32,9 @@ impl<'a> PreparedFlux<'a> {
     /// When the model is no FLUX, a part is missing, or an option does not fit it.
     pub fn new(parts: &'a Pretrained, options: &'a TextToImageOptions) -> Result<Self> {
         parts.expect(Architecture::Flux)?;
-        let outline = Flux::outline(&parts.transformer)?;
+        let outline = Flux::outline_of(&parts.transformer, parts.section.as_deref())?;
         let settled = options.settle(&outline.config)?;
+        parts.expect_edit(options.image.is_some())?;
         let shift = shift(parts, &outline.config)?;
         let sampler = FlowMatchEuler::new(settled.steps, shift.of(settled.canvas.image_tokens()))?;
         Ok(Self { parts, options, outline, settled, shift, sampler })
@@ -41,7 +42,7 @@ impl<'a> PreparedFlux<'a> {
 
     /// The model's name, as plans have it.
     pub fn model_name(&self) -> String {
-        self.outline.config.name()
+        named(&self.outline.config, self.settled.reference)
     }
 
     /// The sampler.
@@ -56,7 +57,7 @@ impl<'a> PreparedFlux<'a> {
 
     /// The sites of a step, both passes together where there are two.
     pub fn topology(&self) -> Topology {
-        let topology = self.outline.config.topology(self.settled.canvas);
+        let topology = self.outline.config.topology_with(self.settled.canvas, self.settled.reference);
         if self.settled.true_cfg_scale.is_some() { topology.batched(2) } else { topology }
     }
 
@@ -87,7 +88,8 @@ impl<'a> PreparedFlux<'a> {
                 sampling.push(("kept features".to_owned(), kept));
             }
             Keeps::Calibration => {
-                let step = recorded_bytes(&self.outline.config.topology(self.settled.canvas));
+                let Settled { canvas, reference, .. } = self.settled;
+                let step = recorded_bytes(&self.outline.config.topology_with(canvas, reference));
                 sampling.push(("features of a step, to be compared with the next".to_owned(), 2 * step));
             }
         }
@@ -96,6 +98,13 @@ impl<'a> PreparedFlux<'a> {
         let autoencoder = autoencoder
             .map(|outline| ("autoencoder's weights".to_owned(), outline.elements * size_of::<f32>() as u64));
         sampling.extend(autoencoder.clone());
+        if let (Some(image), Some(autoencoder)) = (&self.options.image, &autoencoder) {
+            let (height, width) = image.size();
+            let encoding =
+                ("activations of encoding the image".to_owned(), decode::encoding_bytes(height, width));
+            let parts = vec![transformer.clone(), autoencoder.clone(), encoding];
+            phases.push(Phase { name: "encoding the image", parts });
+        }
         phases.push(Phase { name: "sampling, text encoders dropped", parts: sampling });
         if let Some(autoencoder) = autoencoder {
             let tile = (
@@ -114,7 +123,8 @@ impl<'a> PreparedFlux<'a> {
         /// 0.58 at 1024 x 1024, where it gives 1.05.
         const HELD: u64 = 20;
         let (canvas, width) = (self.settled.canvas, self.outline.config.hidden_size() as u64);
-        let tokens = (canvas.image_tokens() + canvas.text_tokens) as u64;
+        let reference = self.settled.reference.iter().product::<usize>();
+        let tokens = (canvas.image_tokens() + reference + canvas.text_tokens) as u64;
         // Attention and norms compute in f32, whatever the weights are.
         HELD * tokens * width * size_of::<f32>() as u64 * batch as u64
     }
@@ -132,18 +142,30 @@ impl<'a> PreparedFlux<'a> {
         let all: Vec<&str> = prompts.iter().copied().chain(negative).collect();
         let encoded = encoder.encode(&all, &self.outline.config, device)?;
         drop(encoder);
-        let options =
+        let mut options =
             LoadOptions::default().with_dtype(self.options.dtype.burn()).with_loras(self.parts.loras.clone());
+        options.section.clone_from(&self.parts.section);
         let loaded = Flux::load_with(&self.parts.transformer, &options, device)?;
-        let channels = self.outline.config.in_channels / PATCH.pow(2);
+        let channels = self.outline.config.out_channels / PATCH.pow(2);
         let autoencoder = self.parts.autoencoder.as_deref();
         let autoencoder = autoencoder.map(|path| decode::load(path, channels, device)).transpose()?;
+        let image = match (&self.options.image, &autoencoder) {
+            (None, _) => None,
+            (Some(image), Some(autoencoder)) => Some(image.tokens(autoencoder, device)),
+            (Some(_), None) => {
+                let name = &self.parts.name;
+                let problem = format!(
+                    "{name}: an image is edited as latents, and there is no autoencoder (vae) to make them"
+                );
+                return Err(Error::Model(problem));
+            }
+        };
         Ok(TextToImage::assemble(
             self.settled,
             (self.sampler.clone(), self.shift),
             loaded,
             autoencoder,
-            encoded,
+            (encoded, image),
             device,
         ))
     }
@@ -156,6 +178,11 @@ fn shift(parts: &Pretrained, config: &FluxConfig) -> Result<FlowShift> {
         Some(SchedulerConfig::Ddim(_)) => {
             let name = &parts.name;
             let problem = format!("{name}: scheduler_config.json is one of DDIM, which does not sample FLUX");
+            Err(Error::Model(problem))
+        }
+        Some(SchedulerConfig::Other { class, .. }) => {
+            let name = &parts.name;
+            let problem = format!("{name}: the scheduler is a {class}, which does not sample FLUX");
             Err(Error::Model(problem))
         }
         None if config.guidance_embeds => Ok(FlowShift::DEV),

@@ -58,6 +58,7 @@ pub(crate) fn dit() -> Case<4, Dit, Ddim> {
 pub(crate) fn flux() -> Case<3, Flux, FlowMatchEuler> {
     let config = FluxConfig {
         in_channels: 6,
+        out_channels: 6,
         num_layers: 2,
         num_single_layers: 2,
         attention_head_dim: 8,

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use crate::stdout::say;
 use anyhow::{Context, Result, bail, ensure};
 use invardiff::files;
-use invardiff_plan::formats::{AuthorBook, BookLayout, BookVersion, PlanFile, SmoothCache, StepMask};
+use invardiff_plan::formats::{
+    AuthorBook, BookLayout, BookVersion, MaskOnes, PlanFile, SmoothCache, StepMask,
+};
 use invardiff_plan::{CachePlan, Kind};
 use serde_json::json;
 
@@ -19,6 +21,8 @@ Examples:
   invardiff plan convert out/fashion/plan.json book.json --to authors-dit
   invardiff plan convert plan.json mask.txt --to mask --part gate
   invardiff plan convert smoothcache.json plan.json --model dit-xl-2-256
+  invardiff plan convert golden.txt plan.json --from golden-path --model flux1-dev-1024
+  invardiff plan convert plan.json cache.yaml --to cache-dit --part gate
 
 A plan that a format cannot express is refused, not changed: a book holds values and nothing else, a SmoothCache schedule has no step
 gate and treats all layers alike, a mask has no modules. --part gate and --part modules take one half of a plan first.
@@ -38,6 +42,9 @@ pub(super) struct Args {
     /// The format; by default json or bin, by the extension of OUT
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: Option<Format>,
+    /// What a 1 in a mask of steps means, which its text does not say
+    #[arg(long, value_enum, value_name = "MASK", default_value_t)]
+    from: Mask,
     /// Which part of the plan to write
     #[arg(long, value_enum, default_value_t)]
     part: Part,
@@ -68,6 +75,20 @@ enum Format {
     SmoothCache,
     /// A mask of steps: 1 = compute
     Mask,
+    /// A mask of steps as Golden Path writes it: packed, 1 = cached
+    GoldenPath,
+    /// A configuration of cache-dit (YAML) with a mask of steps: 1 = compute
+    CacheDit,
+}
+
+/// What a 1 in a mask of steps means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Mask {
+    /// The step is computed: cache-dit, SGLang, stable-diffusion.cpp
+    #[default]
+    Scm,
+    /// The step is cached: Golden Path
+    GoldenPath,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -83,7 +104,10 @@ enum Part {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let to = args.to.map_or_else(|| by_extension(&args.output), Ok)?;
-    let source = PlanSource::read(&args.input)?;
+    let source = match args.from {
+        Mask::Scm => PlanSource::read(&args.input)?,
+        Mask::GoldenPath => PlanSource::read_mask(&args.input, MaskOnes::Cached)?,
+    };
     let whole = model::resolve(&source, args.model.as_deref())?.plan;
     let plan = match args.part {
         Part::All => whole,
@@ -148,7 +172,12 @@ fn same_book(source: &PlanSource, to: Format, part: Part) -> Option<String> {
                 Format::AuthorsFlux => (book.layout(), book.version()) == (BookLayout::Flux, BookVersion::V1),
                 Format::AuthorsWan => (book.layout(), book.version()) == (BookLayout::Wan, BookVersion::V1),
                 Format::AuthorsV2 => book.version() == BookVersion::V2,
-                Format::Json | Format::Bin | Format::SmoothCache | Format::Mask => false,
+                Format::Json
+                | Format::Bin
+                | Format::SmoothCache
+                | Format::Mask
+                | Format::GoldenPath
+                | Format::CacheDit => false,
             };
             same.then(|| book.to_json())
         }
@@ -170,7 +199,9 @@ fn encode(plan: &CachePlan, to: Format) -> Result<Vec<u8>> {
         Format::AuthorsWan => book(BookLayout::Wan, BookVersion::V1),
         Format::AuthorsV2 => book(layout(plan), BookVersion::V2),
         Format::SmoothCache => Ok(SmoothCache::from_plan(plan)?.to_json().into_bytes()),
-        Format::Mask => mask(plan).map(String::into_bytes),
+        Format::Mask => Ok(format!("{}\n", mask(plan)?).into_bytes()),
+        Format::GoldenPath => Ok(format!("{}\n", mask(plan)?.text(MaskOnes::Cached)).into_bytes()),
+        Format::CacheDit => Ok(mask(plan)?.to_cache_dit().into_bytes()),
     }
 }
 
@@ -186,7 +217,7 @@ fn layout(plan: &CachePlan) -> BookLayout {
     }
 }
 
-fn mask(plan: &CachePlan) -> Result<String> {
+fn mask(plan: &CachePlan) -> Result<StepMask> {
     ensure!(
         plan.grid().is_none() && plan.weights().is_empty(),
         "a mask of steps has neither times nor weights, and this plan has its own; write it as json or bin"
@@ -202,5 +233,5 @@ fn mask(plan: &CachePlan) -> Result<String> {
         held,
         "a mask of steps holds the value after the last block, and this plan's gate does otherwise; write it as json or bin"
     );
-    Ok(format!("{}\n", StepMask::new(plan.gate().to_vec())))
+    Ok(StepMask::new(plan.gate().to_vec()))
 }

@@ -1,6 +1,7 @@
 //! The real command.
 
 mod bad_input;
+mod edit;
 mod lora;
 mod plans;
 #[cfg(feature = "autodiff")]

@@ -64,17 +64,9 @@ pub(crate) fn infer(checkpoint: &Checkpoint, layout: KeyLayout) -> Result<FluxCo
         )));
     }
     let [out_channels, _] = shapes.of(names.output)?;
-    if out_channels != in_channels {
-        return Err(LoadError::Format {
-            file: checkpoint.file.clone(),
-            detail: format!(
-                "the model reads {in_channels} channels and makes {out_channels}: models with further input channels (fill, \
-                 control) are not supported"
-            ),
-        });
-    }
     let config = FluxConfig {
         in_channels,
+        out_channels,
         num_layers: shapes.layers(names.double),
         num_single_layers: shapes.layers(names.single),
         num_attention_heads: hidden / head,

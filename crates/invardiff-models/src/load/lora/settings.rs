@@ -143,9 +143,10 @@ fn of_document(place: &str, document: &serde_json::Map<String, Value>) -> Result
             let text = || value.as_str().and_then(|text| text.trim().parse().ok());
             let number = if prefix.is_empty() { value.as_f64().or_else(text) } else { value.as_f64() };
             let number = number.filter(|number: &f64| number.is_finite());
-            number
-                .map(|number| number as f32)
-                .ok_or_else(|| format!("{place}: {name} is {value}, expected a number"))
+            number.map(|number| number as f32).ok_or_else(|| {
+                let value: String = value.to_string().chars().take(40).collect();
+                format!("{place}: {name} is {value}, expected a number")
+            })
         };
         let first = |names: [&str; 3]| {
             let found = names.into_iter().find_map(|name| Some((name, entry(name)?)));
@@ -190,10 +191,9 @@ fn beside(path: &Path) -> Result<Option<Document>, String> {
     if !file.is_file() || !is_own {
         return Ok(None);
     }
-    let text = files::read_text(&file, files::SETTINGS_LIMIT)
-        .map_err(|error| format!("adapter_config.json: {error}"))?;
-    let text = text.trim_start_matches('\u{feff}');
-    match serde_json::from_str(text) {
+    let text = files::read_text(&file, files::SETTINGS_LIMIT);
+    let text = text.map_err(|error| format!("adapter_config.json: {error}"))?;
+    match serde_json::from_str(&text) {
         Ok(Value::Object(document)) => Ok(Some(("adapter_config.json".to_owned(), document))),
         Ok(_) => Err("adapter_config.json: no object".into()),
         Err(error) => Err(format!("adapter_config.json: {error}")),

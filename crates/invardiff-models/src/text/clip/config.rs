@@ -1,7 +1,7 @@
 //! The sizes of a CLIP text model.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::{ConfigError, require};
 
@@ -42,6 +42,22 @@ pub enum ClipActivation {
     Gelu,
 }
 
+/// The text part of a whole CLIP model's configuration: `text_config` over the defaults of the transformers library, and over both
+/// `text_config_dict`, in which older files repeat it. Any other configuration as it is.
+fn of_text(mut value: Value) -> Value {
+    let Some(Value::Object(own)) = value.get_mut("text_config").map(Value::take) else { return value };
+    let mut text = json!({
+        "vocab_size": 49_408, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12,
+        "num_attention_heads": 8, "max_position_embeddings": 77,
+    });
+    let older = value.get_mut("text_config_dict").map(Value::take);
+    let older = older.and_then(|older| older.as_object().cloned()).unwrap_or_default();
+    for (key, entry) in own.into_iter().chain(older).filter(|(_, entry)| !entry.is_null()) {
+        text[key] = entry;
+    }
+    text
+}
+
 fn hundred_thousandth() -> f64 {
     1e-5
 }
@@ -76,7 +92,7 @@ impl ClipConfig {
 
     /// [`ClipConfig::from_json`] on a parsed JSON value.
     pub(crate) fn from_value(value: Result<Value, serde_json::Error>) -> Result<Self, ConfigError> {
-        let config: Self = ConfigError::parse("CLIP text", value)?;
+        let config: Self = ConfigError::parse("CLIP text", value.map(of_text))?;
         config.validate()?;
         Ok(config)
     }

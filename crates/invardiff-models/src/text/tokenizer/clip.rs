@@ -1,8 +1,10 @@
 //! The tokenizer of CLIP.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use tokenizers::models::bpe::BPE;
+use invardiff_plan::{encoding, files};
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::normalizers::replace::ReplacePattern;
 use tokenizers::normalizers::{Lowercase, NFC, NormalizerWrapper, Replace, Sequence};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -14,7 +16,7 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 use super::fit::{self, Fit};
 use super::settings::Settings;
-use super::{Encoded, TokenizerError};
+use super::{Encoded, TokenizerError, known};
 
 /// The words of CLIP: contractions, runs of letters, single digits, runs of anything else.
 const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
@@ -77,10 +79,8 @@ fn assemble(vocab: &Path, merges: &Path, settings: &Settings) -> Result<Tokenize
     let no_tokenizer = |error: tokenizers::Error| refuse(format!("no tokenizer: {error}"));
     let [start, end, unknown] =
         [settings.bos().unwrap_or(START), settings.eos().unwrap_or(END), settings.unk().unwrap_or(END)];
-    let (Some(vocab), Some(merges)) = (vocab.to_str(), merges.to_str()) else {
-        return Err(refuse("a path that is not UTF-8 cannot be read".into()));
-    };
-    let model = BPE::from_file(vocab, merges)
+    let model = BPE::builder()
+        .vocab_and_merges(read_vocab(vocab)?, read_merges(merges)?)
         .unk_token(unknown.to_owned())
         .end_of_word_suffix(WORD_END.to_owned())
         .build()
@@ -102,4 +102,35 @@ fn assemble(vocab: &Path, merges: &Path, settings: &Settings) -> Result<Tokenize
     tokenizer.with_post_processor(Some(frame.trim_offsets(false).add_prefix_space(false)));
     tokenizer.add_special_tokens(&[start, end].map(|token| AddedToken::from(token, true)));
     Ok(tokenizer)
+}
+
+fn read(path: &Path) -> Result<String, TokenizerError> {
+    let failed = |source| TokenizerError::Io { file: path.display().to_string(), source };
+    files::read_text(path, known::LARGEST).map_err(failed)
+}
+
+/// The ids of tokens in a `vocab.json`.
+fn read_vocab(path: &Path) -> Result<Vocab, TokenizerError> {
+    let ids: BTreeMap<String, u32> =
+        serde_json::from_str(&read(path)?).map_err(|error| TokenizerError::Format {
+            file: path.display().to_string(),
+            detail: format!("no vocabulary, an object of tokens and their ids: {error}"),
+        })?;
+    Ok(ids.into_iter().collect())
+}
+
+/// The pairs of a `merges.txt`, one a line, of which those that begin with `#version` are notes.
+fn read_merges(path: &Path) -> Result<Merges, TokenizerError> {
+    let text = read(path)?;
+    let pair = |line: &str| {
+        let mut parts = line.split_whitespace();
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(first), Some(second), None) => Ok((first.to_owned(), second.to_owned())),
+            _ => Err(TokenizerError::Format {
+                file: path.display().to_string(),
+                detail: format!("'{}' is no pair of tokens", line.chars().take(40).collect::<String>()),
+            }),
+        }
+    };
+    encoding::lines(&text).filter(|line| !line.starts_with("#version")).map(pair).collect()
 }

@@ -22,9 +22,9 @@ pub(super) struct Fit {
 /// Opens a `tokenizer.json`.
 pub(super) fn open(path: &Path) -> Result<Tokenizer, TokenizerError> {
     let file = path.display().to_string();
-    let bytes = files::read(path, known::LARGEST)
+    let text = files::read_text(path, known::LARGEST)
         .map_err(|source| TokenizerError::Io { file: file.clone(), source })?;
-    let opened = known::check(&bytes).and_then(|()| guarded(|| Tokenizer::from_bytes(bytes)));
+    let opened = known::check(text.as_bytes()).and_then(|()| guarded(|| Tokenizer::from_bytes(text)));
     opened.map_err(|error| TokenizerError::Format { file, detail: format!("no tokenizer: {error}") })
 }
 
