@@ -19,11 +19,11 @@ use crate::commands::request::{self, PromptFlags};
 use crate::stdout::say;
 use anyhow::{Context, Result, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use invardiff::{Pipeline, PipelineWork, Preset, SamplerKind};
+use invardiff::{Pipeline, PipelineWork, Preset, SamplerKind, files};
 use invardiff_plan::formats::{AuthorBook, BookLayout, BookName, BookVersion};
 use invardiff_plan::two_phase::{Settings, Variant, WarmUp};
 use invardiff_plan::{CachePlan, Kind};
-use invardiff_runtime::Denoiser;
+use invardiff_runtime::{Denoiser, Sampler};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -151,6 +151,24 @@ impl Args {
         })
     }
 
+    /// Checks what can be known of the flags before the model runs.
+    ///
+    /// # Errors
+    /// When a value is out of the range that this number of steps has.
+    fn check(&self, steps: usize) -> Result<()> {
+        self.goal.check(steps)?;
+        self.means.guard()?;
+        if let Some(warm_up) = self.warm_up.filter(|warm_up| *warm_up > steps) {
+            anyhow::bail!("--warm-up is {warm_up}, expected at most the {steps} steps of the run");
+        }
+        let own = self.quantiles.iter().map(|(kind, quantile)| (format!("--quantile {kind}"), *quantile));
+        let gate = self.step_quantile.map(|quantile| ("--step-quantile".to_owned(), quantile));
+        for (flag, quantile) in gate.into_iter().chain(own) {
+            ensure!((0.0..=1.0).contains(&quantile), "{flag} is {quantile}, expected 0 to 1");
+        }
+        Ok(())
+    }
+
     /// The number of trajectories to measure.
     fn runs<const D: usize, P: Pipeline<D>>(&self, full: &P) -> usize {
         self.runs.map_or_else(|| full.default_runs(), |runs| runs as usize)
@@ -208,7 +226,9 @@ impl PipelineWork for &Args {
 
     fn on<const D: usize, P: Pipeline<D>>(self, full: &P, _: Option<CachePlan>) -> Result<ExitCode> {
         let folder = self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(full.name()));
+        self.check(full.sampler().steps())?;
         std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
+        files::check_writable(&folder.join("report.html")).context("--out")?;
 
         let measured = measure::measure(self, full)?;
         write_book(&measured.paper.plan, full.variant(), &folder)?;

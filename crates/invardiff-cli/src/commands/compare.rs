@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use invardiff::{ModelSource, Pipeline, PipelineWork, ReferenceClassifier};
+use invardiff::{ModelSource, Pipeline, PipelineWork, ReferenceClassifier, files};
 use invardiff_eval::Lpips;
 use invardiff_lab::study::{Scoring, study};
 use invardiff_plan::CachePlan;
@@ -53,6 +53,7 @@ impl PipelineWork for Comparison<'_> {
         let folder =
             args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(format!("compare-{}", full.name())));
         std::fs::create_dir_all(&folder).with_context(|| format!("--out {}", folder.display()))?;
+        files::check_writable(&folder.join("study.html")).context("--out")?;
         let load = |path: &PathBuf| Lpips::load(path, args.lpips_backbone.backbone(), full.device());
         let lpips = args.lpips.as_ref().map(load).transpose().context("--lpips")?;
         let study = study(full, &args.options(), Scoring { lpips, classifier }, bars)?;

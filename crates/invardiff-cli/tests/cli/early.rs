@@ -19,7 +19,13 @@ fn told(args: &[&str]) -> String {
 
 #[test]
 fn mistakes_are_told_before_the_model_runs() {
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 12] = [
+        (&["calibrate", "--target-speedup", "1000"], "--target-speedup is 1000, expected 1 to 50"),
+        (&["calibrate", "--target-speedup", "0"], "--target-speedup is 0, expected 1 to 50"),
+        (&["calibrate", "--compute-steps", "100"], "--compute-steps is 100, expected 1 to 50"),
+        (&["calibrate", "--warm-up", "60"], "--warm-up is 60, expected at most the 50 steps"),
+        (&["calibrate", "--guard", "5"], "--guard is 5, expected a share from 0 to 1"),
+        (&["calibrate", "--step-quantile", "2"], "--step-quantile is 2, expected 0 to 1"),
         (&["compare", "--teacache", "nosuch.json"], "--teacache: nosuch.json"),
         (
             &["compare", "--method", "paper=3"],

@@ -1,6 +1,6 @@
 //! Flags for plans of least error: the goal, and what the plan may use.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use invardiff::units::parse_bytes;
 use invardiff_calib::{Goal, SkipStrategy};
 use invardiff_plan::core::Storage;
@@ -43,6 +43,29 @@ impl GoalFlags {
     /// The goal, or without one at most `compute` of the full run's FLOPs.
     pub(super) fn or(&self, compute: f64) -> Goal {
         self.asked().map_or(Goal::ComputeFraction(compute), |(goal, _)| goal)
+    }
+
+    /// Checks what can be known of the goal before the model runs.
+    ///
+    /// # Errors
+    /// When no plan of so many steps can reach it.
+    pub(super) fn check(&self, steps: usize) -> Result<()> {
+        let (told, expected) = match self.asked() {
+            Some((Goal::Speedup(speedup), _)) if !(1.0..=steps as f64).contains(&speedup) => {
+                (speedup.to_string(), format!("1 to {steps} for a run of {steps} steps"))
+            }
+            Some((Goal::ComputedSteps(computed), _)) if !(1..=steps).contains(&computed) => {
+                (computed.to_string(), format!("1 to {steps}"))
+            }
+            Some((Goal::Latency(ms), _)) if !(ms.is_finite() && ms > 0.0) => {
+                (ms.to_string(), "more than 0".into())
+            }
+            Some((Goal::Psnr(decibels), _)) if !(0.0..100.0).contains(&decibels) => {
+                (decibels.to_string(), "0 to 100 dB".into())
+            }
+            _ => return Ok(()),
+        };
+        bail!("{} is {told}, expected {expected}", self.flag().unwrap_or_default());
     }
 
     /// The name of the goal's flag.
