@@ -1,7 +1,7 @@
 //! Weights fitted on the run's own trajectory, step after step.
 
 use invardiff_plan::core::{TimeGrid, WeightRow};
-use invardiff_plan::fitted::{ridge_weights, solver_rows};
+use invardiff_plan::fitted::ridge_weights;
 use invardiff_runtime::Sampler;
 
 use super::options::FitOptions;
@@ -37,10 +37,10 @@ impl<const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> TargetRecord<'_
     /// on nearest to their targets at the next point follow in closed form, and all runs move on with them.
     ///
     /// # Panics
-    /// When there are no such points.
+    /// When there are no such points, or the prior is UniPC of another order than 1 to 3.
     pub fn fit(&self, points: &[usize], options: &FitOptions) -> ClosedFit {
         let grid = self.grid(points);
-        let prior = solver_rows(&grid.points);
+        let prior = options.prior.rows(&grid.points).expect("the orders of the solvers are known");
         self.walk(grid, points, options.outputs, |trails, step, here| {
             fitted_row(&trails[..self.fitted_on()], &prior[step], here, options)
         })
@@ -120,6 +120,9 @@ fn fitted_row<const D: usize, C>(
         }
     }
     let mut towards = vec![0.0; n];
+    if options.sample {
+        towards[outputs] = prior.sample;
+    }
     towards[..outputs].iter_mut().zip(&prior.kept).for_each(|(slot, weight)| *slot = *weight);
     let mut kept = ridge_weights(&m, &h, &towards, options.ridge);
     let sample = if options.sample { kept.pop().unwrap_or(0.0) } else { 0.0 };

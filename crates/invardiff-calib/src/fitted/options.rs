@@ -3,7 +3,7 @@
 use invardiff_plan::Provenance;
 use invardiff_plan::fitted::Pricing;
 
-use super::solver::SOLVERS;
+use super::solver::{Multistep, SOLVERS};
 
 /// How times and weights are found.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,8 @@ pub struct FittedOptions {
 
 impl Default for FittedOptions {
     /// Four runs kept out. Up to 128 candidates; prices to the powers 1, 2 and 4, and 2 with the sample; three and four
-    /// outputs, with and without the sample; moves of single times for 120 evaluations a run; polish of small plans.
+    /// outputs, with and without the sample, drawn to DPM-Solver++ 2M or to UniPC; moves of single times for 120 evaluations a
+    /// run; polish of small plans.
     fn default() -> Self {
         let price = |power| Pricing { power, ..Pricing::default() };
         let usual = FitOptions::default();
@@ -41,6 +42,8 @@ impl Default for FittedOptions {
                 FitOptions { outputs: 4, ..usual },
                 FitOptions { sample: true, ..usual },
                 FitOptions { ridge: 1e-6, ..usual },
+                FitOptions { prior: Multistep::UniPc(2), ..usual },
+                FitOptions { prior: Multistep::UniPc(2), ridge: 1e-2, ..usual },
             ],
             moves: 120,
             polish: Some(Polish::default()),
@@ -55,18 +58,20 @@ impl FittedOptions {
         self.polish.filter(|polish| evaluations <= polish.most)
     }
 
-    /// The most evaluations of the network that replays take for a plan of so many evaluations on so many runs: fits, moves and
-    /// polish, each run counting for itself. The recording comes on top: the target's steps, for every run.
+    /// The most evaluations of the network that replays take for a plan of so many evaluations on so many runs: fits, moves,
+    /// solvers at the times tried and polish, each run counting for itself. The recording comes on top: the target's steps, for every run.
     pub fn replays(&self, runs: usize, evaluations: usize) -> usize {
         let moves = self.moves / evaluations.max(1);
-        let fits = self.pricings.len() + self.fits.len() - 1 + moves + SOLVERS.len();
+        let times = self.pricings.len() + moves;
+        let fits = times + 2 * self.fits.len() + SOLVERS.len();
+        let solvers = SOLVERS.len() * times * if self.kept_out == 0 { runs } else { self.kept_out.min(runs) };
         let polish = self.polish_of(evaluations).map_or(0, |polish| {
             let weights =
                 self.fits.iter().map(|fit| fit.outputs + usize::from(fit.sample)).max().unwrap_or(1);
             let round = Polish::evaluations(evaluations, weights) * polish.runs.min(runs);
             polish.rounds * (round + 2 * evaluations * runs)
         });
-        fits * evaluations * runs + polish
+        (fits * runs + solvers) * evaluations + polish
     }
 }
 
@@ -77,14 +82,16 @@ pub struct FitOptions {
     pub outputs: usize,
     /// Whether the current sample is weighted too.
     pub sample: bool,
-    /// How strongly weights are drawn towards those of DPM-Solver++ 2M, relative to the mean square of the values.
+    /// How strongly weights are drawn towards the prior's, relative to the mean square of the values.
     pub ridge: f64,
+    /// The solver whose weights they are drawn towards.
+    pub prior: Multistep,
 }
 
 impl Default for FitOptions {
-    /// Three outputs, a ridge of 1e-4.
+    /// Three outputs, a ridge of 1e-4 towards DPM-Solver++ 2M.
     fn default() -> Self {
-        Self { outputs: 3, sample: false, ridge: 1e-4 }
+        Self { outputs: 3, sample: false, ridge: 1e-4, prior: Multistep::DpmSolverPlusPlus }
     }
 }
 

@@ -151,7 +151,9 @@ impl<'r, 'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Search<
         let moves = options.moves / evaluations.max(1);
         let polish = options.polish_of(evaluations).filter(|_| self.record.atlas().points() > 2);
         let rounds = polish.map_or(0, |polish| polish.rounds);
-        let planned = times.len() + options.fits.len() - 1 + moves + SOLVERS.len() + rounds;
+        let again = options.fits.iter().filter(|fit| fit.prior != options.fits[0].prior);
+        let planned =
+            times.len() + options.fits.len() - 1 + moves + SOLVERS.len() + again.clone().count() + rounds;
         let phase = self.record.session().phase("fitting in closed loop (fits)", planned);
         let mut tried = times.iter().map(|points| {
             phase.advance(1);
@@ -166,8 +168,14 @@ impl<'r, 'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Search<
             phase.advance(1);
         }
         self.move_times(&mut best, moves, &phase);
+        // A solver may do best at other times than the fits, and fits drawn towards it do well at its times.
+        let tried = best.times();
         for solver in SOLVERS {
-            best.take(self.solved(&best.points(), solver));
+            best.take(self.at_best_times(solver, &tried, &|| ()));
+            phase.advance(1);
+        }
+        for fit in again {
+            best.take(self.fitted(&best.points(), fit));
             phase.advance(1);
         }
         if let Some(polish) = polish {
@@ -191,11 +199,16 @@ impl<'r, 'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Search<
         let mut times = self.times(evaluations);
         times.extend(more.iter().filter(|points| points.len() == evaluations).cloned());
         let phase = self.record.session().phase("replaying a solver at chosen times (times)", times.len());
+        self.at_best_times(solver, &times, &|| phase.advance(1))
+    }
+
+    /// A solver's own weights at those of `times` where they do best on the runs that are judged on.
+    fn at_best_times(&self, solver: Multistep, times: &[Vec<usize>], done: &dyn Fn()) -> (ClosedFit, Tried) {
         let judged = times.iter().map(|points| {
             let grid = self.record.grid(points);
             let rows = solver.rows(&grid.points).expect("the orders of the solvers are known");
             let errors = self.record.errors(&grid, &rows, self.record.judged_on());
-            phase.advance(1);
+            done();
             let psnr: Vec<f64> = errors.iter().map(|error| self.record.decibels(*error)).collect();
             (score(&psnr), points)
         });
@@ -294,6 +307,14 @@ impl Best {
     /// The times of the best.
     fn points(&self) -> Vec<usize> {
         self.tried[self.index].points.clone()
+    }
+
+    /// All times that were tried, each once.
+    fn times(&self) -> Vec<Vec<usize>> {
+        let mut times: Vec<Vec<usize>> = self.tried.iter().map(|tried| tried.points.clone()).collect();
+        times.sort();
+        times.dedup();
+        times
     }
 
     /// Keeps a fit if it is better; whether it is.

@@ -9,6 +9,7 @@ use invardiff_plan::{CachePlan, OutputForm};
 use invardiff_runtime::{Denoiser, Full, Policy, Replay, Sampler, sample};
 
 use super::options::FittedOptions;
+use super::solver::Multistep;
 use crate::error::CalibError;
 use crate::run::Run;
 use crate::session::{Session, SharedDenoiser};
@@ -35,7 +36,8 @@ impl<'a, const D: usize, M: SharedDenoiser<D>, S: Sampler<D> + Sync> Session<'a,
     /// times are held for the runs that are sampled at the moment alone.
     ///
     /// # Errors
-    /// [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Goal`] for options without a pricing, a fit or a candidate.
+    /// [`CalibError::Runtime`] for a stochastic sampler; [`CalibError::Goal`] for options without a pricing, a fit or a candidate, or
+    /// with a prior that is no solver.
     pub fn record_target<T: Sampler<D> + Sync>(
         self,
         target: Target,
@@ -155,13 +157,21 @@ impl Trajectory {
 /// The values of some tensors on the host.
 type Values = Vec<Vec<f32>>;
 
-/// There is something to choose among.
+/// There is something to choose among, and the priors are solvers that there are.
 fn check(options: &FittedOptions) -> Result<(), CalibError> {
     let parts = [
         ("the number of pricings", options.pricings.len(), 1),
         ("the number of ways to fit", options.fits.len(), 1),
         ("the number of candidate times", options.candidates, 2),
     ];
+    let order = options.fits.iter().find_map(|fit| match fit.prior {
+        Multistep::UniPc(order) if !(1..=3).contains(&order) => Some(order),
+        _ => None,
+    });
+    if let Some(order) = order {
+        let (goal, expected) = ("the order of the UniPC that weights are drawn towards", "1 to 3".into());
+        return Err(CalibError::Goal { goal, value: order.to_string(), expected });
+    }
     match parts.into_iter().find(|(_, count, least)| count < least) {
         None => Ok(()),
         Some((goal, count, least)) => {
