@@ -5,7 +5,7 @@ use std::path::Path;
 
 use safetensors::SafeTensors;
 
-use crate::support::{data, error, fashion_plan, json, names, stdout, write_fashion_plan};
+use crate::support::{data, error, fashion_plan, json, names, run, stdout, write_fashion_plan};
 
 const FEW: [&str; 3] = ["generate", "--num-inference-steps", "4"];
 
@@ -177,7 +177,10 @@ fn what_cannot_run_is_refused_in_one_line_and_leaves_nothing() {
             "neither calibrated nor replayed",
         ),
         (&["--eta", "2", "--out", "g.png"], "eta is 2"),
-        (&["--eta", "0.5", "--sampler", "dpm-solver++", "--out", "g.png"], "dpm-solver++ draws no noise"),
+        (
+            &["--eta", "0.5", "--sampler", "dpm-solver++", "--out", "g.png"],
+            "dpm-solver++ and unipc draw no noise",
+        ),
         (
             &["--class-labels", "0,10", "--out", "g.png"],
             "class label 10 is out of range; the model has classes 0 to 9",
@@ -202,8 +205,15 @@ fn latents_are_written_as_safetensors_and_not_as_images() {
     let here = folder.path();
     let model = data("invardiff-models/tests/data/dit_tiny");
     let args = [&FEW[..], &["--model", &model, "--class-labels", "3,none", "--seed", "2", "--out"]].concat();
-    let message = error(here, &[&args[..], &["g.png"]].concat());
-    assert!(message.contains("--out g.png") && message.contains("are latents, not images"), "{message}");
+    // The memory table comes first, as for every model in files.
+    let refused = run(here, &[&args[..], &["g.png"]].concat());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    let message = said.lines().last().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        message.starts_with("error: --out g.png") && message.contains("are latents, not images"),
+        "{said}"
+    );
     stdout(here, &[&args[..], &["g.safetensors"]].concat());
     let bytes = std::fs::read(here.join("g.safetensors")).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();

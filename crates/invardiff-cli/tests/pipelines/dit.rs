@@ -43,7 +43,6 @@ fn a_scheduler_that_no_sampler_follows_is_named() {
     let path = "dit/scheduler/scheduler_config.json";
     let text = std::fs::read_to_string(here.join(path)).unwrap();
     let cases = [
-        (text.replace("DDIMScheduler", "PNDMScheduler"), "the scheduler is a PNDMScheduler"),
         (
             text.replace("\"linear\"", "\"scaled_linear\""),
             "'beta_schedule' is \"scaled_linear\", expected \"linear\"",
@@ -60,6 +59,13 @@ fn a_scheduler_that_no_sampler_follows_is_named() {
         assert!(message.contains("scheduler_config.json") && message.contains(expected), "{message}");
         assert!(!here.join("a.png").exists());
     }
+    // Another scheduler over the same noise levels is told and not followed.
+    write(here, path, &text.replace("DDIMScheduler", "PNDMScheduler"));
+    let (_, said) = printed(here, &[&FEW[..], &["--out", "a.png"]].concat());
+    assert!(
+        said.contains("the folder's scheduler is a PNDMScheduler, whose steps are not followed"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -91,7 +97,7 @@ fn a_model_of_the_other_kind_is_refused() {
     write(here, "dit/model_index.json", "{\"_class_name\": \"StableDiffusion3Pipeline\"}");
     let message = error(here, &[&FEW[..], &["--out", "a.png"]].concat());
     assert!(
-        message.contains("model_index.json: the pipeline is a StableDiffusion3Pipeline; there are DiTPipeline and FluxPipeline"),
+        message.contains("model_index.json: the pipeline is a StableDiffusion3Pipeline; there are DiTPipeline, FluxPipeline, FluxKontextPipeline and FluxFillPipeline here"),
         "{message}"
     );
     assert!(!here.join("a.png").exists());

@@ -42,7 +42,12 @@ pub(super) fn check<const D: usize, P: Pipeline<D>>(
         Family::Paper(_) | Family::PaperPart(_) => {
             ensure!((0.0..=1.0).contains(&value), "the {knob} is {value}, expected 0 to 1");
         }
-        Family::PaperRuns => ensure!(count <= runs, "{count} calibration runs of {runs} that there are"),
+        Family::PaperRuns => {
+            ensure!(
+                count <= runs,
+                "paper-runs asks for more calibration runs than there are ({count} of {runs})"
+            );
+        }
         Family::TeaCache | Family::MagCache | Family::SmoothCache | Family::FirstBlocks { .. } => {}
         Family::FewerSteps(_)
         | Family::Random

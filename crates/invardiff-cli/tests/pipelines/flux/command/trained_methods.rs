@@ -47,7 +47,7 @@ fn routers_are_trained_on_what_the_model_draws() {
     }
     // The other prompts are another training.
     let other = [&["route", "train"], &model[..], &RUN[..8], &flags, &["--resume"]].concat();
-    assert!(error(here, &other).contains("--prompt"));
+    assert!(error(here, &other).contains("was made with prompt"));
 
     let eval = [&["route", "eval", "made/routers.safetensors"], &model[..], &RUN, &["--json"]].concat();
     let evaluated = json(here, &eval);

@@ -68,7 +68,7 @@ fn hashes_and_commits_that_are_none_are_refused() {
         (Evil::Size("null"), Some("without a size")),
         (Evil::Size("1e99"), Some("the list of files: the server's answer makes no sense")),
         (Evil::Size("799999"), Some("its length is 800000, and the hub says 799999")),
-        (Evil::Size("18446744073709551615"), Some("its length is 800000")),
+        (Evil::Size("18446744073709551615"), Some("are to be downloaded, and the disk")),
     ]);
 }
 
