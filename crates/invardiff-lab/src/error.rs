@@ -56,6 +56,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// A setting that does not fit.
+    #[cfg(feature = "autodiff")]
     pub(crate) fn setting(field: &'static str, problem: impl Display) -> Self {
         Self::Library(invardiff::Error::setting(field, problem))
     }

@@ -55,10 +55,10 @@ pub trait Sampling<const D: usize>: ModelFacts + Subjects {
     /// The span of the sample's values, in which a PSNR of samples is given: 2 where it is not known.
     fn sample_span(&self) -> f64;
 
-    /// [`Caching::generate`] under any policy, whatever is enabled, calling `progress` after every step.
+    /// [`Caching::generate`](crate::Caching::generate) under any policy, whatever is enabled, calling `progress` after every step.
     ///
     /// # Errors
-    /// As [`Caching::generate`], and when a sampled value is NaN or infinite.
+    /// As [`Caching::generate`](crate::Caching::generate), and when a sampled value is NaN or infinite.
     fn generate_under<P: Policy>(
         &self,
         policy: &mut P,
