@@ -46,7 +46,7 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
     let kept = kept.collect();
     let cached = placed.iter().map(|at| at.map_or(0.0, |at| measured.trace.cached[at])).collect();
     let own = &comparison.evaluated[1];
-    Ok(Report {
+    let mut report = Report {
         title: format!("InvarDiff on {}", full.name()),
         subtitle: format!(
             "{} steps of {}, {}, {} calibration runs",
@@ -126,7 +126,11 @@ pub(super) fn report<const D: usize, P: Pipeline<D>>(
                 .collect(),
         }],
         provenance: serde_json::to_value(&plan.provenance)?,
-    })
+    };
+    if let Some(gain) = super::fitted::gain(&report) {
+        report.verdict = format!("{gain}. {}", report.verdict);
+    }
+    Ok(report)
 }
 
 /// For every step of the sampler, which step of the plan falls on it: its own, or with times of its own at most one, the evaluation
@@ -337,14 +341,14 @@ fn similarity(
 pub(super) fn summary(report: &Report, measured: &Measured, page: &Path) -> String {
     let plan = measured.plan();
     let gate: String = plan.gate().iter().map(|skipped| if *skipped { '#' } else { '.' }).collect();
-    let gain = super::fitted::gain(report).map_or_else(String::new, |gain| format!("{gain}\n"));
     format!(
-        "{gain}{}\n{}\n\nsteps  {gate}  (. computed, # skipped)\n\n{}\n{}\n\nreport {}\nplan   {}",
+        "{}\n\n{}\n{}\n\nsteps  {gate}  (. computed, # skipped)\n\n{}\n\nreport {}\nplan   {}\nnext   invardiff generate --plan {} --out images.png",
+        report.verdict,
         report.title,
         report.subtitle,
         report.table,
-        report.verdict,
         page.display(),
+        page.with_file_name("plan.json").display(),
         page.with_file_name("plan.json").display(),
     )
 }
