@@ -13,9 +13,10 @@ use sha1::{Digest, Sha1};
 
 use super::Shared;
 
-/// The file that is published: larger than what a connection brings at once.
+/// The file that is published, under a name of weights, which are what a hub's repository is read for: larger than what a connection
+/// brings at once.
 const SIZE: usize = 3 << 20;
-const NAME: &str = "config.json";
+const NAME: &str = "model.safetensors";
 const COMMIT: &str = "c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ff";
 
 /// A hub on loopback with one file, whose connections end somewhere in the file, more often than not. It ends with the process.
